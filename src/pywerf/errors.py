@@ -1,0 +1,226 @@
+"""Every error that pywerf raises on purpose; only `cli/main.py` prints them or exits.
+
+    WerfError                     exit code 1 unless said otherwise
+    ├── UsageError                wrong flags or arguments (exit code 2)
+    ├── Interrupted               SIGINT or SIGTERM (exit code 128 + signal number)
+    ├── InvalidValue              a value that cannot be parsed
+    │   ├── InvalidDigest
+    │   ├── InvalidReference
+    │   ├── InvalidPlatform
+    │   └── InvalidDocument       a manifest, config or index that is not what it says
+    ├── DockerfileError           anything wrong with a Dockerfile, at its line
+    ├── ContextError              the build context: missing files, unreadable, outside
+    ├── PatternError              a pattern of a .dockerignore or an --exclude
+    ├── ArchiveError              a tar archive that is damaged or hostile
+    ├── DigestMismatch            content that is not what its digest says
+    ├── RegistryError             a registry answered with an error, or not at all
+    │   ├── RegistryUnauthorized
+    │   ├── RegistryNotFound
+    │   └── RegistryConfigError   registries.conf, auth.json
+    ├── StoreError                the store on disk
+    │   ├── ImageNotFound
+    │   └── ImageInUse
+    ├── SnapshotError             a snapshot cannot be made or mounted
+    ├── IsolationError            a container cannot be started as asked
+    ├── ContainerFailed           the command of a RUN, or of `werf run`, ended with a status that is not 0
+    └── BuildError                a build that cannot go on, for a reason that is none of the above
+
+Foreign errors (OSError, urllib3, sqlite3, click) are translated at the border of the package that
+meets them, with `from`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ArchiveError",
+    "BuildError",
+    "ContainerFailed",
+    "ContextError",
+    "DigestMismatch",
+    "DockerfileError",
+    "ImageInUse",
+    "ImageNotFound",
+    "Interrupted",
+    "InvalidDigest",
+    "InvalidDocument",
+    "InvalidPlatform",
+    "InvalidReference",
+    "InvalidValue",
+    "IsolationError",
+    "PatternError",
+    "RegistryConfigError",
+    "RegistryError",
+    "RegistryNotFound",
+    "RegistryUnauthorized",
+    "SnapshotError",
+    "SourceExcerpt",
+    "StoreError",
+    "UsageError",
+    "WerfError",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceExcerpt:
+    """The place in a file that an error is about.
+
+    `first` and `last` are line numbers from 1; `lines` is the text of those lines without line ends;
+    `column` (from 0, in the first line) and `width` say where a caret goes, or None for no caret.
+    """
+
+    file: str
+    first: int
+    last: int
+    lines: tuple[str, ...]
+    column: int | None = None
+    width: int = 1
+
+
+class WerfError(Exception):
+    """Base of all. `message` says what is wrong; `hint` the way out; `source` where it stands."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, source: SourceExcerpt | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.source = source
+
+    def __str__(self) -> str:
+        if self.source is None:
+            return self.message
+        return f"{self.source.file}:{self.source.first}: {self.message}"
+
+
+class UsageError(WerfError):
+    """The command line is wrong."""
+
+    exit_code = 2
+
+
+class Interrupted(WerfError):
+    """A signal asked the command to stop."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__("interrupted")
+        self.signum = signum
+        self.exit_code = 128 + signum
+
+
+class InvalidValue(WerfError):
+    """A value that cannot be parsed."""
+
+
+class InvalidDigest(InvalidValue):
+    """Not `algorithm:hex` (OCI image-spec, descriptor.md#digests)."""
+
+
+class InvalidReference(InvalidValue):
+    """Not an image reference (the grammar of distribution/reference)."""
+
+
+class InvalidPlatform(InvalidValue):
+    """Not `os/arch[/variant]`."""
+
+
+class InvalidDocument(InvalidValue):
+    """A manifest, index, config or layout whose JSON is not what its media type promises."""
+
+
+class DockerfileError(WerfError):
+    """Anything wrong with a Dockerfile; `source` names the lines."""
+
+
+class ContextError(WerfError):
+    """A build context that cannot be read as asked."""
+
+
+class PatternError(WerfError):
+    """A pattern that does not follow the syntax of Go's filepath.Match with `**`."""
+
+
+class ArchiveError(WerfError):
+    """A tar archive that is damaged, or that tries to reach outside of its root."""
+
+
+class DigestMismatch(WerfError):
+    """Content whose digest or size is not the expected one."""
+
+    def __init__(self, what: str, expected: str, actual: str) -> None:
+        super().__init__(
+            f"{what}: expected {expected}, got {actual}",
+            hint="the content was damaged or replaced on its way; try again, or ask who serves it",
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class RegistryError(WerfError):
+    """A registry answered with an error, or not at all; `status` is the HTTP status or None."""
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class RegistryUnauthorized(RegistryError):
+    """401 or 403 after every credential that was at hand."""
+
+
+class RegistryNotFound(RegistryError):
+    """404: no such repository, manifest or blob."""
+
+
+class RegistryConfigError(RegistryError):
+    """registries.conf or an auth file is malformed, or blocks the registry."""
+
+
+class StoreError(WerfError):
+    """The store cannot be opened, read or written."""
+
+
+class ImageNotFound(StoreError):
+    """No image in the store answers to the name or id."""
+
+    def __init__(self, name: str, hint: str | None = None) -> None:
+        super().__init__(f"{name}: image not known", hint=hint)
+        self.name = name
+
+
+class ImageInUse(StoreError):
+    """The image cannot be removed: something stands on it."""
+
+
+class SnapshotError(WerfError):
+    """A snapshot cannot be made, mounted or removed."""
+
+
+class IsolationError(WerfError):
+    """A container cannot be started as asked."""
+
+
+class ContainerFailed(WerfError):
+    """A container's command ended with `status` (128 + N when killed by signal N)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        output: str = "",
+        hint: str | None = None,
+        source: SourceExcerpt | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, source=source)
+        self.status = status
+        self.output = output
+
+
+class BuildError(WerfError):
+    """A build that cannot go on."""
