@@ -1,0 +1,89 @@
+"""What the command line asks of a build: frozen values, parsed once at the border."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pywerf.oci.media_types import Compression, ImageFormat
+from pywerf.oci.platform import Platform
+
+__all__ = ["BuildOptions", "EngineOptions", "Output", "PullPolicy", "RegistryOptions"]
+
+PullPolicy = Literal["always", "missing", "newer", "never"]
+
+
+class RegistryOptions(msgspec.Struct, frozen=True):
+    """How registries are talked to. `tls_verify` None: verified, loopback registries may be plain HTTP."""
+
+    tls_verify: bool | None = None
+    authfile: str = ""
+    creds: str = ""  # USER[:PASSWORD]
+    cert_dir: str = ""
+    retries: int = 3
+
+
+class EngineOptions(msgspec.Struct, frozen=True):
+    """The embedded engine: where its store is and how it isolates. Empty: decided at start."""
+
+    root: str = ""
+    mode: str = ""
+    storage_driver: str = ""
+    ulimits: tuple[str, ...] = ()
+    isolation: str = ""
+    registry: RegistryOptions = RegistryOptions()
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One `--output`: `type` oci, docker, tar, local, registry or image; `dest` a path (`-`: stdout) or a name."""
+
+    type: str
+    dest: str = ""
+    attributes: dict[str, str] = {}
+
+
+class BuildOptions(msgspec.Struct, frozen=True):
+    """One `build` command. Order in tuples is the order of the flags.
+
+    `context` is as written: a folder, `-` (a tar on stdin), an http(s) tarball, a git URL, or empty
+    (no context). `files` are Dockerfiles as written (`-`: stdin); () looks for Containerfile or
+    Dockerfile in the context. Pairs are (key, value); a `build_args` value None is taken from the
+    environment, and left out when it is not there.
+    """
+
+    context: str = ""
+    files: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    build_args: tuple[tuple[str, str | None], ...] = ()
+    build_contexts: tuple[tuple[str, str], ...] = ()
+    target: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, str | None], ...] = ()
+    unset_env: tuple[str, ...] = ()
+    add_hosts: tuple[str, ...] = ()
+    no_cache: bool = False
+    layers: bool = True
+    squash: bool = False
+    pull: PullPolicy = "missing"
+    platforms: tuple[Platform, ...] = ()
+    timestamp: int | None = None  # seconds since 1970; clamps times, as --timestamp
+    source_date_epoch: int | None = None
+    image_format: ImageFormat = "oci"
+    compression: Compression = "gzip"
+    outputs: tuple[Output, ...] = ()
+    iidfile: str = ""
+    ignorefile: str = ""
+    quiet: bool = False
+    jobs: int = 0  # 0: one a core
+    network: str = ""
+    secrets: tuple[str, ...] = ()  # id=…,src=…|env=… as written
+    ssh: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    ulimits: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    shm_size: int = 0
+    manifest: str = ""

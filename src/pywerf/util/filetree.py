@@ -1,0 +1,94 @@
+"""File trees that can be read by path: folders, snapshots, git trees. What COPY and friends work on.
+
+Paths are relative to the tree's root, with `/` between names, without `.`, `..`, leading or trailing
+slash; the root is `""`. Names that are not UTF-8 are in Python's surrogateescape form (os.fsdecode).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from pywerf.errors import ContextError
+
+__all__ = ["FileTree", "Kind", "Node", "join", "resolve"]
+
+Kind = Literal["file", "dir", "symlink", "char", "block", "fifo", "socket"]
+MAX_SYMLINKS = 40
+
+
+class Node(msgspec.Struct, frozen=True, gc=False):
+    """One file as lstat(2) sees it. `mode` is the permission bits (0o7777) alone; times in nanoseconds.
+
+    `ino`, `dev` and `ctime_ns` are 0 where the tree has no such thing; `nlink` is 1 there.
+    """
+
+    name: str
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    rdev: int = 0
+    ino: int = 0
+    dev: int = 0
+    nlink: int = 1
+    ctime_ns: int = 0
+
+
+class FileTree(Protocol):
+    """A tree of files. No method follows a symlink, not even in the middle of a path: see `resolve`."""
+
+    def lstat(self, path: str) -> Node | None:
+        """The file at `path`, or None when there is none (or when something on the way is no directory)."""
+
+    def scandir(self, path: str) -> list[Node]:
+        """The files in a directory, sorted by the bytes of their names. Raises FileNotFoundError, NotADirectoryError."""
+
+    def readlink(self, path: str) -> str:
+        """The target of a symlink, as it stands there."""
+
+    def open(self, path: str) -> int:
+        """A descriptor of a regular file, for reading from its beginning; the caller closes it."""
+
+    def xattrs(self, path: str) -> dict[str, bytes]:
+        """The extended attributes that belong into a layer (security.capability, user.*); {} mostly."""
+
+
+def join(folder: str, name: str) -> str:
+    """A path in a tree from a folder (maybe the root, `""`) and a name."""
+    return f"{folder}/{name}" if folder else name
+
+
+def resolve(tree: FileTree, path: str, *, follow_last: bool = True) -> str:
+    """`path` (absolute or relative, `.` and `..` allowed) with every symlink followed inside the tree.
+
+    What does not exist stays as written; `..` never leaves the root. Raises ContextError for a loop.
+    """
+    done: list[str] = []
+    todo = [part for part in reversed(path.split("/")) if part and part != "."]
+    links = 0
+    while todo:
+        part = todo.pop()
+        if part == "..":
+            if done:
+                done.pop()
+            continue
+        done.append(part)
+        if not todo and not follow_last:
+            break
+        here = "/".join(done)
+        node = tree.lstat(here)
+        if node is None or node.kind != "symlink":
+            continue
+        links += 1
+        if links > MAX_SYMLINKS:
+            raise ContextError(f"{path}: too many levels of symbolic links")
+        target = tree.readlink(here)
+        done.pop()
+        if target.startswith("/"):
+            done.clear()
+        todo.extend(part for part in reversed(target.split("/")) if part and part != ".")
+    return "/".join(done)
