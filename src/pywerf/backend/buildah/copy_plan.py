@@ -1,0 +1,221 @@
+"""What COPY, ADD and WORKDIR put into a file system: planned in memory, on top of a tree that is only read.
+
+The rules are BuildKit's (fsutil copy): the contents of a source directory are copied, not itself; parents
+that are missing are made 0755; a directory that is there keeps its owner and mode when it is the destination
+itself, and takes the source's when it is met further down; a file replaces a file or a symlink, never a directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from pywerf.errors import BuildError, ContextError
+from pywerf.util.filetree import FileTree, Node, join, resolve
+
+__all__ = ["CopyPlan", "ModeChange", "Planned"]
+
+ModeChange = Callable[[int, bool], int]
+
+
+class Planned:
+    """One entry of the layer to be. `tree` and `source` say where the data of a file and its xattrs are;
+
+    `data` is the content itself when it is small and made up; `spool` (descriptor, offset) a place in a file.
+    `link` is the path of the entry that this is a hard link to; `parent` marks a directory that is only
+    there because something in it changed.
+    """
+
+    __slots__ = ("data", "link", "node", "parent", "source", "spool", "target", "tree", "xattrs")
+
+    def __init__(
+        self,
+        node: Node,
+        tree: FileTree | None = None,
+        source: str = "",
+        *,
+        data: bytes | None = None,
+        spool: tuple[int, int] | None = None,
+        link: str = "",
+        target: str = "",
+        parent: bool = False,
+        xattrs: dict[str, bytes] | None = None,
+    ) -> None:
+        self.node = node
+        self.tree = tree
+        self.source = source
+        self.data = data
+        self.spool = spool
+        self.link = link
+        self.target = target
+        self.parent = parent
+        self.xattrs = xattrs
+
+
+class _PlannedView:
+    """The tree below with the planned entries on top: what path resolution has to look at."""
+
+    __slots__ = ("_plan",)
+
+    def __init__(self, plan: CopyPlan) -> None:
+        self._plan = plan
+
+    def lstat(self, path: str) -> Node | None:
+        entry = self._plan.entries.get(path)
+        return entry.node if entry is not None else self._plan.below(path)
+
+    def readlink(self, path: str) -> str:
+        entry = self._plan.entries.get(path)
+        if entry is None:
+            assert self._plan.lower is not None
+            return self._plan.lower.readlink(path)
+        if entry.tree is not None:
+            return entry.tree.readlink(entry.source)
+        return entry.target
+
+    def scandir(self, path: str) -> list[Node]:
+        raise NotADirectoryError(path)
+
+    def open(self, path: str) -> int:
+        raise FileNotFoundError(path)
+
+    def xattrs(self, path: str) -> dict[str, bytes]:
+        return {}
+
+
+class CopyPlan:
+    """Collects entries by path. `lower` is the file system that is copied into, None for an empty one.
+
+    `owner` (uid, gid) is given to everything that is copied and made, None keeps the sources' owners (and
+    makes new directories root's); `mode` changes modes of what is copied; `made_ns` is the time of directories made.
+    """
+
+    def __init__(
+        self,
+        lower: FileTree | None,
+        *,
+        owner: tuple[int, int] | None,
+        mode: ModeChange | None,
+        made_ns: int,
+    ) -> None:
+        self.lower = lower
+        self.owner = owner
+        self.mode = mode
+        self.made_ns = made_ns
+        self.entries: dict[str, Planned] = {}
+        self._new: set[str] = set()  # directories that do not exist below: nothing in them does either
+        self._view = _PlannedView(self)
+
+    def below(self, path: str) -> Node | None:
+        """What the file system below has at `path`."""
+        if self.lower is None or path.rpartition("/")[0] in self._new:
+            return None
+        return self.lower.lstat(path)
+
+    def resolve(self, path: str, *, follow_last: bool = True) -> str:
+        """`path` with symlinks followed, those planned here included."""
+        return resolve(self._view, path, follow_last=follow_last)
+
+    def lstat(self, path: str) -> Node | None:
+        """What is at `path` once the plan is carried out."""
+        return self._view.lstat(path)
+
+    def make_directories(self, path: str) -> None:
+        """`path` and its parents are directories: those missing are made 0755. Symlinks are not followed."""
+        if not path or path in self.entries:
+            self._must_be_directory(path)
+            return
+        folder = path.rpartition("/")[0]
+        self.make_directories(folder)
+        node = self.below(path)
+        if node is None:
+            uid, gid = self.owner or (0, 0)
+            name = path.rpartition("/")[2]
+            self.entries[path] = Planned(Node(name, "dir", 0o755, uid, gid, 0, self.made_ns))
+            self._new.add(path)
+        elif node.kind == "dir":
+            self.entries[path] = Planned(node, self.lower, path, parent=True)
+        else:
+            raise BuildError(f"cannot copy to non-directory: /{path}")
+
+    def copy(
+        self, tree: FileTree, source: str, node: Node, target: str, excluded: Callable[[str], bool] | None
+    ) -> None:
+        """Copy what `node` at `source` of `tree` is to `target`, which is resolved; directories by their contents.
+
+        `excluded` gets paths relative to the source (or the name of a single file).
+        """
+        if node.kind == "dir":
+            self.make_directories(target)
+            for relative, item in walk(tree, source, excluded):
+                self.put(join(target, relative), item, tree, join(source, relative))
+        else:
+            self.make_directories(target.rpartition("/")[0])
+            self.put(target, node, tree, source)
+
+    def put(self, path: str, node: Node, tree: FileTree | None, source: str, **how: object) -> None:
+        """Plan one entry, whose parents are planned already."""
+        kind = node.kind
+        if kind == "socket":
+            return
+        if path.rpartition("/")[0] not in self._new or path in self.entries:
+            there = self._view.lstat(path)
+            if there is not None and (there.kind == "dir") != (kind == "dir"):
+                if kind == "dir":
+                    raise BuildError(f"cannot copy to non-directory: /{path}")
+                raise BuildError(f"cannot replace directory with file: /{path}")
+            if there is None and kind == "dir":
+                self._new.add(path)
+        elif kind == "dir":
+            self._new.add(path)
+        uid, gid = self.owner if self.owner is not None else (node.uid, node.gid)
+        mode = node.mode
+        if self.mode is not None and kind != "symlink":
+            mode = self.mode(mode, kind == "dir")
+        if uid != node.uid or gid != node.gid or mode != node.mode:
+            node = msgspec.structs.replace(node, uid=uid, gid=gid, mode=mode)
+        self.entries[path] = Planned(node, tree, source, **how)  # type: ignore[arg-type]  # Planned's own keywords
+
+    def put_parents_of(self, path: str) -> None:
+        """Plan the directories above `path`, those of the tree below as they are."""
+        self.make_directories(path.rpartition("/")[0])
+
+    def _must_be_directory(self, path: str) -> None:
+        entry = self.entries.get(path)
+        if entry is not None and entry.node.kind != "dir":
+            raise BuildError(f"cannot copy to non-directory: /{path}")
+
+    def sorted(self) -> list[tuple[str, Planned]]:
+        """The entries in the order of a layer: by path, component by component."""
+        items = list(self.entries.items())
+        items.sort(key=_component_order)
+        return items
+
+
+def walk(tree: FileTree, top: str, excluded: Callable[[str], bool] | None = None) -> Iterator[tuple[str, Node]]:
+    """Everything below the directory `top`: paths relative to it, a directory before what is in it."""
+    fast = getattr(tree, "walk", None)
+    if fast is not None and excluded is None:
+        yield from fast(top)
+        return
+    stack: list[tuple[str, list[Node]]] = [("", list(reversed(tree.scandir(top))))]
+    while stack:
+        folder, nodes = stack[-1]
+        if not nodes:
+            stack.pop()
+            continue
+        node = nodes.pop()
+        path = join(folder, node.name)
+        if excluded is not None and excluded(path):
+            continue
+        yield path, node
+        if node.kind == "dir":
+            try:
+                stack.append((path, list(reversed(tree.scandir(join(top, path))))))
+            except OSError as error:
+                raise ContextError(f"{join(top, path)}: {error.strerror}") from error
+
+
+def _component_order(item: tuple[str, Planned]) -> bytes:
+    return item[0].replace("/", "\0").encode("utf-8", "surrogateescape")

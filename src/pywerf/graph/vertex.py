@@ -1,0 +1,59 @@
+"""The graph: a vertex is an op with the vertices that it works on, and the line it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from pywerf.graph.op import Op
+from pywerf.graph.source_range import SourceRange
+
+__all__ = ["Vertex"]
+
+
+class Vertex:
+    """One node of the graph. Immutable; compared by `definition`.
+
+    `definition` is the digest (hexadecimal) of the op and of its inputs' definitions: what was asked.
+    `name` and `source` are for people and have no part in it. `ignore_cache`: --no-cache for this step.
+    """
+
+    __slots__ = ("_definition", "_op_digest", "hidden_env", "ignore_cache", "inputs", "name", "op", "source")
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: tuple[Vertex | None, ...] = (),
+        *,
+        name: str = "",
+        source: SourceRange | None = None,
+        ignore_cache: bool = False,
+        hidden_env: tuple[str, ...] = (),
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.name = name
+        self.source = source
+        self.ignore_cache = ignore_cache
+        self.hidden_env = hidden_env
+        self._definition = ""
+        self._op_digest = ""
+
+    @property
+    def op_digest(self) -> str:
+        """The digest of the op alone, whatever it works on."""
+        if not self._op_digest:
+            self._op_digest = hashlib.sha256(msgspec.msgpack.encode(self.op)).hexdigest()
+        return self._op_digest
+
+    @property
+    def definition(self) -> str:
+        """The digest of what was asked: this op on those inputs."""
+        if not self._definition:
+            parts = [self.op_digest, *("-" if item is None else item.definition for item in self.inputs)]
+            self._definition = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+        return self._definition
+
+    def __repr__(self) -> str:
+        return f"<Vertex {self.name or type(self.op).__name__}>"
