@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pywerf.backend.base import OpExecutor
 from pywerf.graph.vertex import Vertex
-from pywerf.report.events import Reporter
+from pywerf.util.events import Reporter
 from pywerf.util.promise import Promise, run_in_thread
 
 if TYPE_CHECKING:

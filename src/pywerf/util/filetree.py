@@ -45,7 +45,7 @@ class FileTree(Protocol):
         """The file at `path`, or None when there is none (or when something on the way is no directory)."""
 
     def scandir(self, path: str) -> list[Node]:
-        """The files in a directory, sorted by the bytes of their names. Raises FileNotFoundError, NotADirectoryError."""
+        """A directory's files, sorted by the bytes of their names. FileNotFoundError, NotADirectoryError."""
 
     def readlink(self, path: str) -> str:
         """The target of a symlink, as it stands there."""
