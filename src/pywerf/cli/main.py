@@ -1,5 +1,147 @@
-"""The `werf` command: finds the sub-command's module, runs it, and is the only place that prints errors."""
+"""The `werf` command: finds the sub-command's module, runs it, and is the only place that prints errors.
+
+Exit codes: 0 success; 1 failure; 2 wrong usage; 128 + N after signal N; `werf buildah` fails with 125,
+and with the status of the RUN that failed, as buildah does; `werf run` passes on the container's status.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+    from typing import Any
+
+    from pywerf.cli.invocation import Invocation
+
+__all__ = ["main", "run"]
 
 
 def main() -> None:
     """Entry point of the console script."""
+    code = run(sys.argv[1:])
+    if code > 128:
+        _leave_at_once(code)
+    sys.exit(code)
+
+
+def run(args: Sequence[str], *, session_class: Any = None) -> int:
+    """Run the command line `args` and return its exit code; errors are printed on stderr.
+
+    `session_class` stands in for the engine's Session (`open` is called on it); None: the engine's own.
+    """
+    # Asking for the version must not cost the import of click, nor of anything else.
+    if len(args) == 1 and args[0] in ("--version", "-v", "version"):
+        from pywerf import __version__
+
+        return _guarded(lambda: print(f"werf version {__version__}" if args[0] != "version" else __version__) or 0)
+    return _guarded(lambda: _run_command(list(args), session_class))
+
+
+class _Stop(KeyboardInterrupt):
+    """A signal that asks to stop, raised in the main thread; no `except Exception` eats a KeyboardInterrupt."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+def _run_command(args: list[str], session_class: Any) -> int:
+    from pywerf.cli.app import app
+    from pywerf.cli.invocation import Invocation
+
+    invocation = Invocation(session_class)
+    with _Signals():
+        try:
+            result = app.main(args, prog_name="werf", standalone_mode=False, obj=invocation)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            return _failed(error, invocation)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(error: BaseException, invocation: Invocation) -> int:
+    """Print `error` and say which exit code it means."""
+    import click
+
+    from pywerf.cli.failures import exit_code, explain, hide_secrets
+    from pywerf.errors import ContainerFailed, Interrupted
+    from pywerf.report.views import wants_color
+
+    if isinstance(error, KeyboardInterrupt | Interrupted):
+        signum = getattr(error, "signum", 2)
+        print("interrupted" if signum == 2 else f"stopped by signal {signum}", file=sys.stderr)
+        return 128 + int(signum)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        print("aborted", file=sys.stderr)
+        return 1
+    if invocation.verbosity == "debug":
+        import traceback
+
+        print(hide_secrets("".join(traceback.format_exception(error)), invocation.secrets), file=sys.stderr)
+    color = invocation.color if invocation.color is not None else wants_color(sys.stderr)
+    if not (isinstance(error, ContainerFailed) and not error.message):
+        print(explain(error, color=color, secrets=invocation.secrets), file=sys.stderr)
+    return exit_code(error, failure=invocation.failure_code, passes_status=invocation.passes_status)
+
+
+def _guarded(body: Callable[[], int]) -> int:
+    """Run `body`; end quietly when nobody reads our output any more."""
+    try:
+        code = body()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        import os
+
+        # The interpreter flushes stdout once more at its end; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+
+
+class _Signals:
+    """SIGTERM and SIGHUP stop as Ctrl-C does: by an exception in the main thread, so that all is cleaned up.
+
+    The second signal ends the process at once. Outside of the main thread nothing is changed.
+    """
+
+    def __enter__(self) -> None:
+        import signal
+        import threading
+
+        self._old: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(signum) is not signal.SIG_IGN:
+                    self._old[signum] = signal.signal(signum, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        for signum, handler in self._old.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+
+    def _stop(self, signum: int, frame: FrameType | None) -> None:
+        import signal
+
+        for known in self._old:
+            signal.signal(known, signal.SIG_DFL)
+        raise _Stop(signum)
+
+
+def _leave_at_once(code: int) -> None:
+    """End without waiting for worker threads: what was to be cleaned up has been, and the user has said stop."""
+    import os
+
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        pass  # nobody reads: there is nothing left to tell
+    os._exit(code)

@@ -1,0 +1,51 @@
+"""`werf buildah`: stands in for the `buildah` command, as far as its sub-commands are listed here."""
+
+from __future__ import annotations
+
+import click
+
+from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.lazy import LazyGroup
+
+__all__ = ["FAILURE", "command"]
+
+# buildah's exit code of every failure that is not the status of a container.
+FAILURE = 125
+
+_COMMANDS = {
+    "build": ("pywerf.cli.buildah.build", "Build an image from a Dockerfile (also: bud, build-using-dockerfile)."),
+    "history": ("pywerf.cli.buildah.history", "Show the steps that an image was made by."),
+    "images": ("pywerf.cli.buildah.images", "List the images of the store."),
+    "info": ("pywerf.cli.buildah.info", "Show what is known of the host and the store."),
+    "inspect": ("pywerf.cli.buildah.inspect", "Show the configuration of an image."),
+    "login": ("pywerf.cli.buildah.login", "Log in to a registry."),
+    "logout": ("pywerf.cli.buildah.logout", "Log out of a registry."),
+    "prune": ("pywerf.cli.buildah.prune", "Remove what nothing needs any more."),
+    "pull": ("pywerf.cli.buildah.pull", "Pull an image."),
+    "push": ("pywerf.cli.buildah.push", "Push an image to a registry, an archive, a layout or a daemon."),
+    "rmi": ("pywerf.cli.buildah.rmi", "Remove images from the store."),
+    "tag": ("pywerf.cli.buildah.tag", "Add names to an image."),
+    "untag": ("pywerf.cli.buildah.untag", "Remove names of an image."),
+    "version": ("pywerf.cli.buildah.version", "Print the version."),
+}
+
+
+@click.group(
+    "buildah",
+    cls=LazyGroup,
+    table=_COMMANDS,
+    aliases={"bud": "build", "build-using-dockerfile": "build"},
+)
+@engine_flags
+@click.option("--version", "-v", "show_version", is_flag=True, help="Print the version.")
+@click.pass_context
+def command(ctx: click.Context, show_version: bool) -> None:
+    """Builds and handles images with the embedded engine, as the buildah command does."""
+    invocation(ctx).failure_code = FAILURE
+    if show_version:
+        from pywerf import __version__
+
+        click.echo(f"buildah version 1.28.2 (werf {__version__})")
+        ctx.exit()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,210 @@
+"""`werf buildah build`: the flags of `buildah build` as BuildOptions, the build, the image's id."""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args
+
+import click
+
+from pywerf.build.options import BuildOptions, PullPolicy, RegistryOptions
+from pywerf.cli.flags import Command, Size, bad_value, flag, switch
+from pywerf.cli.invocation import Invocation, engine_flags, invocation, progress_flags
+from pywerf.cli.values import (
+    labels,
+    optional_pairs,
+    outputs,
+    pairs,
+    platform_flags,
+    platforms,
+    registry_flags,
+    registry_options,
+)
+from pywerf.errors import UsageError
+from pywerf.oci.media_types import ImageFormat
+
+__all__ = ["build_options", "command", "pull_policy"]
+
+# Flags of buildah 1.28 that change the result and are not there yet: refused, never ignored.
+_UNSUPPORTED = frozenset(
+    """
+    --all-platforms --cache-from --cache-to --cache-ttl --cgroup-parent --cgroupns --cpp-flag --cpu-period
+    --cpu-quota --cpu-shares -c --cpuset-cpus --cpuset-mems --decryption-key --disable-compression -D --dns
+    --dns-option --dns-search --from --hooks-dir --http-proxy --ipc --logsplit --memory -m --memory-swap --no-hosts
+    --omit-history --os-feature --os-version --pid --retry-delay --runtime --runtime-flag --security-opt --sign-by
+    --stdin --userns --userns-gid-map --userns-gid-map-group --userns-uid-map --userns-uid-map-user --uts
+    """.split()  # noqa: SIM905
+)
+
+_FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "docker"}
+
+
+@click.command(
+    "build",
+    cls=Command,
+    unsupported=_UNSUPPORTED,
+    usage_line="[CONTEXT]",
+    short_help="Build an image from a Dockerfile.",
+)
+@flag("--file", "-f", "files", multiple=True, metavar="FILE", help="Dockerfile, or - for stdin; several are joined.")
+@flag("--tag", "-t", "tags", multiple=True, metavar="NAME", help="Name for the image.")
+@flag("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG.")
+@flag("--build-context", "build_contexts", multiple=True, metavar="NAME=VALUE", help="One more named build context.")
+@flag("--target", metavar="STAGE", help="Stage to build.")
+@flag("--label", "labels_", multiple=True, metavar="KEY[=VALUE]", help="Label for the image.")
+@flag("--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation for the manifest.")
+@flag("--env", "env", multiple=True, own_scalar=False, metavar="NAME[=VALUE]", help="Environment of the image.")
+@flag("--unsetenv", "unset_env", multiple=True, split=True, metavar="NAME", help="Environment to leave out.")
+@flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts in RUN.")
+@switch("--no-cache", help="Do not use results of earlier builds.")
+@switch("--layers", default=True, env=("BUILDAH_LAYERS",), help="Use and keep results of steps (true by default).")
+@switch("--squash", help="Make one layer of all new ones.")
+@flag(
+    "--pull",
+    bare="true",
+    metavar="[=POLICY]",
+    help="always, missing, newer or never; --pull alone is newer. By default what is missing is pulled.",
+)
+@switch("--pull-always", help="The same as --pull=always.")
+@switch("--pull-never", help="The same as --pull=never.")
+@platform_flags
+@flag("--timestamp", type=click.IntRange(0), default=None, metavar="SECONDS", help="Time of all that is made.")
+@flag(
+    "--source-date-epoch",
+    type=click.IntRange(0),
+    default=None,
+    env=("SOURCE_DATE_EPOCH",),
+    metavar="SECONDS",
+    help="Time of the image's creation.",
+)
+@flag("--format", "image_format", default="oci", env=("BUILDAH_FORMAT",), metavar="FORMAT", help="oci or docker.")
+@flag("--output", "-o", "outputs_", multiple=True, metavar="DEST", help="type=oci|docker|tar|local|registry,dest=PATH.")
+@flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
+@flag("--ignorefile", metavar="FILE", help="File instead of .dockerignore.")
+@flag("--logfile", metavar="FILE", help="File for all that is told, instead of stderr.")
+@switch("--quiet", "-q", help="Print the image's id only.")
+@flag("--jobs", type=click.IntRange(0), default=0, metavar="N", help="Steps that run at once (0: one a core).")
+@flag("--network", metavar="MODE", help="Network of RUN: host, none or private.")
+@flag("--isolation", env=("BUILDAH_ISOLATION",), metavar="TYPE", help="Isolation of RUN: chroot or oci.")
+@flag(
+    "--secret",
+    "secrets",
+    multiple=True,
+    not_env=("WERF_SECRET_KEY", "WERF_SECRET_VALUES"),
+    metavar="id=ID,src=FILE|env=NAME",
+    help="Secret for RUN --mount=type=secret.",
+)
+@flag(
+    "--ssh", multiple=True, not_env=("WERF_SSH_KEY",), metavar="ID[=SOCKET]", help="SSH agent for RUN --mount=type=ssh."
+)
+@flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add in RUN.")
+@flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
+@flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
+@flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:ro]", help="Mount into RUN.")
+@flag("--device", "devices", multiple=True, metavar="DEVICE", help="Device for RUN.")
+@flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
+@flag("--manifest", metavar="NAME", help="Manifest list to add the image to.")
+@switch("--rm", default=True, help="No effect: there are no intermediate containers to remove.")
+@switch("--force-rm", help="No effect: there are no intermediate containers to remove.")
+@switch("--compress", help="No effect, as in buildah.")
+@switch("--disable-content-trust", help="No effect, as in buildah.")
+@switch("--skip-unused-stages", default=True, help="Always true: what the target does not need is not built.")
+@switch("--identity-label", default=False, help="Always false: no label names the builder.")
+@registry_flags
+@progress_flags
+@engine_flags
+@click.argument("context", default=".")
+@click.pass_context
+def command(ctx: click.Context, /, **flags: Any) -> int:
+    """Build an image from the Dockerfile (or Containerfile) of CONTEXT.
+
+    CONTEXT is a folder, - (a tar archive on stdin), the URL of a tar archive, or of a git repository
+    (URL#REF:FOLDER). Without it: the current folder.
+    """
+    run = invocation(ctx)
+    run.passes_status = True
+    options = build_options(flags)
+    registry = _registry(flags, run)
+    with (
+        run.reporter(quiet=options.quiet, logfile=flags["logfile"]) as reporter,
+        run.session(reporter, registry=registry, isolation=flags["isolation"]) as session,
+    ):
+        result = session.build(options)
+    # stdout may be the destination of the image itself: nothing else may be mixed into it.
+    if result.image_id is not None and not any(output.dest == "-" for output in options.outputs):
+        click.echo(result.image_id.hex)
+    return 0
+
+
+def build_options(flags: dict[str, Any]) -> BuildOptions:
+    """The BuildOptions that the flags (by parameter name) ask for. Raises UsageError."""
+    if not flags["skip_unused_stages"]:
+        raise UsageError("--skip-unused-stages=false is not supported", hint="build the stage with --target")
+    if flags["identity_label"]:
+        raise UsageError("--identity-label=true is not supported", hint="add it with --label io.buildah.version=…")
+    image_format = _FORMATS.get(flags["image_format"])
+    if image_format is None:
+        raise bad_value(
+            "--format", flags["image_format"], "unrecognized image type", hint="the formats are oci, docker"
+        )
+    for host in flags["add_hosts"]:
+        name, colon, address = host.partition(":")
+        if not (name and colon and address):
+            raise bad_value("--add-host", host, "expected NAME:IP", hint="for instance --add-host db:10.0.0.5")
+    return BuildOptions(
+        context=flags["context"],
+        files=tuple(flags["files"]),
+        tags=tuple(flags["tags"]),
+        build_args=optional_pairs("--build-arg", flags["build_args"]),
+        build_contexts=pairs("--build-context", flags["build_contexts"], "lib=../lib"),
+        target=flags["target"],
+        labels=labels("--label", flags["labels_"]),
+        annotations=pairs("--annotation", flags["annotations"], "org.opencontainers.image.title=app"),
+        env=optional_pairs("--env", flags["env"]),
+        unset_env=tuple(flags["unset_env"]),
+        add_hosts=tuple(flags["add_hosts"]),
+        no_cache=flags["no_cache"],
+        layers=flags["layers"],
+        squash=flags["squash"],
+        pull=pull_policy(flags["pull"], always=flags["pull_always"], never=flags["pull_never"]),
+        platforms=platforms(flags["platform"], flags["os"], flags["arch"], flags["variant"]),
+        timestamp=flags["timestamp"],
+        source_date_epoch=flags["source_date_epoch"],
+        image_format=image_format,
+        outputs=outputs(flags["outputs_"]),
+        iidfile=flags["iidfile"],
+        ignorefile=flags["ignorefile"],
+        quiet=flags["quiet"],
+        jobs=flags["jobs"],
+        network=flags["network"],
+        secrets=tuple(flags["secrets"]),
+        ssh=tuple(flags["ssh"]),
+        cap_add=tuple(flags["cap_add"]),
+        cap_drop=tuple(flags["cap_drop"]),
+        ulimits=tuple(flags["ulimits"]),
+        volumes=tuple(flags["volumes"]),
+        devices=tuple(flags["devices"]),
+        shm_size=flags["shm_size"],
+        manifest=flags["manifest"],
+    )
+
+
+def pull_policy(value: str, *, always: bool = False, never: bool = False) -> PullPolicy:
+    """`--pull`: a policy, or buildah's true (newer) and false (missing). Raises UsageError."""
+    if sum((bool(value), always, never)) > 1:
+        raise UsageError("--pull, --pull-always and --pull-never cannot be used together")
+    if always or never:
+        return "always" if always else "never"
+    word = {"": "missing", "true": "newer", "1": "newer", "false": "missing", "0": "missing"}.get(
+        value.lower(), value.lower()
+    )
+    if word not in get_args(PullPolicy):
+        raise bad_value(
+            "--pull", value, "unsupported pull policy", hint=f"it is one of {', '.join(get_args(PullPolicy))}"
+        )
+    return cast(PullPolicy, word)
+
+
+def _registry(flags: dict[str, Any], run: Invocation) -> RegistryOptions:
+    return registry_options(
+        flags["tls_verify"], flags["authfile"], flags["creds"], flags["cert_dir"], flags["retry"], run.secrets
+    )

@@ -1,0 +1,231 @@
+"""One run of the command line: its global flags, its reporter, the way to its session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from pywerf.build.options import EngineOptions, RegistryOptions
+from pywerf.cli.flags import Flag
+from pywerf.errors import UsageError
+from pywerf.report.verbosity import ProgressMode, Verbosity
+
+if TYPE_CHECKING:
+    from pywerf.build.session import Session
+    from pywerf.report.events import Reporter
+
+__all__ = ["Invocation", "engine_flags", "invocation", "log_flags", "progress_flags"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# buildah's --log-level to ours; buildah's own default `warn` tells as little as our normal view.
+_LOG_LEVELS: dict[str, Verbosity] = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "verbose",
+    "warn": "normal",
+    "warning": "normal",
+    "error": "quiet",
+    "fatal": "quiet",
+    "panic": "quiet",
+}
+
+
+class Invocation:
+    """What all commands of one run share; click keeps it as the context's `obj`.
+
+    `session_class` is the class of the engine's sessions, or None for pywerf's own. `settings` are
+    the global flags by name. `secrets` are texts that must not be printed, whatever happens.
+    """
+
+    def __init__(self, session_class: Any = None) -> None:
+        self.session_class = session_class
+        self.settings: dict[str, Any] = {}
+        self.from_command_line: set[str] = set()
+        self.secrets: list[str] = []
+        self.failure_code: int | None = None
+        self.passes_status = False
+
+    def setting(self, name: str, default: str = "") -> str:
+        """A global flag's value as text, or `default`."""
+        value = self.settings.get(name)
+        return default if value in (None, "") else str(value)
+
+    @property
+    def verbosity(self) -> Verbosity:
+        """What `--log-*` and `--log-level` come to; the loudest of the werf flags wins."""
+        levels: tuple[Verbosity, ...] = ("debug", "verbose", "quiet")
+        for level in levels:
+            if self.settings.get(f"log_{level}"):
+                return level
+        return _LOG_LEVELS[self.setting("log_level", "warn")]
+
+    @property
+    def color(self) -> bool | None:
+        """True, False, or None: as the terminal has it."""
+        return {"on": True, "off": False}.get(self.setting("log_color_mode", "auto"))
+
+    @property
+    def engine(self) -> EngineOptions:
+        """The engine's options from the global flags."""
+        return EngineOptions(
+            root=self.setting("root"),
+            mode=self.setting("buildah_mode"),
+            storage_driver=self.setting("storage_driver"),
+            ulimits=tuple(self.settings.get("buildah_ulimit") or ()),
+        )
+
+    @contextmanager
+    def reporter(self, *, quiet: bool = False, logfile: str = "") -> Iterator[Reporter]:
+        """The view that the flags ask for, closed at the end. It writes to stderr, or to `logfile`."""
+        from pywerf.report.views import make_reporter
+
+        mode = cast(ProgressMode, "quiet" if quiet else self.setting("progress", "auto"))
+        stream: TextIO = sys.stderr
+        if logfile:
+            try:
+                stream = open(logfile, "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+            except OSError as error:
+                raise UsageError(f"--logfile {logfile}: {error.strerror}") from error
+        try:
+            view = make_reporter(mode, stream, self.verbosity, color=self.color)
+            try:
+                yield view
+            finally:
+                view.close()
+        finally:
+            if logfile:
+                stream.close()
+
+    @contextmanager
+    def session(
+        self,
+        reporter: Reporter | None = None,
+        *,
+        registry: RegistryOptions | None = None,
+        isolation: str = "",
+    ) -> Iterator[Session]:
+        """An open session of the engine. Without a reporter: a view that tells warnings only."""
+        session_class: type[Session] | None = self.session_class
+        if session_class is None:
+            from pywerf.build.session import Session
+
+            session_class = Session
+        options = self.engine
+        if registry is not None:
+            options = msgspec.structs.replace(options, registry=registry)
+        if isolation:
+            options = msgspec.structs.replace(options, isolation=isolation)
+        if reporter is not None:
+            with session_class.open(options, reporter) as session:
+                yield session
+            return
+        with self.reporter(quiet=True) as own, session_class.open(options, own) as session:
+            yield session
+
+
+def invocation(ctx: click.Context) -> Invocation:
+    """The run that `ctx` belongs to."""
+    found = ctx.find_object(Invocation)
+    if found is None:
+        raise RuntimeError("the command line was started without an Invocation")
+    return found
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Keep a global flag: the command line beats variables, the innermost command beats its groups."""
+    run = invocation(ctx)
+    name = param.name or ""
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.COMMANDLINE:
+        run.settings[name] = value
+        run.from_command_line.add(name)
+    elif source is ParameterSource.ENVIRONMENT and name not in run.from_command_line:
+        run.settings[name] = value
+    return value
+
+
+def _global(*declarations: str, **attrs: Any) -> Callable[[F], F]:
+    def add(function: F) -> F:
+        params: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
+        params.append(Flag(declarations, expose_value=False, callback=_remember, **attrs))
+        return function
+
+    return add
+
+
+def _all_of(flags: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    def add(function: F) -> F:
+        for one in reversed(flags):
+            function = one(function)
+        return function
+
+    return add
+
+
+def log_flags(function: F) -> F:
+    """`--log-quiet`, `--log-verbose`, `--log-debug`, `--log-color-mode`, and buildah's `--log-level`."""
+    from pywerf.cli.flags import BOOL
+
+    boolean: dict[str, Any] = {"type": BOOL, "bare": "true", "metavar": "", "default": None}
+    return _all_of(
+        [
+            _global("--log-quiet", help="Tell warnings and errors only.", env=("WERF_QUIET",), **boolean),
+            _global("--log-verbose", help="Tell more.", env=("WERF_VERBOSE",), **boolean),
+            _global(
+                "--log-debug", help="Tell everything; errors with their traceback.", env=("WERF_DEBUG",), **boolean
+            ),
+            _global(
+                "--log-color-mode",
+                type=click.Choice(["auto", "on", "off"]),
+                help="Colours: auto (on a terminal), on or off.",
+            ),
+            _global(
+                "--log-level",
+                type=click.Choice(list(_LOG_LEVELS)),
+                metavar="LEVEL",
+                help="trace, debug, info, warn, error, fatal or panic, as buildah has them.",
+            ),
+        ]
+    )(function)
+
+
+def engine_flags(function: F) -> F:
+    """Where the store is and how the engine works: `--root`, `--storage-driver`, `--buildah-*`."""
+    return _all_of(
+        [
+            _global("--root", metavar="DIR", env=("WERF_BUILDAH_ROOT",), help="Directory of the store."),
+            _global(
+                "--storage-driver",
+                "--buildah-storage-driver",
+                metavar="DRIVER",
+                env=("WERF_BUILDAH_STORAGE_DRIVER",),
+                help="Storage driver: overlay or vfs.",
+            ),
+            _global("--buildah-mode", metavar="MODE", help="auto, native-chroot or native-rootless."),
+            _global(
+                "--buildah-ulimit",
+                metavar="TYPE:SOFT[:HARD]",
+                multiple=True,
+                split=True,
+                help="Limits of all build containers.",
+            ),
+        ]
+    )(log_flags(function))
+
+
+def progress_flags(function: F) -> F:
+    """`--progress`, for commands that take their time."""
+    return _global(
+        "--progress",
+        type=click.Choice(["auto", "plain", "tty", "quiet", "rawjson"]),
+        metavar="MODE",
+        env=("BUILDKIT_PROGRESS",),
+        help="auto, plain, tty, quiet or rawjson.",
+    )(function)

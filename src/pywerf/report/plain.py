@@ -1,0 +1,156 @@
+"""The plain view: one line an event, as BuildKit's `--progress=plain`, for pipes and log files."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from pywerf.report.events import Level, StepState
+from pywerf.report.steps import Step, Steps, failure_tail
+from pywerf.report.text import clean, human_size, seconds
+from pywerf.report.verbosity import Verbosity, shows
+
+__all__ = ["PlainReporter", "message_line"]
+
+# A transfer that goes on is told about this often, in seconds.
+TRANSFER_INTERVAL = 5.0
+
+_CODES = {"red": "31", "yellow": "33", "green": "32", "cyan": "36"}
+
+
+class PlainReporter:
+    """Writes `#5 [stage-1 2/5] RUN make`, `#5 0.312 output`, `#5 CACHED`, `#5 DONE 0.4s`.
+
+    Steps run in parallel: lines of another step begin a new block that repeats the step's name.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        verbosity: Verbosity = "normal",
+        *,
+        color: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._verbosity = verbosity
+        self._color = color
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._steps = Steps(color=color)
+        self._current: Step | None = None
+        self._told: dict[tuple[int, str], float] = {}
+        self._closed = False
+        self._gone = False
+
+    def step_started(self, step: int, name: str, *, source: str = "") -> None:
+        with self._lock:
+            self._write(self._block(self._steps.start(step, clean(name), clean(source), self._clock())))
+
+    def step_output(self, step: int, data: bytes, *, stderr: bool = False) -> None:
+        with self._lock:
+            known = self._steps.get(step, self._clock())
+            self._output(known, known.output.feed(data))
+
+    def step_progress(self, step: int, what: str, current: int, total: int) -> None:
+        with self._lock:
+            now = self._clock()
+            known = self._steps.get(step, now)
+            before = known.transfers.get(what)
+            known.transfers[what] = (current, total)
+            complete = 0 < total <= current
+            told = self._told.get((step, what))
+            if (before is not None and before[1] and before[0] >= before[1]) or (
+                not complete and told is not None and now - told < TRANSFER_INTERVAL
+            ):
+                return
+            self._told[(step, what)] = now
+            line = f"#{known.number} {clean(what)} {human_size(current)}"
+            if total > 0:
+                line += f" / {human_size(total)}"
+            if complete:
+                line += " done"
+            self._write([*self._block(known), line])
+
+    def step_finished(self, step: int, state: StepState, *, error: str = "") -> None:
+        with self._lock:
+            now = self._clock()
+            known = self._steps.get(step, now)
+            self._output(known, known.output.finish())
+            known.finished, known.state, known.error = now, state, error
+            if state == "cached":
+                ending = self._paint("CACHED", "cyan")
+            elif state == "done":
+                ending = self._paint("DONE", "green") + f" {seconds(now - known.started)}"
+            elif state == "cancelled":
+                ending = self._paint("CANCELED", "yellow")
+            else:
+                ending = self._paint("ERROR", "red") + (f": {clean(error)}" if error else "")
+            self._write([*self._block(known), f"#{known.number} {ending}"])
+
+    def message(self, level: Level, text: str) -> None:
+        if not shows(self._verbosity, level):
+            return
+        with self._lock:
+            self._write([*self._leave(), *message_line(level, text, self._color).split("\n")])
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for step in self._steps.all():
+                if step.state is None:
+                    self._output(step, step.output.finish())
+            tail = failure_tail(self._steps)
+            if tail:
+                self._write([*self._leave(), *tail])
+
+    def _output(self, step: Step, lines: list[str]) -> None:
+        if lines:
+            prefix = f"#{step.number} {self._clock() - step.started:.3f} "
+            self._write([*self._block(step), *[prefix + line for line in lines]])
+
+    def _block(self, step: Step) -> list[str]:
+        """The lines that lead to the block of `step`: none when the last line was its own."""
+        if self._current is step:
+            return []
+        lines = self._leave()
+        self._current = step
+        name = f"#{step.number} {step.name}"
+        if step.source and self._verbosity in ("verbose", "debug"):
+            name += f" ({step.source})"
+        return [*lines, name]
+
+    def _leave(self) -> list[str]:
+        """The lines that end the block of the current step."""
+        step, self._current = self._current, None
+        if step is None:
+            return []
+        return [""] if step.state is not None else [f"#{step.number} ...", ""]
+
+    def _paint(self, text: str, color: str) -> str:
+        return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self._color else text
+
+    def _write(self, lines: list[str]) -> None:
+        if not lines or self._gone:
+            return
+        try:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # Who read us is gone. The build goes on: what is shown must never decide its outcome.
+            self._gone = True
+
+
+def message_line(level: Level, text: str, color: bool = False) -> str:
+    """A message as a line: warnings and errors say what they are."""
+    text = clean(text)
+    if level == "info":
+        return text
+    label = {"debug": "debug", "warning": "Warning", "error": "Error"}[level]
+    if color and level != "debug":
+        label = f"\x1b[{_CODES['yellow' if level == 'warning' else 'red']}m{label}\x1b[0m"
+    return f"{label}: {text}"
