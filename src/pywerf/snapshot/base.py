@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -11,7 +11,7 @@ from pywerf.errors import SnapshotError
 from pywerf.linux.mount import Mount
 from pywerf.util.filetree import FileTree
 
-__all__ = ["Snapshot", "Snapshotter"]
+__all__ = ["Snapshot", "SnapshotReader", "Snapshotter"]
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -44,23 +44,49 @@ def _decoder() -> msgspec.json.Decoder[Snapshot]:
     return msgspec.json.Decoder(Snapshot)
 
 
-class Snapshotter(Protocol):
-    """A way to keep snapshots. Any thread may call; no two at once for the same id.
-
-    What keeps a snapshot from being collected while it is used are the store's leases, not the driver.
-    """
+class SnapshotReader(Protocol):
+    """Where snapshots are, and what is in them. Any thread may call."""
 
     @property
     def name(self) -> str:
         """`overlay` or `vfs`: the `driver` of its snapshots, and the name of its folder."""
 
+    @property
+    def layer_form(self) -> Literal["overlay", "plain"]:
+        """How a layer is unpacked into `layer_dir`: whiteouts as overlay has them, or carried out."""
+
+    @property
+    def xattr_namespace(self) -> Literal["trusted", "user"]:
+        """Where overlay keeps its marks (`trusted.overlay.opaque`); has no meaning for `plain`."""
+
+    @property
+    def independent_layers(self) -> bool:
+        """Whether a snapshot may be prepared and filled before its parent is complete."""
+
+    def exists(self, id: str) -> bool:
+        """Whether there is a snapshot of that id."""
+
+    def layer_dir(self, snapshot: Snapshot) -> str:
+        """The directory into which its layer is unpacked.
+
+        overlay: the layer's own files (with whiteouts in overlay's form); vfs: all files.
+        """
+
+    def view(self, snapshot: Snapshot) -> FileTree:
+        """All files as a tree, without mounting. Of a snapshot that is not committed, always its present state."""
+
+
+class Snapshotter(SnapshotReader, Protocol):
+    """A way to keep snapshots. Any thread may call; no two at once for the same id.
+
+    What keeps a snapshot from being collected while it is used are the store's leases, not the driver.
+    """
+
     def prepare(self, id: str, parent: Snapshot | None) -> Snapshot:
         """A writable snapshot with the files of `parent` (None: empty).
 
         Idempotent: an existing one is returned as it is, with all that was written. Atomic: after a
-        crash it is there whole, or not at all. Whether `parent` must be complete by then is the
-        driver's: overlay, no (layers may be unpacked at once, each into its own); vfs, yes.
-        Raises SnapshotError.
+        crash it is there whole, or not at all. Raises SnapshotError.
         """
 
     def commit(self, snapshot: Snapshot) -> Snapshot:
@@ -77,15 +103,6 @@ class Snapshotter(Protocol):
         writable. A mount that is not writable must not be in use while somebody writes to the snapshot.
         Raises SnapshotError.
         """
-
-    def layer_dir(self, snapshot: Snapshot) -> str:
-        """The directory into which its layer is unpacked.
-
-        overlay: the layer's own files (with whiteouts in overlay's form); vfs: all files.
-        """
-
-    def view(self, snapshot: Snapshot) -> FileTree:
-        """All files as a tree, without mounting. Of a snapshot that is not committed, always its present state."""
 
     def remove(self, id: str) -> None:
         """Remove a snapshot that nothing stands on. Idempotent; after a crash it is gone or can be removed again.

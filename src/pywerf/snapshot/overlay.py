@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Literal
 
 from pywerf.errors import SnapshotError
 from pywerf.linux.mount import Mount
@@ -41,6 +42,8 @@ class OverlaySnapshotter:
     """
 
     name = "overlay"
+    layer_form: Literal["overlay", "plain"] = "overlay"
+    independent_layers = True
 
     def __init__(self, root: str, *, userxattr: bool = False, volatile: bool = True) -> None:
         if any(char in root for char in ":,\\"):
@@ -57,6 +60,15 @@ class OverlaySnapshotter:
     def xattr_prefix(self) -> str:
         """What overlay's own xattrs begin with: `trusted.overlay.`, or `user.overlay.` with userxattr."""
         return "user.overlay." if self.userxattr else "trusted.overlay."
+
+    @property
+    def xattr_namespace(self) -> Literal["trusted", "user"]:
+        """See SnapshotReader."""
+        return "user" if self.userxattr else "trusted"
+
+    def exists(self, id: str) -> bool:
+        """See SnapshotReader."""
+        return os.path.isdir(f"{self._path(id)}/fs")
 
     def prepare(self, id: str, parent: Snapshot | None) -> Snapshot:
         """See Snapshotter. `parent` may be incomplete; the root directory takes its present owner and mode."""

@@ -7,6 +7,7 @@ ROOT/.new-ID    a copy that is being made
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from pywerf.errors import SnapshotError
 from pywerf.linux.copytree import copy_tree
@@ -27,9 +28,16 @@ class VfsSnapshotter:
     """
 
     name = "vfs"
+    layer_form: Literal["overlay", "plain"] = "plain"
+    xattr_namespace: Literal["trusted", "user"] = "trusted"
+    independent_layers = False
 
     def __init__(self, root: str) -> None:
         self.root = root
+
+    def exists(self, id: str) -> bool:
+        """See SnapshotReader."""
+        return os.path.isdir(self._path(id))
 
     def prepare(self, id: str, parent: Snapshot | None) -> Snapshot:
         """See Snapshotter. Copies all files of `parent`, which must be complete."""
