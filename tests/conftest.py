@@ -1,0 +1,120 @@
+"""Fixtures that several folders share: real services, base images, the `werf` command."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support import bases, judges, machine, services
+from support.werf import Werf
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With xdist, the integration tests of one file share their services: one process for each file."""
+    for item in items:
+        if item.get_closest_marker("integration") and not item.get_closest_marker("conformance"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+@pytest.fixture(scope="session")
+def service_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for the data of services; unmounted and removed at the end."""
+    folder = tmp_path_factory.mktemp("services")
+    yield folder
+    services.unmount_below(folder)
+    machine.run("rm", "-rf", folder, check=False)
+
+
+@pytest.fixture(scope="session")
+def registry(service_folder: Path) -> Iterator[str]:
+    """A docker-registry of this test process: `127.0.0.1:PORT`."""
+    with services.registry(service_folder / "registry") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def docker(service_folder: Path, registry: str) -> Iterator[services.Docker]:
+    """A Docker daemon of this test process."""
+    with services.dockerd(service_folder / "docker", (registry,)) as docker:
+        yield docker
+
+
+@pytest.fixture(scope="session")
+def busybox_layout() -> Path:
+    """The busybox base as an OCI layout; its one image is `base`."""
+    return bases.busybox_base()
+
+
+@pytest.fixture(scope="session")
+def debian_layout() -> Path:
+    """The Debian base as an OCI layout; its one image is `base`."""
+    return bases.debian_base()
+
+
+@pytest.fixture(scope="session")
+def busybox(registry: str, busybox_layout: Path) -> str:
+    """The busybox base in the registry."""
+    services.push_layout(busybox_layout, f"{registry}/busybox:1")
+    return f"{registry}/busybox:1"
+
+
+@pytest.fixture(scope="session")
+def debian(registry: str, debian_layout: Path) -> str:
+    """The Debian base in the registry."""
+    services.push_layout(debian_layout, f"{registry}/debian:bookworm")
+    return f"{registry}/debian:bookworm"
+
+
+@pytest.fixture(scope="session")
+def buildah_judge(service_folder: Path) -> Iterator[judges.Buildah]:
+    """Debian's buildah, with a store of this test process."""
+    machine.require_root()
+    judge = judges.Buildah(service_folder / "buildah")
+    yield judge
+    judge.close()
+
+
+@pytest.fixture(scope="session")
+def docker_judge(docker: services.Docker) -> judges.ClassicDocker:
+    """The classic builder of dockerd."""
+    return judges.ClassicDocker(docker)
+
+
+@pytest.fixture(scope="session")
+def shared_werf(service_folder: Path) -> Iterator[Werf]:
+    """`werf` with a store that the tests of this process share: bases are pulled once."""
+    machine.require_root()
+    werf = Werf(service_folder / "werf", service_folder / "home")
+    yield werf
+    services.unmount_below(werf.root)
+
+
+@pytest.fixture
+def make_werf(tmp_path: Path) -> Iterator[Callable[[str], Werf]]:
+    """Makes `werf` commands with stores of their own by name; the stores are removed after the test."""
+    machine.require_root()
+    made: list[Werf] = []
+
+    def make(name: str = "store") -> Werf:
+        made.append(Werf(tmp_path / name, tmp_path / f"{name}-home"))
+        return made[-1]
+
+    yield make
+    for werf in made:
+        services.unmount_below(werf.root)
+        machine.run("rm", "-rf", werf.root, check=False)
+
+
+@pytest.fixture
+def werf(make_werf: Callable[[str], Werf]) -> Werf:
+    """`werf` with an empty store."""
+    return make_werf("store")
+
+
+@pytest.fixture(scope="session")
+def layout_digest() -> Callable[[Path], str]:
+    """What names a base's content: the digest of its layout's index."""
+    return lambda layout: hashlib.sha256((layout / "index.json").read_bytes()).hexdigest()
