@@ -1,0 +1,199 @@
+"""Requests to one registry as they have to be made: scheme, authorization, redirects, another try after failures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from pywerf.errors import RegistryError
+from pywerf.registry.auth import Authorizer
+from pywerf.registry.credentials import Credential
+from pywerf.registry.http import Http, origin
+from pywerf.registry.responses import broken_status, clean, release, show_url
+from pywerf.registry.retry import Broken, Patience
+from pywerf.registry.settings import RegistrySettings, is_loopback
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+__all__ = ["Answer", "RegistrySession"]
+
+MAX_REDIRECTS = 10
+MAX_ROUNDS = 3  # without authorization, with it, and once more with a scope that the registry has named
+REDIRECTS = (301, 302, 303, 307, 308)
+
+# Which scheme a host that may have both has answered to, for the life of the process.
+_known_schemes: dict[tuple[str, bool], str] = {}
+
+
+class Answer:
+    """A response, and the address that it came from after all redirects."""
+
+    __slots__ = ("response", "url")
+
+    def __init__(self, response: BaseHTTPResponse, url: str) -> None:
+        self.response = response
+        self.url = url
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status
+
+    def header(self, name: str) -> str:
+        """A header's value; empty when it is missing."""
+        return str(self.response.headers.get(name, ""))
+
+    def link(self, target: str) -> str:
+        """An address that the answer names, made absolute."""
+        return urljoin(self.url, target)
+
+
+class RegistrySession:
+    """One registry, `host[:port]` as it is called in references. Safe for use by several threads.
+
+    `insecure` is what registries.conf says of it: no certificate needed, plain HTTP allowed.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        settings: RegistrySettings,
+        *,
+        insecure: bool = False,
+        credential: Callable[[], Credential | None] | None = None,
+    ) -> None:
+        self.host = host
+        self.settings = settings
+        wanted = settings.tls_verify
+        verify = wanted if wanted is not None else not insecure
+        self._plain_allowed = not verify or (wanted is None and is_loopback(host))
+        self._address = "registry-1.docker.io" if host == "docker.io" else host
+        self.http = Http(host, settings, verify=verify)
+        self.authorizer = Authorizer(self.http, credential or (lambda: None))
+        self._lock = threading.Lock()
+
+    def patience(self) -> Patience:
+        """A new count of attempts."""
+        return Patience(self.settings.retries, self.settings.backoff)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        scopes: Iterable[str],
+        what: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+        expect: Collection[int] = (200,),
+    ) -> Answer:
+        """A request that may be repeated, until its answer's status is one of `expect`.
+
+        `path` is absolute on the registry or a whole address. Raises RegistryError and its children.
+        """
+        patience = self.patience()
+        while True:
+            try:
+                return self.attempt(method, path, scopes=scopes, what=what, headers=headers, body=body, expect=expect)
+            except Broken as broken:
+                patience.wait_after(broken)
+
+    def attempt(
+        self,
+        method: str,
+        path: str,
+        *,
+        scopes: Iterable[str],
+        what: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | Callable[[], Iterable[bytes]] | None = None,
+        expect: Collection[int] = (200,),
+    ) -> Answer:
+        """The same, tried once (authorization and redirects are part of it). Raises Broken.
+
+        A `body` of chunks is asked for anew whenever it is sent, and needs a Content-Length.
+        """
+        url = path if "://" in path else self.base(what) + path
+        wanted = frozenset(scopes)
+        for round_number in range(MAX_ROUNDS):
+            authorization = self.authorizer.header(wanted, what)
+            answer = self._follow(method, url, headers or {}, authorization, body, what)
+            if answer.status != 401 or origin(answer.url) != origin(url):
+                break
+            if round_number + 1 == MAX_ROUNDS or not self.authorizer.refused(answer.response, wanted, authorization):
+                break
+            release(answer.response)
+        if answer.status not in expect:
+            raise broken_status(answer.response, what, self.host, self.authorizer.secrets)
+        return answer
+
+    def base(self, what: str) -> str:
+        """`https://HOST`, or `http://HOST` where that is allowed and is all that is spoken there. Raises Broken."""
+        if not self._plain_allowed:
+            return f"https://{self._address}"
+        key = (self._address, self.http.verify)
+        with self._lock:
+            if key not in _known_schemes:
+                _known_schemes[key] = self._probe(what)
+            return f"{_known_schemes[key]}://{self._address}"
+
+    def close(self) -> None:
+        """Close idle connections. Idempotent."""
+        self.http.close()
+
+    def _probe(self, what: str) -> str:
+        failures = []
+        for scheme in ("https", "http"):
+            try:
+                response = self.http.request("GET", f"{scheme}://{self._address}/v2/", {}, what=what)
+            except Broken as broken:
+                if broken.certificate:
+                    raise
+                failures.append(broken)
+                continue
+            if response.status == 401:
+                self.authorizer.refused(response, frozenset(), None)
+            release(response)
+            return scheme
+        # the one that says more: "refused" is the same in both, "no TLS" is not what is wrong
+        raise failures[-1]
+
+    def _follow(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        authorization: str | None,
+        body: bytes | Callable[[], Iterable[bytes]] | None,
+        what: str,
+    ) -> Answer:
+        home = origin(self.base(what))
+        start = origin(url)
+        for _ in range(MAX_REDIRECTS):
+            own = origin(url) == home
+            sent = dict(headers)
+            if authorization is not None and own:
+                sent["Authorization"] = authorization
+            content = body() if callable(body) else body
+            response = self.http.request(method, url, sent, content, what=what, own=own)
+            target = response.headers.get("Location")
+            if response.status not in REDIRECTS or not target:
+                return Answer(response, url)
+            release(response)
+            previous, url = url, urljoin(url, target)
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise Broken(RegistryError(f"{what}: redirected to {clean(show_url(url))}"), transient=False)
+            if origin(previous)[0] == "https" and origin(url)[0] == "http" and self.http.verify:
+                raise Broken(
+                    RegistryError(
+                        f"{what}: {self.host} redirects from HTTPS to plain HTTP ({clean(show_url(url))})",
+                        hint="use --tls-verify=false if the network is to be trusted",
+                    ),
+                    transient=False,
+                )
+            if response.status == 303 and method != "HEAD":
+                method, body = "GET", None
+        raise Broken(RegistryError(f"{what}: {self.host} redirects without end (from {start[1]})"), transient=False)
