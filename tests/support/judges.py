@@ -73,8 +73,8 @@ class ClassicDocker:
 Judge = Buildah | ClassicDocker
 
 
-def tree_digest(folder: Path) -> str:
-    """A digest of everything in a folder that a builder could see (no times)."""
+def tree_digest(folder: Path, base: str) -> str:
+    """A digest of everything in a folder that a builder could see (no times, and whatever name the base has)."""
     digest = hashlib.sha256()
     inodes: dict[tuple[int, int], str] = {}
     for path in sorted(folder.rglob("*"), key=os.fsencode):
@@ -85,21 +85,23 @@ def tree_digest(folder: Path) -> str:
             line += f" {os.readlink(path)!r}"
         elif stat.S_ISREG(status.st_mode):
             first = inodes.setdefault((status.st_dev, status.st_ino), name)
-            line += f" {hashlib.sha256(path.read_bytes()).hexdigest()} {first!r}"
+            line += f" {hashlib.sha256(path.read_bytes().replace(base.encode(), b'BASE')).hexdigest()} {first!r}"
             line += f" {[(key, os.getxattr(path, key)) for key in sorted(os.listxattr(path))]}"
         digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
 def judged(
-    judge: Judge, dockerfile: Path, context: Path, args: list[str], work: Path, key: str
+    judge: Judge, dockerfile: Path, context: Path, args: list[str], work: Path, key: str, base: str
 ) -> tuple[image_compare.Image | None, str]:
     """The judge's image (None when it refuses) and what it said; remembered in the cache by content.
 
-    `key` names what the build depends on besides: the digest of its base images.
+    `key` names what the build depends on besides: the digest of its base images. `base` is the name of the base,
+    which differs between runs and says nothing.
     """
     reader = Path(image_compare.__file__).read_text()
-    parts = (judge.version, dockerfile.read_bytes().hex(), tree_digest(context), repr(args), key, reader)
+    tree = tree_digest(context, base)
+    parts = (judge.version, tree, repr(args).replace(str(context), "CONTEXT"), key, reader)
     name = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     kept = machine.cache_dir() / "judged" / f"{name}.json"
     if kept.exists():
