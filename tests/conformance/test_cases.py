@@ -5,7 +5,8 @@ A case is a folder of `cases/`: its content is the build context, except
 - `case.toml` holds, all optional: `file` (the Dockerfile), `args` (flags; `{context}` is the folder), `judge`
   (`buildah` or `docker`, whose classic builder takes over where Debian's buildah is known to differ),
   `expect = "failure"` with a `message` that ours must show (a regular expression), `fields` (compared besides the
-  usual: `mtime`) of the files `only`, and `[[difference]]` tables with `path`, `field` and `reason`: what is known to differ, and why.
+  usual: `mtime`) of the files `only`, and `[[difference]]` tables with `path`, `field` and `reason`: what is known to
+  differ, and why.
 The image `busybox:test` stands for the base of the tests.
 """
 
