@@ -1,0 +1,146 @@
+"""Chroot isolation: containers as plain children in private namespaces, through the launcher, without a runtime."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pywerf.errors import IsolationError
+from pywerf.isolation.launcher import Launcher
+from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template
+from pywerf.isolation.spec import ContainerResult, ContainerSpec
+from pywerf.linux.mount import Mount
+
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["ChrootContainer", "ChrootIsolation"]
+
+HEADER = 5  # a frame's kind and length
+SIGKILL = 9
+
+
+class ChrootContainer:
+    """A started container. `console` is its terminal's master side, which the container owns, or None."""
+
+    def __init__(self, control: socket.socket, created: tuple[str, ...], console: int | None) -> None:
+        self._control = control
+        self._created = created
+        self._result: ContainerResult | None = None
+        self._failure: IsolationError | None = None
+        self._waiting = threading.Lock()
+        self._closing = threading.Lock()
+        self.console = console
+
+    def wait(self) -> ContainerResult:
+        """See Container.wait. Raises IsolationError when the launcher was killed meanwhile."""
+        with self._waiting:
+            if self._failure is not None:
+                raise self._failure
+            if self._result is None:
+                try:
+                    _, value, _ = _receive(self._control)
+                    self._result = ContainerResult(_exit_status(value), self._created)
+                except IsolationError as error:
+                    self._failure = error
+                    raise
+                finally:
+                    if self._result is not None or self._failure is not None:
+                        with self._closing:
+                            self._control.close()
+            return self._result
+
+    def kill(self, signum: int = SIGKILL) -> None:
+        """See Container.kill."""
+        with self._closing:
+            if self._control.fileno() < 0:
+                return
+            try:
+                self._control.send(bytes((signum,)))
+            except ConnectionError:
+                return  # it has ended; wait() tells how
+
+    def __del__(self) -> None:
+        # Nobody waits: the end of the control socket kills the container.
+        self._control.close()
+        if self.console is not None:
+            os.close(self.console)
+
+
+class ChrootIsolation:
+    """Containers in namespaces of their own on the host's network (or none). Needs CAP_SYS_ADMIN.
+
+    The launcher is started by the constructor and gets ready meanwhile; make this early.
+    """
+
+    def __init__(self, facts: HostFacts | None = None) -> None:
+        self._facts = facts or host_facts()
+        self._launcher = Launcher()
+        self._launcher.start()
+        ordinary = ContainerSpec(rootfs=Mount("bind", "/"), argv=("true",))
+        self._launcher.prepare(*make_template(ordinary, self._facts))
+
+    def __enter__(self) -> ChrootIsolation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        return "chroot"
+
+    def start(self, spec: ContainerSpec, stdin: int, stdout: int, stderr: int) -> ChrootContainer:
+        """See Isolation.start. With `spec.terminal` the three descriptors are not used: see `console`."""
+        control = self._launcher.request(make_plan(spec, self._facts), stdin, stdout, stderr)
+        try:
+            kind, value, console = _receive(control)
+            if kind == b"R":
+                return ChrootContainer(control, tuple(value), console)
+            if kind == b"E":
+                raise _setup_failed(*value)
+            raise IsolationError(f"the container ended with status {_exit_status(value)} before it was set up")
+        except BaseException:
+            control.close()
+            raise
+
+    def close(self) -> None:
+        self._launcher.close()
+
+
+def _receive(control: socket.socket) -> tuple[bytes, Any, int | None]:
+    """One frame: its kind, its value, and the descriptor that came with it. Raises IsolationError at the end."""
+    import marshal
+    import socket
+
+    data, descriptors, _, _ = socket.recv_fds(control, HEADER, 1, socket.MSG_CMSG_CLOEXEC)
+    while data and len(data) < HEADER:
+        data += control.recv(HEADER - len(data)) or b"\0" * HEADER
+    wanted = int.from_bytes(data[1:HEADER], "little")
+    body = b""
+    while data and len(body) < wanted:
+        piece = control.recv(wanted - len(body))
+        if not piece:
+            data = b""
+        body += piece
+    if not data:
+        raise IsolationError(
+            "the launcher ended, and the container with it", hint="it was killed: look for the kernel's OOM messages"
+        )
+    return data[:1], marshal.loads(body), descriptors[0] if descriptors else None
+
+
+def _exit_status(wait_status: int) -> int:
+    code = os.waitstatus_to_exitcode(wait_status)
+    return code if code >= 0 else 128 - code
+
+
+def _setup_failed(step: str, number: int, text: str) -> IsolationError:
+    hint = None
+    if number == errno.EPERM:
+        hint = "chroot isolation needs root with CAP_SYS_ADMIN; `werf host doctor` shows what this machine can do"
+    elif number == errno.ENOSYS:
+        hint = "chroot isolation needs Linux 5.12 or newer"
+    return IsolationError(f"cannot {step}: {text}", hint=hint)

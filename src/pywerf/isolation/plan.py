@@ -1,0 +1,296 @@
+"""Decides how a container is made: a ContainerSpec and the host's facts become a plan. Pure.
+
+A plan is a dict of plain values (marshal and, but for two bytes values, JSON can hold it), which
+`pywerf.linux.apply` follows line by line:
+
+    namespaces, stage      clone flags, and the staged kernel file systems: (operation, …, path)
+    attach                 (staged name, target) of those that go into the root file system
+    rootfs                 type, source, flags, data; overlay: lower, folders; bind: recursive, attributes
+    mounts                 type, source, target, flags, data, recursive, attributes
+    files                  (target, content, mode)
+    read_only, hostname, cwd, terminal, argv, env
+    rlimits                (number, soft, hard)
+    capabilities, last_capability, no_new_privileges, seccomp, seccomp_flags, uid, gid, groups
+
+`namespaces` and `stage` do not depend on the image or the command: a spare process has them ready.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pywerf.errors import IsolationError
+from pywerf.isolation.spec import ContainerSpec
+from pywerf.linux import caps, rlimits, seccomp
+from pywerf.linux import syscalls as sys
+from pywerf.linux.mount import Mount
+
+__all__ = ["HostFacts", "host_facts", "make_plan", "make_template"]
+
+Operation = tuple[Any, ...]
+Template = tuple[int, list[Operation]]
+
+NOSUID_NOEXEC_NODEV = sys.MS_NOSUID | sys.MS_NOEXEC | sys.MS_NODEV
+
+# What OCI runtimes hide and what they make read-only (runtime-spec config-linux.md; runc's and podman's lists).
+MASKED = (
+    "proc/acpi",
+    "proc/asound",
+    "proc/kcore",
+    "proc/keys",
+    "proc/latency_stats",
+    "proc/timer_list",
+    "proc/timer_stats",
+    "proc/sched_debug",
+    "proc/scsi",
+    "sys/firmware",
+    "sys/devices/virtual/powercap",
+)
+READ_ONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
+
+# runtime-spec config-linux.md#default-devices: (name, major, minor)
+DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+DEVICE_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("/proc/kcore", "core"),
+    ("pts/ptmx", "ptmx"),
+)
+
+# mount(8) words: (flags to set, flags to clear)
+FLAG_WORDS = {
+    "ro": (sys.MS_RDONLY, 0),
+    "rw": (0, sys.MS_RDONLY),
+    "suid": (0, sys.MS_NOSUID),
+    "nosuid": (sys.MS_NOSUID, 0),
+    "dev": (0, sys.MS_NODEV),
+    "nodev": (sys.MS_NODEV, 0),
+    "exec": (0, sys.MS_NOEXEC),
+    "noexec": (sys.MS_NOEXEC, 0),
+    "sync": (sys.MS_SYNCHRONOUS, 0),
+    "async": (0, sys.MS_SYNCHRONOUS),
+    "dirsync": (sys.MS_DIRSYNC, 0),
+    "atime": (0, sys.MS_NOATIME),
+    "noatime": (sys.MS_NOATIME, 0),
+    "diratime": (0, sys.MS_NODIRATIME),
+    "nodiratime": (sys.MS_NODIRATIME, 0),
+    "relatime": (sys.MS_RELATIME, 0),
+    "norelatime": (0, sys.MS_RELATIME),
+    "strictatime": (sys.MS_STRICTATIME, 0),
+    "lazytime": (sys.MS_LAZYTIME, 0),
+    "defaults": (0, 0),
+}
+# Words about propagation: a container's mounts are always private, which is stricter than each of these.
+PROPAGATION_WORDS = frozenset(
+    f"{prefix}{word}" for prefix in ("", "r") for word in ("private", "slave", "shared", "unbindable")
+)
+# mount_setattr(2) attributes for binds; MOUNT_ATTR_* share their values with nothing else.
+ATTRIBUTES = ((sys.MS_RDONLY, 0x1), (sys.MS_NOSUID, 0x2), (sys.MS_NODEV, 0x4), (sys.MS_NOEXEC, 0x8))
+ATTRIBUTE_NOATIME, ATTRIBUTE_NODIRATIME = 0x10, 0x80
+
+
+class HostFacts(msgspec.Struct, frozen=True):
+    """What the host allows; read once by `host_facts`.
+
+    `bounding` is the process's capability bounding set: nothing outside of it can be given away.
+    `device_nodes`: mknod(2) makes devices that open (false in a user namespace). `own_sysfs`: sysfs can
+    be mounted (false in a user namespace that does not own the network namespace).
+    """
+
+    machine: str
+    bounding: int
+    last_capability: int = 40
+    device_nodes: bool = True
+    own_sysfs: bool = True
+
+
+def host_facts() -> HostFacts:
+    """Read the facts of this process's host. Raises IsolationError where /proc is missing."""
+    import os
+
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            lines = dict(line.split(":", 1) for line in status if ":" in line)
+        with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as last:
+            last_capability = int(last.read())
+        with open("/proc/self/uid_map", encoding="ascii") as uid_map:
+            initial = uid_map.read().split() == ["0", "0", "4294967295"]
+    except OSError as error:
+        raise IsolationError(
+            f"cannot read the facts of this host: {error}", hint="containers need /proc to be mounted"
+        ) from error
+    return HostFacts(
+        machine=os.uname().machine,
+        bounding=int(lines["CapBnd"], 16),
+        last_capability=last_capability,
+        device_nodes=initial,
+        own_sysfs=initial,
+    )
+
+
+def make_template(spec: ContainerSpec, facts: HostFacts) -> Template:
+    """The part of a plan that does not depend on image or command: (namespaces, stage)."""
+    namespaces = sys.CLONE_NEWNS | sys.CLONE_NEWUTS | sys.CLONE_NEWIPC | sys.CLONE_NEWCGROUP
+    if spec.network == "none":
+        namespaces |= sys.CLONE_NEWNET
+    return namespaces, _stage(spec, facts)
+
+
+def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
+    """/dev, /proc and /sys as operations of `pywerf.linux.apply` on the staging area."""
+    stage: list[Operation] = [
+        ("directory", 0o755, "empty"),
+        ("mount", "tmpfs", "tmpfs", sys.MS_RDONLY | NOSUID_NOEXEC_NODEV, "size=0k,mode=755", "empty"),
+        ("directory", 0o755, "dev"),
+    ]
+    if spec.privileged and facts.device_nodes:
+        stage.append(("bind", "/dev", "dev"))
+    else:
+        stage += _minimal_dev(spec, facts)
+    stage += [
+        ("directory", 0o555, "proc"),
+        ("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "proc"),
+        ("directory", 0o555, "sys"),
+    ]
+    sys_flags = NOSUID_NOEXEC_NODEV | (0 if spec.privileged else sys.MS_RDONLY)
+    if facts.own_sysfs or spec.network == "none":
+        stage.append(("mount", "sysfs", "sysfs", sys_flags, "", "sys"))
+    else:
+        stage += [("bind", "/sys", "sys"), ("read-only", "sys")]
+    if not spec.privileged:
+        stage += [("mask", path) for path in MASKED]
+        stage += [("read-only", path) for path in READ_ONLY]
+    return stage
+
+
+def _minimal_dev(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
+    stage: list[Operation] = [
+        ("mount", "tmpfs", "tmpfs", sys.MS_NOSUID | sys.MS_STRICTATIME, "mode=755,size=65536k", "dev"),
+    ]
+    for name, major, minor in DEVICES:
+        if facts.device_nodes:
+            stage.append(("device", major, minor, 0o666, f"dev/{name}"))
+        else:
+            stage.append(("host-device", f"/dev/{name}", f"dev/{name}"))
+    stage += [("symlink", target, f"dev/{name}") for target, name in DEVICE_LINKS]
+    # Group 5 is tty everywhere; a user namespace may not have it mapped.
+    devpts = "newinstance,ptmxmode=0666,mode=0620" + (",gid=5" if facts.device_nodes else "")
+    stage += [
+        ("directory", 0o755, "dev/pts"),
+        ("mount", "devpts", "devpts", sys.MS_NOSUID | sys.MS_NOEXEC, devpts, "dev/pts"),
+        ("directory", 0o1777, "dev/shm"),
+        ("mount", "tmpfs", "shm", NOSUID_NOEXEC_NODEV, f"mode=1777,size={spec.shm_size}", "dev/shm"),
+        ("directory", 0o755, "dev/mqueue"),
+        ("mount", "mqueue", "mqueue", NOSUID_NOEXEC_NODEV, "", "dev/mqueue"),
+    ]
+    return stage
+
+
+def make_plan(spec: ContainerSpec, facts: HostFacts) -> dict[str, Any]:
+    """The whole plan of a container. Raises IsolationError for what chroot isolation cannot do."""
+    if not spec.argv:
+        raise IsolationError("no command to run", hint="give one, or use an image with an entrypoint or a cmd")
+    if spec.network == "private":
+        raise IsolationError(
+            "chroot isolation has no private network",
+            hint="use --network host or --network none, or an OCI runtime (--isolation oci)",
+        )
+    if "\0" in "".join((*spec.argv, *spec.env, spec.cwd)):
+        raise IsolationError("a command, variable or working directory contains a NUL byte")
+    capabilities = _capabilities(spec) & facts.bounding
+    namespaces, stage = make_template(spec, facts)
+    return {
+        "namespaces": namespaces,
+        "stage": stage,
+        "attach": [("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev")],
+        "rootfs": plan_mount(spec.rootfs),
+        "mounts": [plan_mount(mount) for mount in spec.mounts],
+        "files": list(spec.files),
+        "read_only": spec.read_only,
+        "hostname": spec.hostname,
+        "cwd": spec.cwd or "/",
+        "terminal": spec.terminal,
+        "argv": list(spec.argv),
+        "env": list(spec.env),
+        "rlimits": [(rlimits.NUMBERS[limit.type], limit.soft, limit.hard) for limit in spec.rlimits],
+        "capabilities": capabilities,
+        "last_capability": facts.last_capability,
+        "no_new_privileges": spec.no_new_privileges,
+        "seccomp": _seccomp(spec, facts, capabilities),
+        "seccomp_flags": sys.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        "uid": spec.uid,
+        "gid": spec.gid,
+        "groups": list(spec.groups),
+    }
+
+
+def _capabilities(spec: ContainerSpec) -> int:
+    if spec.privileged:
+        return (1 << len(caps.NAMES)) - 1
+    return caps.mask(caps.DOCKER_DEFAULT if spec.capabilities is None else spec.capabilities)
+
+
+def _seccomp(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> bytes:
+    if spec.privileged or spec.seccomp == "unconfined":
+        return b""
+    return seccomp.compile_default(facts.machine, frozenset(caps.names(capabilities)))
+
+
+def plan_mount(mount: Mount) -> dict[str, Any]:
+    """A mount with its mount(8) words sorted into flags, data and what a bind needs."""
+    flags, data, recursive, bind = 0, [], False, mount.type in ("bind", "rbind")
+    for word in mount.options:
+        if word in ("bind", "rbind"):
+            bind = True
+            recursive |= word == "rbind"
+        elif word in FLAG_WORDS:
+            flags = (flags | FLAG_WORDS[word][0]) & ~FLAG_WORDS[word][1]
+        elif word not in PROPAGATION_WORDS:
+            data.append(word)
+    recursive |= mount.type == "rbind"
+    plan: dict[str, Any] = {
+        "type": "bind" if bind else mount.type,
+        "source": mount.source,
+        "target": mount.target,
+        "flags": flags,
+        "data": "",
+    }
+    if bind:
+        if data:
+            raise IsolationError(f"mount of {mount.target or '/'}: a bind has no option {data[0]}")
+        return plan | {"recursive": recursive, "attributes": _attributes(flags)}
+    if mount.type == "overlay":
+        return plan | _plan_overlay(data)
+    plan["data"] = ",".join(data)
+    return plan
+
+
+def _attributes(flags: int) -> int:
+    """mount_setattr(2)'s form of MS_* flags; only settings, a bind inherits the rest."""
+    attributes = 0
+    for flag, attribute in ATTRIBUTES:
+        if flags & flag:
+            attributes |= attribute
+    if flags & sys.MS_NODIRATIME:
+        attributes |= ATTRIBUTE_NODIRATIME
+    return attributes
+
+
+def _plan_overlay(words: list[str]) -> dict[str, Any]:
+    """Overlay's folders apart from its other options; `\\:` in lowerdir is a colon of a name."""
+    lower: list[str] = []
+    folders: dict[str, str] = {}
+    others = []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "lowerdir":
+            lower = [part.replace("\0", ":") for part in value.replace("\\:", "\0").split(":")]
+        elif key in ("upperdir", "workdir"):
+            folders[key] = value
+        else:
+            others.append(word)
+    return {"lower": lower, "folders": folders, "data": ",".join(others)}

@@ -1,0 +1,172 @@
+"""Applies a container plan inside the container's first process, up to execve(2).
+
+Runs in the launcher's children, without site-packages: standard library and its neighbours `syscalls`,
+`stage` and `rootfs` only. What is done was decided by `pywerf.isolation.plan`, which describes the
+plan's keys.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pywerf.linux import syscalls as sys
+from pywerf.linux.rootfs import Root, enter_root, mount_all, mount_rootfs
+from pywerf.linux.stage import Steps
+
+TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Ready = Callable[[list[str], int | None], None]
+
+__all__ = ["run"]
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+def _open_terminal() -> tuple[int, int]:
+    """A new pseudo-terminal of the container's own devpts: (master, slave); /dev/console is bound to it."""
+    from fcntl import ioctl
+    from struct import pack
+
+    unlock, peer = 0x40045431, 0x5441  # TIOCSPTLCK, TIOCGPTPEER (ioctl_tty(2))
+    master = os.open("dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    ioctl(master, unlock, pack("i", 0))
+    slave = ioctl(master, peer, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    os.close(os.open("dev/console", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    sys.mount(f"/proc/self/fd/{slave}", "dev/console", None, sys.MS_BIND)
+    return master, slave
+
+
+def _take_identity(plan: dict[str, Any], step: Steps) -> None:
+    """Limits, capabilities, system call filter, user: in the order in which each is still allowed."""
+    for resource, soft, hard in plan["rlimits"]:
+        step(f"set resource limit {resource} to {soft}:{hard}")
+        sys.prlimit(0, resource, soft, hard)
+    step("enter the working directory " + plan["cwd"])
+    os.chdir(plan["cwd"])
+    step("drop capabilities")
+    wanted = plan["capabilities"]
+    for number in range(plan["last_capability"] + 1):
+        if not wanted >> number & 1 and sys.prctl(sys.PR_CAPBSET_READ, number):
+            sys.prctl(sys.PR_CAPBSET_DROP, number)
+    if plan["no_new_privileges"]:
+        sys.prctl(sys.PR_SET_NO_NEW_PRIVS, 1)
+    step("install the seccomp filter")
+    if plan["seccomp"]:
+        sys.seccomp(plan["seccomp"], plan["seccomp_flags"])
+    step(f"become user {plan['uid']}:{plan['gid']}")
+    if plan["groups"] is not None:
+        sys.setgroups(plan["groups"])
+    sys.setresgid(plan["gid"])
+    sys.setresuid(plan["uid"])
+    step("take the capabilities")
+    mask = wanted if plan["uid"] == 0 else 0
+    sys.capset(mask, mask, 0)
+    # The change of user cleared it; the launcher's end must stay this process's end.
+    sys.prctl(sys.PR_SET_PDEATHSIG, 9)
+
+
+def run(plan: dict[str, Any], descriptors: list[int], ready: Ready) -> None:
+    """All that is left after `prepare`, up to execve(2); never returns.
+
+    `descriptors` are the new standard input, output and error. `ready(created, console)` is called when
+    only the execution itself is left; `console` is a terminal's master side or None. Raises SetupFailed
+    before that. When the command cannot be executed the process says so on standard error and exits
+    with 127 (not found) or 126, as a shell does.
+    """
+    step = Steps()
+    root: Root | None = None
+    console = None
+    try:
+        os.setsid()
+        step("mount the root file system")
+        mount_rootfs(plan["rootfs"])
+        root = Root("root")
+        if plan["terminal"]:
+            step("open a terminal")
+            console, terminal = _open_terminal()
+            descriptors = [terminal, terminal, terminal]
+        mount_all(plan, root, step)
+        if plan["hostname"]:
+            step(f"set the host name {plan['hostname']}")
+            sys.sethostname(plan["hostname"])
+        step("enter the root file system")
+        enter_root(root)
+        os.umask(0o022)
+        step("join a session keyring")
+        try:
+            sys.join_session_keyring()
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EDQUOT):
+                raise
+        step("connect the standard streams")
+        for number, fd in enumerate(descriptors):
+            os.dup2(fd, number)
+        if plan["terminal"]:
+            _own_terminal()
+        _take_identity(plan, step)
+    except OSError as error:
+        if root is not None:
+            _take_back(root)
+        raise step.failed(error) from error
+    ready(root.created, console)
+    sys.close_range(3, -1, sys.CLOSE_RANGE_CLOEXEC)
+    _execute(plan["argv"], plan["env"])
+
+
+def _take_back(root: Root) -> None:
+    try:
+        root.remove_created()
+    except OSError:
+        return  # what stopped the container stops this too; the first reason is what is told
+
+
+def _own_terminal() -> None:
+    from fcntl import ioctl
+
+    take = 0x540E  # TIOCSCTTY
+    ioctl(0, take, 0)
+
+
+def _execute(argv: list[str], env: list[str]) -> None:
+    """execve(2) with the PATH of the container's environment."""
+    environment = {}
+    for line in env:
+        key, _, value = line.partition("=")
+        environment[key] = value
+    command = argv[0]
+    if "/" in command:
+        candidates = [command]
+    else:
+        path = environment.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        candidates = [f"{folder or '.'}/{command}" for folder in path.split(":")] if command else []
+    refused: OSError | None = None
+    for candidate in candidates:
+        try:
+            os.execve(candidate, argv, environment)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            # A missing interpreter (#!) of a file that is there has the same errno.
+            if "/" in command or os.path.exists(candidate):
+                refused = refused or error
+        except OSError as error:
+            refused = error
+    _report_and_exit(command, refused)
+
+
+def _report_and_exit(command: str, refused: OSError | None) -> None:
+    status = NOT_FOUND
+    if refused is None:
+        text = "executable file not found in $PATH"
+    else:
+        text = (refused.strerror or str(refused)).lower()
+        if refused.errno == errno.ENOEXEC:
+            text = "exec format error"
+        if refused.errno not in (errno.ENOENT, errno.ENOTDIR):
+            status = NOT_EXECUTABLE
+    try:
+        os.write(2, os.fsencode(f'exec: "{command}": {text}\n'))
+    finally:
+        os._exit(status)

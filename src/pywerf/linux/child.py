@@ -1,0 +1,349 @@
+"""The launcher: a small process that starts every container of a command by fork(2).
+
+Started as `python -I -S -c …` by `pywerf.isolation.launcher`; imports nothing heavy. It is the first
+process of a pid namespace of its own, so that the kernel ends every container when it ends, however it
+ends. A spare child waits with its namespaces and kernel file systems made; a container costs a
+message, its root file system and an execve(2).
+
+Messages on the request socket (SOCK_SEQPACKET), one datagram each:
+    T + marshal((namespaces, operations))    what spares are prepared with (one file descriptor: none)
+    P or F + 5 descriptors                   start: standard input, output, error, control, plan
+P takes the spare when there is one; F wants a process of its own, prepared from the plan alone. The plan
+is a file with marshal(dict), see `pywerf.isolation.plan`.
+
+The control socket (SOCK_STREAM) of a container carries back frames of a kind, a length (4 bytes,
+little-endian) and marshal data: R ready (created paths; the terminal's descriptor with it), E error
+(step, errno, text), X the wait status; and carries in single bytes: signal numbers. Its end of file
+means that nobody waits any more: the container is killed.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal` imports enum, which costs milliseconds
+import _socket
+import array
+import gc
+import marshal
+import os
+import select
+
+from pywerf.linux import syscalls as sys
+from pywerf.linux.apply import run
+from pywerf.linux.stage import SetupFailed, prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+__all__ = ["main"]
+
+SIGKILL = 9
+PIDFD_ENDED = select.POLLIN
+STDIO_AND_CONTROL_AND_PLAN = 5
+
+
+def main(request_fd: int, parent: int) -> None:
+    """The launcher's whole life: ends when the parent process or the request socket ends."""
+    gc.disable()
+    for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
+    sys.close_range(request_fd + 1, -1)
+    parent_fd = os.pidfd_open(parent)
+    if os.getppid() != parent:
+        return
+    gc.freeze()
+    try:
+        sys.unshare(sys.CLONE_NEWPID)
+    except OSError:
+        # No right to: containers will say so, each with its reason.
+        sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
+        Launcher(request_fd).serve()
+        return
+    child = os.fork()
+    if child == 0:
+        sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
+        os.close(parent_fd)
+        _exit_after(Launcher(request_fd).serve)
+    os.close(request_fd)
+    # This process stays until the last container is gone: it runs the interpreter's binary, which the
+    # kernel therefore lets nobody write to, not even a container that got hold of it by /proc/self/exe.
+    child_fd = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(parent_fd, select.POLLIN)
+    poll.register(child_fd, select.POLLIN)
+    ready = {fd for fd, _ in poll.poll()}
+    if child_fd not in ready:
+        os.kill(child, SIGKILL)
+    os.waitpid(child, 0)
+
+
+class Process:
+    """A child: a spare that waits for a container (`handover`), or one that has its container (`control`)."""
+
+    __slots__ = ("control", "handover", "pid", "pidfd")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.handover: _socket.socket | None = None
+        self.control: _socket.socket | None = None
+
+
+class Launcher:
+    """The serving loop."""
+
+    def __init__(self, request_fd: int) -> None:
+        self.requests = _socket.socket(fileno=request_fd)
+        self.own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        # Changes of the mount table show as POLLPRI: a spare's copy of it is stale then.
+        self.mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self.poll = select.poll()
+        self.poll.register(self.requests.fileno(), select.POLLIN)
+        self.poll.register(self.mounts, select.POLLPRI)
+        self.processes: dict[int, Process] = {}  # by pidfd
+        self.controls: dict[int, Process] = {}  # by the control socket's descriptor
+        self.template: tuple[int, list[tuple[Any, ...]]] | None = None
+        self.spare: Process | None = None
+
+    def serve(self) -> None:
+        """Until the request socket's end. The caller exits, and the kernel kills what is left."""
+        while True:
+            if self.template is not None and self.spare is None:
+                events = self.poll.poll(0)
+                if not events:
+                    self.spare = self._fork(None)
+                    continue
+            else:
+                events = self.poll.poll()
+            ready = {fd for fd, _ in events}
+            if self.mounts in ready:
+                self._drop_spare()
+            for fd in ready:
+                if fd in self.controls:
+                    self._on_control(self.controls[fd])
+                elif fd in self.processes:
+                    self._on_exit(self.processes[fd])
+            if self.requests.fileno() in ready and not self._on_request():
+                return
+
+    # -------------------------------------------------------------- requests
+
+    def _on_request(self) -> bool:
+        data, ancillary, _, _ = self.requests.recvmsg(
+            1 << 16, _socket.CMSG_SPACE(4 * STDIO_AND_CONTROL_AND_PLAN), _socket.MSG_CMSG_CLOEXEC
+        )
+        if not data:
+            return False
+        kind, body = data[:1], data[1:]
+        if kind == b"T":
+            self.template = marshal.loads(body)
+            self._drop_spare()
+            return True
+        descriptors = _received(ancillary)
+        process = None
+        if kind == b"P" and self.spare is not None:
+            process, self.spare = self.spare, None
+            try:
+                _send_descriptors(process.handover, b"P", descriptors)
+            except OSError:
+                process = None  # it died; its end is noticed like any other's
+            else:
+                process.handover.close()  # type: ignore[union-attr]
+                process.handover = None
+        if process is None:
+            process = self._fork(descriptors)
+        control = _socket.socket(fileno=descriptors[3])
+        for fd in (*descriptors[:3], descriptors[4]):
+            os.close(fd)
+        if process is None:
+            control.close()
+            return True
+        process.control = control
+        self.controls[control.fileno()] = process
+        self.poll.register(control.fileno(), select.POLLIN)
+        return True
+
+    def _fork(self, descriptors: list[int] | None) -> Process | None:
+        """A child in a new pid namespace: with a container's descriptors, or a spare that waits for them."""
+        try:
+            sys.unshare(sys.CLONE_NEWPID)
+        except OSError as error:
+            if descriptors is not None:
+                _send_frame(
+                    _socket.socket(fileno=os.dup(descriptors[3])),
+                    b"E",
+                    ("make a pid namespace", error.errno, error.strerror),
+                )
+            self.template = None
+            return None
+        mine, theirs = (
+            _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET) if descriptors is None else (None, None)
+        )
+        try:
+            pid = os.fork()
+            if pid == 0:
+                sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
+                if theirs is not None:
+                    _exit_after(lambda: self._be_spare(theirs))
+                _exit_after(lambda: self._be_container(descriptors or []))
+        finally:
+            # Only children are in the new namespace, and only one shall be.
+            sys.setns(self.own_pid_namespace, sys.CLONE_NEWPID)
+        process = Process(pid)
+        process.handover = mine
+        if theirs is not None:
+            theirs.close()
+        self.processes[process.pidfd] = process
+        self.poll.register(process.pidfd, PIDFD_ENDED)
+        return process
+
+    def _drop_spare(self) -> None:
+        if self.spare is not None:
+            os.kill(self.spare.pid, SIGKILL)
+            self.spare = None
+
+    # -------------------------------------------------------------- children's side
+
+    def _be_spare(self, handover: _socket.socket) -> None:
+        fd = handover.fileno()
+        _close_others([fd])
+        failure = None
+        try:
+            prepare(*self.template)  # type: ignore[misc]
+        except SetupFailed as error:
+            failure = error
+        data, ancillary, _, _ = handover.recvmsg(
+            1, _socket.CMSG_SPACE(4 * STDIO_AND_CONTROL_AND_PLAN), _socket.MSG_CMSG_CLOEXEC
+        )
+        if not data:
+            return
+        self._contain(_received(ancillary), failure, prepared=True)
+
+    def _be_container(self, descriptors: list[int]) -> None:
+        _close_others(descriptors)
+        self._contain(descriptors, None, prepared=False)
+
+    def _contain(self, descriptors: list[int], failure: SetupFailed | None, *, prepared: bool) -> None:
+        control = _socket.socket(fileno=descriptors[3])
+
+        def ready(created: list[str], console: int | None) -> None:
+            _send_frame(control, b"R", created, console)
+
+        try:
+            if failure is not None:
+                raise failure
+            plan = marshal.loads(_read_all(descriptors[4]))
+            if not prepared:
+                prepare(plan["namespaces"], plan["stage"])
+            run(plan, descriptors[:3], ready)
+        except SetupFailed as error:
+            _send_frame(control, b"E", (error.step, error.number, error.text))
+        except Exception as error:
+            _send_frame(control, b"E", ("follow the plan", 0, f"{type(error).__name__}: {error}"))
+
+    # -------------------------------------------------------------- containers that run
+
+    def _on_control(self, process: Process) -> None:
+        control = process.control
+        if control is None:
+            return
+        try:
+            signals = control.recv(64)
+        except ConnectionError:
+            signals = b""
+        if not signals:
+            self.poll.unregister(control.fileno())
+            del self.controls[control.fileno()]
+            control.close()
+            process.control = None
+            signals = bytes((SIGKILL,))
+        for number in signals:
+            try:
+                _signal.pidfd_send_signal(process.pidfd, number)
+            except ProcessLookupError:
+                return
+
+    def _on_exit(self, process: Process) -> None:
+        _, status = os.waitpid(process.pid, 0)
+        self.poll.unregister(process.pidfd)
+        del self.processes[process.pidfd]
+        os.close(process.pidfd)
+        if process is self.spare:
+            self.spare = None
+        if process.handover is not None:
+            process.handover.close()
+        control = process.control
+        if control is not None:
+            self.poll.unregister(control.fileno())
+            del self.controls[control.fileno()]
+            _send_frame(control, b"X", status)
+            control.close()
+
+
+def _exit_after(work: Callable[[], None]) -> NoReturn:
+    """Run a child's whole life and exit: never back into the parent's stack. Bugs show on standard error."""
+    try:
+        work()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+# ---------------------------------------------------------------- messages
+
+
+def _received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
+
+
+def _send_descriptors(to: _socket.socket | None, data: bytes, descriptors: list[int]) -> None:
+    if to is not None:
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())]
+        to.sendmsg([data], rights, _socket.MSG_NOSIGNAL)
+
+
+def _send_frame(to: _socket.socket, kind: bytes, value: object, descriptor: int | None = None) -> None:
+    """A frame, with a descriptor on its first byte. The other side may be gone: that is its business."""
+    body = marshal.dumps(value)  # type: ignore[arg-type]
+    frame = kind + len(body).to_bytes(4, "little") + body
+    rights = []
+    if descriptor is not None:
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())]
+    try:
+        sent = to.sendmsg([frame], rights, _socket.MSG_NOSIGNAL)
+        if sent < len(frame):
+            to.sendall(frame[sent:], _socket.MSG_NOSIGNAL)
+    except ConnectionError:
+        return
+
+
+def _read_all(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    pieces = []
+    offset = 0
+    while offset < size:
+        piece = os.pread(fd, size - offset, offset)
+        if not piece:
+            break
+        pieces.append(piece)
+        offset += len(piece)
+    return b"".join(pieces)
+
+
+def _close_others(keep: list[int]) -> None:
+    """Close every descriptor above 2 but these: a child must not hold other containers' pipes open."""
+    first = 3
+    for fd in sorted(keep):
+        if fd > first:
+            sys.close_range(first, fd - 1)
+        first = fd + 1
+    sys.close_range(first, -1)

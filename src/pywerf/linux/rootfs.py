@@ -1,0 +1,227 @@
+"""Mounts a container's root file system and what goes into it, and makes it `/`.
+
+Runs in the launcher's children: standard library, `syscalls` and `stage` only. Nothing here trusts the
+image: every path in it is walked by descriptors that cannot leave the root file system.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from pywerf.linux import syscalls as sys
+from pywerf.linux.stage import Steps
+
+TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Root", "enter_root", "mount_all", "mount_rootfs"]
+
+MAX_SYMLINKS = 40
+MOUNT_DATA_MAX = 4000  # mount(2) takes one page of data
+
+
+def mount_rootfs(rootfs: dict[str, Any]) -> None:
+    if rootfs["type"] == "bind":
+        _attach_bind(rootfs, sys.AT_FDCWD, "root")
+        return
+    if rootfs["type"] == "overlay":
+        _mount_overlay(rootfs, "root")
+        return
+    sys.mount(rootfs["source"], "root", rootfs["type"], rootfs["flags"], rootfs["data"] or None)
+
+
+def _mount_overlay(plan: dict[str, Any], target: str) -> None:
+    """Mount an overlay with any number of layers (the kernel's own limit is 500).
+
+    The options of mount(2) are one page. What does not fit, or has a `,` or `:` in a path, is named by
+    descriptors instead: with /proc/self/fd as the working folder a layer is `17`.
+    """
+    folders: dict[str, str] = plan["folders"]  # upperdir, workdir
+    lower: list[str] = plan["lower"]
+    plain = ["lowerdir=" + ":".join(lower), *(f"{key}={path}" for key, path in folders.items())]
+    data = ",".join([*plain, plan["data"]] if plan["data"] else plain)
+    special = any(character in path for path in (*lower, *folders.values()) for character in ",:\\")
+    if len(os.fsencode(data)) <= MOUNT_DATA_MAX and not special:
+        sys.mount("overlay", target, "overlay", plan["flags"], data)
+        return
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    opened = [here]
+
+    def name(path: str) -> str:
+        opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        return str(opened[-1])
+
+    try:
+        options = ["lowerdir=" + ":".join([name(path) for path in lower])]
+        options += [f"{key}={name(path)}" for key, path in folders.items()]
+        if plan["data"]:
+            options.append(plan["data"])
+        at = name(target)
+        os.chdir("/proc/self/fd")
+        try:
+            sys.mount("overlay", at, "overlay", plan["flags"], ",".join(options))
+        finally:
+            os.fchdir(here)
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
+def _attach_bind(plan: dict[str, Any], directory: int, path: str) -> None:
+    """Bind a host path over what (directory, path) names; an empty path means the descriptor itself."""
+    recursive = sys.AT_RECURSIVE if plan["recursive"] else 0
+    tree = sys.open_tree(sys.AT_FDCWD, plan["source"], sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | recursive)
+    try:
+        sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | sys.AT_RECURSIVE, 0, 0, sys.MS_PRIVATE)
+        if plan["attributes"]:
+            sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, plan["attributes"])
+        to_empty = 0 if path else sys.MOVE_MOUNT_T_EMPTY_PATH
+        sys.move_mount(tree, "", directory, path, sys.MOVE_MOUNT_F_EMPTY_PATH | to_empty)
+    finally:
+        os.close(tree)
+
+
+class Root:
+    """The mounted root file system, walked by descriptors; remembers what it had to create."""
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.device = os.fstat(self.fd).st_dev
+        self.created: list[str] = []
+        self.kernel_devices: set[int] = set()
+
+    def open(self, path: str, make: str, follow: bool = True) -> int:
+        """An O_PATH descriptor of `path`, every symlink taken as if this were `/`.
+
+        What is missing is made: folders, and at the end a `make`: "folder" or "file". `..` goes back in
+        the list of descriptors, never through the file system. The caller closes it.
+        """
+        walked: list[tuple[int, str]] = [(os.dup(self.fd), "")]
+        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        links = 0
+        try:
+            while todo:
+                part = todo.pop()
+                if part == "..":
+                    if len(walked) > 1:
+                        os.close(walked.pop()[0])
+                    continue
+                above, name = walked[-1]
+                here = f"{name}/{part}" if name else part
+                try:
+                    fd = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+                except FileNotFoundError:
+                    fd = self._make(above, part, here, "folder" if todo else make)
+                walked.append((fd, here))
+                if stat.S_ISLNK(os.fstat(fd).st_mode):
+                    links += 1
+                    if not follow:
+                        raise OSError(errno.ELOOP, f"/{here} is a symlink in the image")
+                    if links > MAX_SYMLINKS:
+                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                    target = os.readlink("", dir_fd=fd)
+                    os.close(walked.pop()[0])
+                    if target.startswith("/"):
+                        while len(walked) > 1:
+                            os.close(walked.pop()[0])
+                    todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+            if links and os.fstat(walked[-1][0]).st_dev in self.kernel_devices:
+                # An image's symlink must not lead a mount over the kernel's own files.
+                raise OSError(errno.EPERM, "a symlink of the image leads into /proc, /sys or /dev")
+            return walked.pop()[0]
+        finally:
+            for fd, _ in walked:
+                os.close(fd)
+
+    def _make(self, above: int, name: str, path: str, kind: str) -> int:
+        """Make a mount point; the folder it is in keeps its times, as if it had always been there."""
+        before = os.stat(above) if os.fstat(above).st_dev == self.device else None
+        if kind == "folder":
+            os.mkdir(name, 0o755, dir_fd=above)
+        else:
+            os.mknod(name, stat.S_IFREG | 0o644, dir_fd=above)
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        if before is not None:
+            self.created.append(path)
+            os.utime(f"/proc/self/fd/{above}", ns=(before.st_atime_ns, before.st_mtime_ns))
+        return fd
+
+    def remove_created(self) -> None:
+        """Take back what was made, after a failure."""
+        for path in reversed(self.created):
+            folder, _, name = path.rpartition("/")
+            try:
+                above = self.open(folder, "folder", follow=False)
+            except OSError:
+                continue
+            try:
+                before = os.stat(above)
+                remove = os.rmdir if stat.S_ISDIR(os.lstat(name, dir_fd=above).st_mode) else os.unlink
+                remove(name, dir_fd=above)
+                os.utime(f"/proc/self/fd/{above}", ns=(before.st_atime_ns, before.st_mtime_ns))
+            except OSError:
+                continue  # a mount is on it, or it was filled meanwhile: it stays and is reported by nobody
+            finally:
+                os.close(above)
+
+
+def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:
+    for name, target in plan["attach"]:
+        step(f"mount {target}")
+        fd = root.open(target, "folder", follow=False)
+        try:
+            root.kernel_devices.add(os.stat(name).st_dev)
+            sys.move_mount(sys.AT_FDCWD, name, fd, "", sys.MOVE_MOUNT_T_EMPTY_PATH)
+        finally:
+            os.close(fd)
+    for mount in plan["mounts"]:
+        step(f"mount {mount['source']} on {mount['target']}")
+        bind = mount["type"] == "bind"
+        is_folder = not bind or os.path.isdir(mount["source"])
+        fd = root.open(mount["target"], "folder" if is_folder else "file")
+        try:
+            if bind:
+                _attach_bind(mount, fd, "")
+            else:
+                where = f"/proc/self/fd/{fd}"
+                sys.mount(mount["source"], where, mount["type"], mount["flags"], mount["data"] or None)
+        finally:
+            os.close(fd)
+    for number, (target, content, mode) in enumerate(plan["files"]):
+        step(f"put the generated file {target} in place")
+        source = f"files/{number}"
+        out = os.open(source, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(out, view) :]
+            os.fchmod(out, mode)
+        finally:
+            os.close(out)
+        fd = root.open(target, "file")
+        try:
+            _attach_bind({"source": source, "recursive": False, "attributes": 0}, fd, "")
+        finally:
+            os.close(fd)
+    if plan["read_only"]:
+        step("make the root file system read-only")
+        sys.mount_setattr(root.fd, "", sys.AT_EMPTY_PATH, sys.MOUNT_ATTR_RDONLY)
+
+
+def enter_root(root: Root) -> None:
+    """Make it `/`, with nothing of the old tree in reach."""
+    os.fchdir(root.fd)
+    try:
+        sys.pivot_root(".", ".")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # The host runs from its initial ramfs, which cannot be pivoted: move over it instead.
+        sys.mount(".", "/", None, sys.MS_MOVE)
+        os.chroot(".")
+    else:
+        sys.umount2(".", sys.MNT_DETACH)
+    os.chdir("/")
