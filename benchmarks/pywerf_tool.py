@@ -1,0 +1,115 @@
+"""pywerf beside the other builders of peers.py (the harness that times them): `scripts/bench` calls this.
+
+    python benchmarks/pywerf_tool.py FOLDER-OF-PEERS.PY ARGUMENTS OF PEERS.PY…
+
+The tool `pywerf-chroot` is added to the harness' own; everything else is the harness' own doing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def load_harness(folder: Path) -> Any:
+    """The module peers.py of a folder."""
+    spec = importlib.util.spec_from_file_location("peers", folder / "peers.py")
+    if spec is None or spec.loader is None:
+        sys.exit(f"{folder}: no peers.py there")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["peers"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_tool_class(peers: Any) -> type:
+    """The adapter, a subclass of the harness' Tool."""
+
+    class Pywerf(peers.Tool):  # type: ignore[misc]
+        """`werf buildah` with a store of its own. Every command is a process from its start to its end."""
+
+        def __init__(self, name: str, mode: str) -> None:
+            super().__init__(name)
+            self.mode = mode
+            self.root = self.home / "root"
+            beside = Path(sys.executable).parent / "werf"
+            self.command = [str(beside)] if beside.exists() else [sys.executable, "-m", "pywerf"]
+
+        def missing(self) -> str | None:
+            return None if os.geteuid() == 0 else "needs root"
+
+        def prefix(self, verb: str) -> list[str]:
+            return [*self.command, "buildah", verb, "--root", str(self.root), "--buildah-mode", self.mode]
+
+        def wipe(self) -> None:
+            """Remove the whole store, mounts first."""
+            for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+                point = line.split()[1]
+                if point.startswith(f"{self.home}/"):
+                    peers.quiet(["umount", "-l", point])
+            subprocess.run(["rm", "-rf", str(self.home)], check=True)
+            self.home.mkdir(parents=True)
+
+        def clean(self, base: bool) -> None:
+            """An empty store; with `base` a copy of one that has pulled and unpacked the base and nothing else."""
+            self.wipe()
+            if not base:
+                return
+            pristine = peers.S.work / "tools" / f"{self.name}-base"
+            if not pristine.exists():
+                self.sh([*self.prefix("build"), "--no-cache", "-t", "base-run", *self.case_argv("base-run")])
+                self.sh([*self.prefix("rmi"), "base-run"])
+                shutil.rmtree(pristine, ignore_errors=True)
+                subprocess.run(["cp", "-a", str(self.root), str(pristine)], check=True)
+            else:
+                subprocess.run(["cp", "-a", str(pristine), str(self.root)], check=True)
+
+        def case_argv(self, case: str) -> list[str]:
+            return ["-f", str(peers.S.case(case) / "Dockerfile"), str(peers.S.context(case))]
+
+        def build(self, case: str, tag: str, cached: bool = False) -> None:
+            self.run(self.build_argv(case, tag, cached))
+
+        def build_argv(self, case: str, tag: str, cached: bool) -> list[str]:
+            flags = ["--network", "host", "-t", tag]
+            if not cached:
+                flags.append("--no-cache")
+            return [*self.prefix("build"), *flags, *self.case_argv(case)]
+
+        def build_push(self, case: str, tag: str, dest: str, compression: str) -> None:
+            self.run(self.build_argv(case, tag, False), part="build")
+            self.push(tag, dest, compression)
+
+        def push(self, tag: str, dest: str, compression: str) -> None:
+            argv = [*self.prefix("push"), "--tls-verify=false", "--compression-format", compression]
+            self.run([*argv, tag, f"docker://{dest}"], part="push")
+
+        def pull(self, ref: str, compression: str) -> None:
+            self.run([*self.prefix("pull"), "--tls-verify=false", ref])
+
+    return Pywerf
+
+
+def main() -> None:
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    folder = Path(sys.argv[1])
+    peers = load_harness(folder)
+    tool_class = make_tool_class(peers)
+    their_tools = peers.make_tools
+
+    def make_tools() -> dict[str, Any]:
+        return {"pywerf-chroot": tool_class("pywerf-chroot", "native-chroot"), **their_tools()}
+
+    peers.make_tools = make_tools
+    sys.argv = [str(folder / "peers.py"), *sys.argv[2:]]
+    peers.main()
+
+
+if __name__ == "__main__":
+    main()
