@@ -1,0 +1,342 @@
+"""Collecting what nothing needs any more, and counting what there is.
+
+What is needed: images, with the blobs and layers that their manifests and configs name; the cache records within
+the limits, with everything that their results name; what living processes hold leases of; what was written since
+the oldest living process began, as it may not have told the database yet.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+import msgspec
+
+from pywerf.errors import InvalidValue
+from pywerf.linux.removal import remove_tree
+from pywerf.oci.chain import chain_ids
+from pywerf.oci.config import ImageConfig
+from pywerf.oci.digest import Digest
+from pywerf.oci.manifest import Index, parse_manifest
+from pywerf.store.layers import LayerRecord
+from pywerf.store.locks import clean_sessions, oldest_session
+from pywerf.store.store import Store
+
+__all__ = ["DiskUsage", "GcReport", "collect", "disk_usage"]
+
+_GRACE = 60.0  # seconds: clocks of file systems are coarse, and a process may be about to open its session
+
+
+class GcReport(msgspec.Struct, frozen=True):
+    """How many of each were removed; `bytes` is what blobs and snapshots took on disk."""
+
+    blobs: int = 0
+    layers: int = 0
+    snapshots: int = 0
+    cache_records: int = 0
+    memo: int = 0
+    bytes: int = 0
+
+
+class DiskUsage(msgspec.Struct, frozen=True):
+    """Counts, and sizes in bytes as they are on disk."""
+
+    images: int
+    blobs: int
+    blob_bytes: int
+    layers: int
+    snapshots: int
+    snapshot_bytes: int
+    cache_records: int
+    cache_mount_bytes: int
+    database_bytes: int
+
+
+def collect(
+    store: Store,
+    *,
+    keep_cache_for: float | None = None,
+    keep_cache_bytes: int | None = None,
+    keep_memo_for: float | None = 30 * 86400.0,
+    keep_memo_bytes: int | None = 256 << 20,
+    keep: Iterable[str] = (),
+    remove_snapshot: Callable[[str, str], None] | None = None,
+) -> GcReport:
+    """Remove what nothing needs. Another collection that runs meanwhile makes this one do nothing.
+
+    `keep_cache_for`: cache records that were used within so many seconds stay (None: all; 0: none);
+    `keep_cache_bytes`: the least recently used go until the cache's layers take no more than that (None: any).
+    `keep` names digests, chain ids and snapshot ids that stay in any case. `remove_snapshot(driver, id)` is how a
+    snapshot goes (None: its directory is removed). Killed at any point, it leaves a store that is whole.
+    """
+    with store.lock("gc", wait=False) as alone:
+        if not alone:
+            return GcReport()
+        clean_sessions(f"{store.root}/tmp")
+        return _Collection(store, frozenset(keep), remove_snapshot or _directory_remover(store)).run(
+            keep_cache_for, keep_cache_bytes, keep_memo_for, keep_memo_bytes
+        )
+
+
+def disk_usage(store: Store) -> DiskUsage:
+    """What the store takes. Snapshots are walked: this is slow where there are many files."""
+    blobs = list(store.blobs.list())
+    snapshots = list(_snapshots(store))
+    return DiskUsage(
+        images=len(store.images.list()),
+        blobs=len(blobs),
+        blob_bytes=sum(size for _, size, _ in blobs),
+        layers=len(store.layers.list()),
+        snapshots=len(snapshots),
+        snapshot_bytes=sum(_tree_bytes(path) for _, _, path in snapshots),
+        cache_records=len(store.cache.list()),
+        cache_mount_bytes=_tree_bytes(f"{store.root}/cache-mounts"),
+        database_bytes=sum(
+            os.path.getsize(path)
+            for name in ("db.sqlite", "db.sqlite-wal")
+            if os.path.exists(path := f"{store.root}/{name}")
+        ),
+    )
+
+
+class _Collection:
+    """One collection: mark what is needed, forget the records of the rest, then remove the files of the rest."""
+
+    def __init__(self, store: Store, keep: frozenset[str], remove_snapshot: Callable[[str, str], None]) -> None:
+        self.store = store
+        self.remove_snapshot = remove_snapshot
+        self.cutoff = oldest_session(f"{store.root}/tmp") - _GRACE
+        # Everything that is needed, by name: digests of blobs, chain ids, ids of snapshots.
+        self.needed: set[str] = set()
+        self.keep = keep
+        self.layers: dict[str, LayerRecord] = {}
+        self.freed = 0
+
+    def run(
+        self,
+        keep_cache_for: float | None,
+        keep_cache_bytes: int | None,
+        keep_memo_for: float | None,
+        keep_memo_bytes: int | None,
+    ) -> GcReport:
+        self.layers = {str(record.chain_id): record for record in self.store.layers.list()}
+        for image in self.store.images.list():
+            self._mark_manifest(image.manifest_digest, image.media_type)
+        for name in self.keep:
+            self._mark(name)
+        cache_records = self._prune_cache(keep_cache_for, keep_cache_bytes)
+        layers = self._forget_layers()
+        snapshots = self._remove_snapshots()
+        blobs = self._remove_blobs()
+        memo = self.store.memo.prune(unused_for=keep_memo_for, keep_bytes=keep_memo_bytes)
+        return GcReport(blobs, layers, snapshots, cache_records, memo, self.freed)
+
+    def _mark(self, name: str) -> int:
+        """Mark a name, and the layers below it if it is a chain; returns the bytes of the layers that are new."""
+        size = 0
+        chain: str | None = name
+        while chain is not None and chain not in self.needed:
+            self.needed.add(chain)
+            record = self.layers.get(chain)
+            if record is None:
+                break
+            if record.blob is not None:
+                self.needed.add(str(record.blob.digest))
+            if record.snapshot is not None:
+                self.needed.add(record.snapshot)
+            size += record.size
+            chain = None if record.parent is None else str(record.parent)
+        return size
+
+    def _mark_manifest(self, digest: Digest, media_type: str) -> None:
+        blobs = self.store.blobs
+        self.needed.add(str(digest))
+        if blobs.has(digest) is None:
+            return
+        try:
+            manifest = parse_manifest(blobs.read(digest), media_type)
+            if isinstance(manifest, Index):
+                for item in manifest.manifests:
+                    self._mark_manifest(item.digest, item.media_type)
+                return
+            self.needed.add(str(manifest.config.digest))
+            self.needed.update(str(layer.digest) for layer in manifest.layers)
+            if blobs.has(manifest.config.digest) is not None:
+                image = ImageConfig.from_json(blobs.read(manifest.config.digest))
+                for chain in chain_ids(image.diff_ids):
+                    self._mark(str(chain))
+        except InvalidValue:
+            return  # no image that anybody could use: an artifact of another kind, kept as its blobs alone
+
+    def _prune_cache(self, keep_for: float | None, keep_bytes: int | None) -> int:
+        """Newest first: mark what a record's result names, as long as age and room allow; remove the others."""
+        since = None if keep_for is None else time.time() - keep_for
+        total = 0
+        gone = []
+        for record in reversed(self.store.cache.list()):
+            names = _strings(record.result)
+            if record.last_used < self.cutoff or keep_for == 0:
+                too_old = since is not None and record.last_used <= since
+                if too_old or (keep_bytes is not None and total >= keep_bytes):
+                    gone.append(record.key)
+                    continue
+            total += record.size + sum(self._mark(name) for name in names)
+        return self._remove_cache(gone)
+
+    def _remove_cache(self, keys: list[str]) -> int:
+        removed = []
+        with ExitStack() as held:
+            for key in keys:
+                if held.enter_context(self.store.unleased("cache", key)):
+                    removed.append(key)
+            return self.store.cache.remove(removed) if removed else 0
+
+    def _forget_layers(self) -> int:
+        count = 0
+        # Those on top first, so that no layer is ever without the one below it.
+        for chain, record in sorted(self.layers.items(), key=lambda item: -self._depth(item[1])):
+            if chain in self.needed or record.created >= self.cutoff:
+                self._mark(chain)
+                continue
+            with self.store.unleased("layer", chain) as free:
+                if free and not self._is_leased(record):
+                    self.store.layers.forget(record.chain_id)
+                    count += 1
+                else:
+                    self._mark(chain)
+        return count
+
+    def _is_leased(self, record: LayerRecord) -> bool:
+        if record.snapshot is None:
+            return False
+        with self.store.unleased("snapshot", record.snapshot) as free:
+            return not free
+
+    def _depth(self, record: LayerRecord) -> int:
+        depth = 0
+        parent = record.parent
+        while parent is not None and (below := self.layers.get(str(parent))) is not None:
+            depth += 1
+            parent = below.parent
+        return depth
+
+    def _remove_snapshots(self) -> int:
+        count = 0
+        for driver, id, path in list(_snapshots(self.store)):
+            if id in self.needed:
+                continue
+            with self.store.unleased("snapshot", id) as free:
+                try:
+                    if not free or os.lstat(path).st_mtime >= self.cutoff:
+                        continue
+                    size = _tree_bytes(path)
+                except FileNotFoundError:
+                    continue
+                if os.path.basename(path) == id:
+                    self.remove_snapshot(driver, id)
+                else:
+                    remove_tree(path)  # the beginning or the end of one, of a process that was killed
+                self.freed += size
+                count += 1
+        self._remove_links()
+        return count
+
+    def _remove_links(self) -> None:
+        """Remove overlay's short names of snapshots that are gone."""
+        for driver in os.listdir(self.store.snapshots_dir):
+            folder = f"{self.store.snapshots_dir}/{driver}/l"
+            for name in os.listdir(folder) if os.path.isdir(folder) else ():
+                path = f"{folder}/{name}"
+                # A young one may be that of a snapshot which is being made.
+                if not os.path.exists(path) and os.path.lexists(path) and os.lstat(path).st_mtime < self.cutoff:
+                    os.unlink(path)
+
+    def _remove_blobs(self) -> int:
+        count = 0
+        for digest, size, modified in list(self.store.blobs.list()):
+            if str(digest) in self.needed or modified >= self.cutoff:
+                continue
+            with self.store.unleased("blob", str(digest)) as free:
+                # Looked at again: somebody may have come to need it, which makes it look newly written.
+                if free and self._modified(digest) < self.cutoff:
+                    self.store.blobs.delete(digest)
+                    self.freed += size
+                    count += 1
+        return count
+
+    def _modified(self, digest: Digest) -> float:
+        try:
+            return os.stat(self.store.blobs.path(digest)).st_mtime
+        except FileNotFoundError:
+            return self.cutoff
+
+
+def _directory_remover(store: Store) -> Callable[[str, str], None]:
+    def remove(driver: str, id: str) -> None:
+        gone = f"{store.snapshots_dir}/{driver}/.gone-{id}"
+        remove_tree(gone)
+        os.rename(f"{store.snapshots_dir}/{driver}/{id}", gone)
+        remove_tree(gone)
+
+    return remove
+
+
+def _snapshots(store: Store) -> Iterable[tuple[str, str, str]]:
+    """Driver, id and path of every snapshot, and of every unfinished one (`.new-ID`, `.gone-ID`)."""
+    for driver in sorted(os.listdir(store.snapshots_dir)):
+        folder = f"{store.snapshots_dir}/{driver}"
+        for name in sorted(os.listdir(folder)):
+            if name in ("l", "empty"):
+                continue
+            id = name.partition("-")[2] if name.startswith(".") else name
+            yield driver, id, f"{folder}/{name}"
+
+
+def _strings(document: bytes) -> set[str]:
+    """Every string in a JSON document, at any depth, also the ones in JSON that stands in a string."""
+    found: set[str] = set()
+    todo: list[object] = [_decoded(document)]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            found.add(value)
+            if value.startswith(("{", "[")):
+                todo.append(_decoded(value.encode()))
+        elif isinstance(value, list):
+            todo.extend(value)
+        elif isinstance(value, dict):
+            todo.extend(value)
+            todo.extend(value.values())
+    return found
+
+
+def _decoded(document: bytes) -> object:
+    try:
+        return msgspec.json.decode(document)
+    except msgspec.DecodeError:
+        return None
+
+
+def _tree_bytes(path: str) -> int:
+    """What a tree takes on disk (512-byte blocks of lstat(2)), each inode once."""
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    todo = [path]
+    while todo:
+        folder = todo.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    st = entry.stat(follow_symlinks=False)
+                    if st.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                        if (st.st_dev, st.st_ino) in seen:
+                            continue
+                        seen.add((st.st_dev, st.st_ino))
+                    total += st.st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
+        except OSError:  # gone meanwhile, not to be read, or too deep: not counted
+            continue
+    return total
