@@ -16,18 +16,19 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from pywerf.errors import ContextError
 from pywerf.oci.digest import Digest
-from pywerf.util.filetree import FileTree, Node
+from pywerf.util.filetree import FileTree, Node, join
 
-__all__ = ["ContentAddressed", "FileDigests", "Selected", "fingerprint"]
+__all__ = ["ContentAddressed", "FileDigests", "content_digest", "fingerprint"]
 
-Selected = tuple[str, Node]
+Found = tuple[str, Node]  # a path, and the file there
+Excluded = Callable[[str], bool]
 
 _MAGIC: Final = b"pwfd\x00\x01\x00\x00"
 _HEADER: Final = struct.Struct("<8sIIQ")  # magic, selections, files, bytes of the paths
@@ -35,6 +36,7 @@ _STAT: Final = struct.Struct("<qqqQQ")  # size, mtime_ns, ctime_ns, ino, dev
 _MARK: Final = struct.Struct("<HH")  # day of the last use, flags
 _PLAIN: Final = 1  # flag: the file has no extended attributes
 _RECORD: Final = _STAT.size + _MARK.size + 32
+_FLAGS_AT: Final = _STAT.size + 2
 _DIGEST_AT: Final = _STAT.size + _MARK.size
 _ENTRY: Final = struct.Struct("<IBHIIQI")  # length of path, kind, mode, uid, gid, rdev, number of xattrs
 _KIND_CODES: Final = {"file": 0, "dir": 1, "symlink": 2, "char": 3, "block": 4, "fifo": 5, "socket": 6}
@@ -55,13 +57,24 @@ class ContentAddressed(Protocol):
         """Equal for equal content, different otherwise; never equal to a content_id of another kind of tree."""
 
 
-def fingerprint(nodes: Sequence[Selected]) -> bytes:
-    """One sha256 over the paths and all stat data of a walk: equal when nothing was touched."""
+@runtime_checkable
+class _Walkable(Protocol):
+    def walk(self, path: str = "") -> Iterator[Found]: ...
+
+
+def fingerprint(nodes: Sequence[Found | tuple[str, str]]) -> bytes:
+    """One sha256 over the paths and all stat data of a walk: equal when nothing was touched.
+
+    Pairs of strings may stand among the (path, node) pairs.
+    """
     try:
         encoded = msgspec.msgpack.encode(nodes)
     except UnicodeEncodeError:  # a name that is not UTF-8
         encoded = msgspec.msgpack.encode(
-            [(os.fsencode(path), *msgspec.structs.astuple(node)[1:]) for path, node in nodes]
+            [
+                (os.fsencode(path), os.fsencode(node) if isinstance(node, str) else msgspec.structs.astuple(node)[1:])
+                for path, node in nodes
+            ]
         )
     return hashlib.sha256(encoded).digest()
 
@@ -70,6 +83,86 @@ def _is_settled(ctime_ns: int, now_ns: int) -> bool:
     """Whether a change after `now_ns` is sure to show in the change time."""
     window = _FINE_WINDOW if ctime_ns % _SECOND else _COARSE_WINDOW
     return 0 < ctime_ns < now_ns - window
+
+
+def content_digest(
+    tree: FileTree,
+    selection: Sequence[tuple[str, str]],
+    *,
+    digests: FileDigests | None = None,
+    owners: bool = True,
+    excluded: Excluded | None = None,
+) -> Digest:
+    """The digest of what a selection of files is: the same on every machine and at every time.
+
+    `selection`: (name, path in the tree) of each source, a directory with all that is in it. Covered are the
+    names and the paths below them, kind, permission bits, owner (unless `owners` is false), content, link
+    target, device number and extended attributes; not times, inodes and hard links, nor the root directory's
+    own mode and owner. Sockets are left out. `excluded` tells of a path below its source whether it (a
+    directory: with all that is in it) is left out. In a `ContentAddressed` tree nothing is read.
+
+    `digests` remembers. Raises ContextError.
+    """
+    if digests is None:
+        digests = FileDigests(lambda: None, lambda data: None)
+    return digests.content_digest(tree, selection, owners=owners, excluded=excluded)
+
+
+class _Source:
+    """One source of a selection: `found` has the source itself with the path "", then what is in it."""
+
+    __slots__ = ("found", "name", "path")
+
+    def __init__(self, tree: FileTree, name: str, path: str, excluded: Excluded | None) -> None:
+        self.name = name
+        self.path = path
+        self.found: list[Found] = []
+        node = tree.lstat(path)
+        if path:
+            if node is None:
+                raise ContextError(f"{path}: no such file in the build context")
+            self.found.append(("", node))
+            if node.kind != "dir":
+                return
+        self.found.extend(_walk(tree, path, excluded))
+
+    def fingerprint(self) -> bytes:
+        """Equal when the source was not touched."""
+        return fingerprint([(self.name, self.path), *self.found])
+
+    def place(self, path: str) -> str:
+        """The path in the tree of a path below the source."""
+        return join(self.path, path) if path else self.path
+
+
+def _walk(tree: FileTree, top: str, excluded: Excluded | None) -> Iterator[Found]:
+    """(path relative to `top`, node) of all in a directory, in component order."""
+    if isinstance(tree, _Walkable):
+        if excluded is None:
+            yield from tree.walk(top)
+            return
+        without = "/"  # the last directory that was left out, with a slash: no path begins with a mere slash
+        for path, node in tree.walk(top):
+            if path.startswith(without):
+                continue
+            if excluded(path):
+                without = path + "/"
+            else:
+                yield path, node
+        return
+    stack: list[tuple[str, Iterator[Node]]] = [("", iter(tree.scandir(top)))]
+    while stack:
+        folder, nodes = stack[-1]
+        for node in nodes:
+            path = join(folder, node.name)
+            if excluded is not None and excluded(path):
+                continue
+            yield path, node
+            if node.kind == "dir":
+                stack.append((path, iter(tree.scandir(join(top, path)))))
+                break
+        else:
+            stack.pop()
 
 
 class FileDigests:
@@ -93,7 +186,7 @@ class FileDigests:
         """The sha256 (32 bytes) of a file's content; read only when it is not remembered. Raises ContextError."""
         return self.digests_of(tree, [(path, node)])[0]
 
-    def digests_of(self, tree: FileTree, files: Sequence[Selected]) -> list[bytes]:
+    def digests_of(self, tree: FileTree, files: Sequence[Found]) -> list[bytes]:
         """The sha256 of each file's content, in order; many bytes to read are read by several threads."""
         records = self._file_records()
         pack, used = _STAT.pack, self._used
@@ -122,36 +215,28 @@ class FileDigests:
     def content_digest(
         self,
         tree: FileTree,
-        selection: Sequence[Selected],
+        selection: Sequence[tuple[str, str]],
         *,
-        base: str = "",
-        uid: int | None = None,
-        gid: int | None = None,
+        owners: bool = True,
+        excluded: Excluded | None = None,
     ) -> Digest:
-        """The digest of what a selection of files is, the same on every machine and at every time.
-
-        `selection`: (path in the tree, node) pairs in component order, as a walk gives them. Covered are the
-        path below `base` (which is a prefix of all paths, or the only path), kind, permission bits, owner (`uid`
-        and `gid` stand for all files' when they are given), content, link target, device number and extended
-        attributes; not times, inodes and hard links. Sockets are left out. Raises ContextError.
-        """
+        """See the function `content_digest`; what is learnt is remembered."""
         started = time.time_ns()
-        addressed = isinstance(tree, ContentAddressed)
-        key = b""
-        if not addressed:
-            self._read_header()
-            scope = msgspec.msgpack.encode((os.fsencode(base), uid, gid))
-            key = hashlib.sha256(fingerprint(selection) + scope).digest()
-            known = self._selections.get(key)
-            if known is not None:
-                return Digest.sha256(known.hex())
-        digest = self._compute(tree, selection, base, uid, gid)
-        if not addressed and selection:
-            times = [node.ctime_ns for _, node in selection]
-            if min(times) > 0 and _is_settled(max(times), started):
-                self._selections[key] = digest
+        sources = [_Source(tree, name, path, excluded) for name, path in selection]
+        if isinstance(tree, ContentAddressed):
+            return Digest.sha256(self._compute(tree, sources, owners).hex())
+        self._read_header()
+        key = hashlib.sha256(b"\1" if owners else b"\0")
+        for source in sources:
+            key.update(source.fingerprint())
+        known = self._selections.get(key.digest())
+        if known is None:
+            known = self._compute(tree, sources, owners)
+            times = [node.ctime_ns for source in sources for _, node in source.found]
+            if times and min(times) > 0 and _is_settled(max(times), started):
+                self._selections[key.digest()] = known
                 self._changed = True
-        return Digest.sha256(digest.hex())
+        return Digest.sha256(known.hex())
 
     def flush(self) -> None:
         """Hand what was learnt to `save`; nothing when nothing was learnt. What no build asked for in 30 days goes."""
@@ -177,55 +262,53 @@ class FileDigests:
         self._save(b"".join(parts))
         self._changed = False
 
-    def _compute(
-        self, tree: FileTree, selection: Sequence[Selected], base: str, uid: int | None, gid: int | None
-    ) -> bytes:
-        files = [selected for selected in selection if selected[1].kind == "file"]
+    def _compute(self, tree: FileTree, sources: Sequence[_Source], owners: bool) -> bytes:
+        files = [(source.place(path), node) for source in sources for path, node in source.found if node.kind == "file"]
         if isinstance(tree, ContentAddressed):
             contents = iter([tree.content_id(path) for path, _ in files])
         else:
             contents = iter(self.digests_of(tree, files))
         records = self._file_records()
-        skip = len(base) + 1 if base else 0
-        pack = _ENTRY.pack
         parts: list[bytes] = []
-        for path, node in selection:
-            kind = node.kind
-            payload = b""
-            attributes: dict[str, bytes] = {}
-            if kind == "file":
-                payload = next(contents)
-                record = records.get(path)
-                if record is None or not record[_STAT.size + 2] & _PLAIN:
-                    attributes = tree.xattrs(path)
-                    if record is not None and not attributes and _matches(record, node):
-                        self._remember(path, node, record[_DIGEST_AT:], _PLAIN)
-                elif not _matches(record, node):
-                    attributes = tree.xattrs(path)
-            elif kind == "dir":
-                attributes = tree.xattrs(path)
-            elif kind == "symlink":
-                target = os.fsencode(tree.readlink(path))
-                payload = struct.pack("<I", len(target)) + target
-            elif kind == "socket":
-                continue
-            name = os.fsencode(path[skip:])
-            parts.append(
-                pack(
-                    len(name),
-                    _KIND_CODES[kind],
-                    node.mode,
-                    node.uid if uid is None else uid,
-                    node.gid if gid is None else gid,
-                    node.rdev if kind in ("char", "block") else 0,
-                    len(attributes),
+        for source in sources:
+            for path, node in source.found:
+                kind = node.kind
+                place = source.place(path)
+                payload = b""
+                attributes: dict[str, bytes] = {}
+                if kind == "file":
+                    payload = next(contents)
+                    record = records.get(place)
+                    if record is None or not _matches(record, node):
+                        attributes = tree.xattrs(place)
+                    elif not record[_FLAGS_AT] & _PLAIN:
+                        attributes = tree.xattrs(place)
+                        if not attributes:
+                            self._remember(place, node, record[_DIGEST_AT:], _PLAIN)
+                elif kind == "dir":
+                    attributes = tree.xattrs(place)
+                elif kind == "symlink":
+                    target = os.fsencode(tree.readlink(place))
+                    payload = struct.pack("<I", len(target)) + target
+                elif kind == "socket":
+                    continue
+                name = os.fsencode(join(source.name, path) if path else source.name)
+                parts.append(
+                    _ENTRY.pack(
+                        len(name),
+                        _KIND_CODES[kind],
+                        node.mode,
+                        node.uid if owners else 0,
+                        node.gid if owners else 0,
+                        node.rdev if kind in ("char", "block") else 0,
+                        len(attributes),
+                    )
                 )
-            )
-            parts.append(name)
-            parts.append(payload)
-            for attribute, value in sorted(attributes.items()):
-                encoded = os.fsencode(attribute)
-                parts.append(struct.pack("<II", len(encoded), len(value)) + encoded + value)
+                parts.append(name)
+                parts.append(payload)
+                for attribute, value in sorted(attributes.items()):
+                    encoded = os.fsencode(attribute)
+                    parts.append(struct.pack("<II", len(encoded), len(value)) + encoded + value)
         return hashlib.sha256(b"".join(parts)).digest()
 
     def _remember(self, path: str, node: Node, digest: bytes, flags: int) -> None:
@@ -273,7 +356,7 @@ def _today() -> int:
     return int(time.time() // 86400) & 0xFFFF
 
 
-def _hash_all(tree: FileTree, files: Sequence[Selected]) -> Iterable[tuple[bytes, int]]:
+def _hash_all(tree: FileTree, files: Sequence[Found]) -> Iterable[tuple[bytes, int]]:
     """(sha256, bytes read) of each file."""
     workers = min(8, os.cpu_count() or 1)
     if len(files) == 1 or workers == 1 or sum(node.size for _, node in files) < _PARALLEL_BYTES:

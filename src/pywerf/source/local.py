@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from pywerf.errors import ContextError
-from pywerf.util.filetree import Kind, Node
+from pywerf.linux.dirtree import DirectoryHandles, layer_xattrs, node_of, open_file, sort_nodes
+from pywerf.util.filetree import Kind, Node, join
 
 if TYPE_CHECKING:
     from pywerf.source.dockerignore import IgnoreRules
@@ -26,24 +27,9 @@ _KINDS: Final[dict[int, Kind]] = {
     stat.S_IFSOCK: "socket",
 }
 _OPEN_DIR: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 # What a path that leads nowhere fails with: missing, a file on the way, a symlink on the way.
 _NOWHERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_MAX_FOLDERS: Final = 128  # descriptors of directories that are kept at hand
 _MAX_DEPTH: Final = 64  # descriptors that a walk holds on its way down
-
-
-class _Folder:
-    """A directory's O_PATH descriptor, closed with the last reference (other threads may still use it)."""
-
-    __slots__ = ("fd",)
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def __del__(self) -> None:
-        os.close(self.fd)
 
 
 class LocalTree:
@@ -55,18 +41,18 @@ class LocalTree:
     several threads. What cannot be read is a ContextError that names the path.
     """
 
-    __slots__ = ("_folders", "_reached", "ignore", "root")
+    __slots__ = ("_handles", "_reached", "ignore", "root")
 
     def __init__(self, root: str, ignore: IgnoreRules | None = None) -> None:
         self.root = os.path.realpath(root)
         self.ignore = ignore
         self._reached: dict[str, bool] = {}
+        self._handles = DirectoryHandles((self.root,))
         try:
-            fd = os.open(self.root, _OPEN_PATH)
+            self._handles.get("")
         except OSError as error:
             hint = "the build context is a folder, a tar archive, a URL or - for stdin"
             raise ContextError(f"cannot open the build context {root}: {error.strerror}", hint=hint) from error
-        self._folders: dict[str, _Folder] = {"": _Folder(fd)}
 
     def lstat(self, path: str) -> Node | None:
         """The file at `path`, or None when there is none or it is ignored."""
@@ -112,7 +98,7 @@ class LocalTree:
         """The target of a symlink, as it stands there."""
         parent, _, name = path.rpartition("/")
         try:
-            return os.readlink(name, dir_fd=self._folder(parent).fd)
+            return os.readlink(name, dir_fd=self._handles.get(parent).fd)
         except OSError as error:
             self._fail(path, error)
 
@@ -120,47 +106,39 @@ class LocalTree:
         """A descriptor of a regular file; the caller closes it."""
         parent, _, name = path.rpartition("/")
         try:
-            fd = os.open(name, _OPEN_FILE, dir_fd=self._folder(parent).fd)
+            return open_file(name, self._handles.get(parent).fd)
         except OSError as error:
             self._fail(path, error)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise ContextError(f"{path}: not a regular file")
-        return fd
 
     def xattrs(self, path: str) -> dict[str, bytes]:
         """security.capability and user.* of a file; {} where the file system has none."""
         parent, _, name = path.rpartition("/")
         try:
-            folder = self._folder(parent)
-            place = f"/proc/self/fd/{folder.fd}/{name}"
-            return {
-                key: os.getxattr(place, key, follow_symlinks=False)
-                for key in os.listxattr(place, follow_symlinks=False)
-                if key == "security.capability" or key.startswith("user.")
-            }
+            # Only the last name is looked up, in the open directory: nothing is followed (proc(5), /proc/self/fd).
+            return layer_xattrs(f"/proc/self/fd/{self._handles.get(parent).fd}/{name or '.'}")
         except OSError as error:
-            if error.errno == errno.ENOTSUP:
-                return {}
             self._fail(path, error)
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Node]]:
-        """(path from the tree's root, node) of all that is inside of a directory, in component order.
+        """(path relative to the directory `path`, node) of all that is inside of it, in component order.
 
-        Component order: names sorted by their bytes, a directory before what is in it. `path` itself is not
-        among them. Directories that are ignored as a whole are not read. What vanishes meanwhile is left out.
+        Component order: names sorted by their bytes, a directory before what is in it. The directory itself is
+        not among them. Directories that are ignored as a whole are not read. What vanishes meanwhile is left out.
         """
         rules = self.ignore
-        state = rules.state_of(path) if rules is not None else -1
         if rules is None:
             return self._walk(path)
-        return self._walk_filtered(path, state, rules)
+        found = self._walk_filtered(path, rules.state_of(path), rules)
+        if not path:
+            return found
+        skip = len(path) + 1
+        return ((here[skip:], node) for here, node in found)
 
     def _walk(self, path: str) -> Iterator[tuple[str, Node]]:
         levels = _Levels(self)
         try:
             nodes: Iterator[Node] = iter(levels.enter(path))
-            prefix = f"{path}/" if path else ""
+            prefix = ""
             above: list[tuple[Iterator[Node], str]] = []
             while True:
                 for node in nodes:
@@ -168,7 +146,7 @@ class LocalTree:
                     yield here, node
                     if node.kind == "dir":
                         above.append((nodes, prefix))
-                        nodes = iter(levels.enter(here))
+                        nodes = iter(levels.enter(join(path, here)))
                         prefix = here + "/"
                         break
                 else:
@@ -180,6 +158,7 @@ class LocalTree:
             levels.close()
 
     def _walk_filtered(self, path: str, state: int, rules: IgnoreRules) -> Iterator[tuple[str, Node]]:
+        """As `_walk`, with paths from the tree's root: that is what the rules are about."""
         levels = _Levels(self)
         waiting: list[tuple[str, Node]] = []  # ignored directories: they appear with the first that is not
         above: list[tuple[Iterator[Node], str, int, bool | Callable[[str], bool]]] = []
@@ -247,37 +226,17 @@ class LocalTree:
     def _lstat(self, path: str) -> Node | None:
         parent, _, name = path.rpartition("/")
         try:
-            folder = self._folder(parent)
-            found = os.lstat(name, dir_fd=folder.fd) if name else os.stat(folder.fd)
+            folder = self._handles.get(parent)
+            found = os.lstat(name, dir_fd=folder.fd) if name else os.fstat(folder.fd)
         except OSError as error:
             if error.errno in _NOWHERE:
                 return None
             self._fail(path, error)
-        return _nodes([(name, found)])[0]
-
-    def _folder(self, path: str) -> _Folder:
-        """The directory's descriptor, name by name from the nearest one at hand. Raises OSError."""
-        folder = self._folders.get(path)
-        if folder is not None:
-            return folder
-        names: list[str] = []
-        rest = path
-        while folder is None:
-            rest, _, name = rest.rpartition("/")
-            names.append(name)
-            folder = self._folders.get(rest)
-        while names:
-            name = names.pop()
-            folder = _Folder(os.open(name, _OPEN_PATH, dir_fd=folder.fd))
-            rest = f"{rest}/{name}" if rest else name
-        if len(self._folders) >= _MAX_FOLDERS:
-            self._folders = {"": self._folders[""]}
-        self._folders[path] = folder
-        return folder
+        return node_of(name, found)
 
     def _open_folder(self, path: str) -> int:
         """A descriptor for reading the directory's names. Raises OSError."""
-        return os.open(".", _OPEN_DIR, dir_fd=self._folder(path).fd)
+        return os.open(".", _OPEN_DIR, dir_fd=self._handles.get(path).fd)
 
     def _entries(self, fd: int, path: str) -> list[Node]:
         try:
@@ -294,11 +253,26 @@ class LocalTree:
                         continue
         except OSError as error:
             self._fail(path, error)
-        if "".join([name for name, _ in pairs]).isascii():
-            pairs.sort(key=_first)
-        else:
-            pairs.sort(key=lambda pair: os.fsencode(pair[0]))
-        return _nodes(pairs)
+        kinds = _KINDS
+        return sort_nodes(
+            [
+                Node(
+                    name,
+                    kinds[(mode := found.st_mode) & 0o170000],
+                    mode & 0o7777,
+                    found.st_uid,
+                    found.st_gid,
+                    found.st_size,
+                    found.st_mtime_ns,
+                    found.st_rdev,
+                    found.st_ino,
+                    found.st_dev,
+                    found.st_nlink,
+                    found.st_ctime_ns,
+                )
+                for name, found in pairs
+            ]
+        )
 
     def _fail(self, path: str, error: OSError) -> NoReturn:
         hint = None
@@ -306,31 +280,6 @@ class LocalTree:
             hint = f"make it readable, or leave it out: a line {path!r} in .dockerignore"
         where = f"{path} in {self.root}" if path else self.root
         raise ContextError(f"cannot read {where}: {error.strerror}", hint=hint) from error
-
-
-def _first(pair: tuple[str, os.stat_result]) -> str:
-    return pair[0]
-
-
-def _nodes(pairs: Iterable[tuple[str, os.stat_result]]) -> list[Node]:
-    kinds = _KINDS
-    return [
-        Node(
-            name,
-            kinds[(mode := found.st_mode) & 0o170000],
-            mode & 0o7777,
-            found.st_uid,
-            found.st_gid,
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_rdev,
-            found.st_ino,
-            found.st_dev,
-            found.st_nlink,
-            found.st_ctime_ns,
-        )
-        for name, found in pairs
-    ]
 
 
 class _Levels:
