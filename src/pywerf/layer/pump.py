@@ -1,0 +1,109 @@
+"""Two ways to give work on a stream to another thread, with a bounded number of chunks in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import queue
+    import threading
+
+__all__ = ["Consumer", "prefetch"]
+
+_DEPTH = 6  # chunks of about half a MiB
+
+
+class Consumer:
+    """Calls `work` for each chunk on a thread of its own, in order; `put` waits while it is far behind.
+
+    An error of `work` is raised by the next `put` or by `close`; what comes after it is thrown away.
+    """
+
+    __slots__ = ("_chunks", "_error", "_thread", "_work")
+
+    def __init__(self, work: Callable[[bytes], object], name: str) -> None:
+        import queue
+        import threading
+
+        self._work = work
+        self._error: BaseException | None = None
+        self._chunks: queue.Queue[bytes | None] = queue.Queue(_DEPTH)
+        self._thread: threading.Thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, chunk: bytes) -> None:
+        """Hand over a chunk."""
+        if self._error is not None:
+            raise self._error
+        self._chunks.put(chunk)
+
+    def close(self, *, check: bool = True) -> None:
+        """Wait until everything is done. Idempotent."""
+        if self._thread.is_alive():
+            self._chunks.put(None)
+            self._thread.join()
+        if check and self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        work = self._work
+        get = self._chunks.get
+        while (chunk := get()) is not None:
+            if self._error is None:
+                try:
+                    work(chunk)
+                except BaseException as error:  # raised again in the thread that puts
+                    self._error = error
+
+
+def prefetch(chunks: Iterable[bytes], *, after: int = 1 << 20, name: str = "prefetch") -> Iterator[bytes]:
+    """The same chunks, produced ahead on another thread once the stream has turned out longer than `after` bytes.
+
+    What producing them costs (reading, decompressing, hashing) then runs beside what consuming them costs.
+    Closing the iterator early ends the thread.
+    """
+    iterator = iter(chunks)
+    seen = 0
+    for chunk in iterator:
+        yield chunk
+        seen += len(chunk)
+        if seen > after:
+            break
+    else:
+        return
+    yield from _ahead(iterator, name)
+
+
+def _ahead(iterator: Iterator[bytes], name: str) -> Iterator[bytes]:
+    import queue
+    import threading
+
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_DEPTH)
+    stopped = threading.Event()
+
+    def produce() -> None:
+        try:
+            for chunk in iterator:
+                ready.put(chunk)
+                if stopped.is_set():
+                    break
+            ready.put(None)
+        except BaseException as error:  # raised again in the thread that consumes
+            ready.put(error)
+
+    thread = threading.Thread(target=produce, name=name, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        while thread.is_alive():
+            try:  # room for a producer that waits
+                ready.get(timeout=0.01)
+            except queue.Empty:
+                pass
+        thread.join()

@@ -1,0 +1,434 @@
+"""Writing tar: one fixed form, made for speed, straight into a sink.
+
+The form is POSIX ustar (IEEE Std 1003.1-2017, pax, "ustar Interchange Format"); a pax record stands
+only where a ustar field cannot hold the value. The same entries always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+from zlib import adler32
+
+from pywerf.errors import ArchiveError
+from pywerf.oci.digest import Digest
+
+__all__ = ["BLOCK", "WHITEOUT_PREFIX", "DeviceKind", "TarWriter", "show"]
+
+DeviceKind = Literal["char", "block", "fifo"]
+
+BLOCK = 512
+WHITEOUT_PREFIX = b".wh."
+NANOSECONDS = 1_000_000_000
+
+_FLUSH = 512 << 10  # what sinks see at once, roughly
+_READ = 1 << 20
+_MAX_ID = 0o7777777
+_MAX_SIZE = 0o77777777777
+_FOREVER = 1 << 62
+_NAME = 100
+_PREFIX = 155
+
+# The header after the checksum, up to where prefix begins: type, link name, magic and version, no user
+# and group names, device numbers.
+_MAGIC = b"ustar\00000"
+_NO_LINK = bytes(_NAME)
+_NO_NAMES = bytes(64)
+_NO_DEVICE = b"0000000\0" * 2
+_NO_PREFIX = bytes(_PREFIX)
+_FILE_TAIL = b"0" + _NO_LINK + _MAGIC + _NO_NAMES + _NO_DEVICE + bytes(_PREFIX + 12)
+# The checksum field counts as eight spaces.
+_FILE_SUM = sum(_FILE_TAIL) + 8 * 32
+_PADDING = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
+_DEVICE_TYPES = {"char": b"3", "block": b"4", "fifo": b"6"}
+
+
+def show(name: bytes) -> str:
+    """A name from an archive or a file system for a message."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _sum(data: bytes) -> int:
+    """The sum of at most 256 bytes: adler32's lower half is exactly that, in C, plus one, modulo 65521."""
+    return (adler32(data) & 0xFFFF) - 1
+
+
+def _pax_record(key: bytes, value: bytes) -> bytes:
+    """`LENGTH KEY=VALUE\\n`, where LENGTH counts its own digits."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    if len(str(length)) != len(str(rest)):
+        length += 1
+    return b"%d %b=%b\n" % (length, key, value)
+
+
+def _pax_time(seconds: int, nanoseconds: int) -> bytes:
+    """Decimal seconds, exact, without trailing zeros; `nanoseconds` counts forward from `seconds`."""
+    if not nanoseconds:
+        return b"%d" % seconds
+    sign = b""
+    if seconds < 0:
+        sign, seconds, nanoseconds = b"-", -seconds - 1, NANOSECONDS - nanoseconds
+    return (b"%b%d.%09d" % (sign, seconds, nanoseconds)).rstrip(b"0")
+
+
+def _xattr_key(name: str) -> bytes:
+    """The pax keyword of an xattr; `=` would end a keyword, and is written as GNU tar writes it."""
+    raw = os.fsencode(name)
+    if b"=" in raw:
+        raw = raw.replace(b"%", b"%25").replace(b"=", b"%3D")
+    return b"SCHILY.xattr." + raw
+
+
+class TarWriter:
+    """A tar stream into `write`, which gets large chunks (about 512 KiB; the last one may be small).
+
+    Paths are relative, with `/` between names and no slash at either end; `str` in os.fsdecode's form.
+    Modes are permission bits (0o7777). `clamp`: times later than that many seconds since 1970 become
+    it. Times are written in whole seconds unless `subsecond` asks for pax records with the rest.
+    `entries` counts what was written. Not for use from two threads at once.
+    """
+
+    __slots__ = ("_clamp", "_owners", "_parts", "_pending", "_subsecond", "_write", "entries")
+
+    def __init__(self, write: Callable[[bytes], object], *, clamp: int | None = None, subsecond: bool = False) -> None:
+        self._write = write
+        self._clamp = _FOREVER if clamp is None else clamp
+        self._subsecond = subsecond
+        self._parts: list[bytes] = []
+        self._pending = 0
+        self._owners: dict[tuple[int, int, int], bytes] = {}
+        self.entries = 0
+
+    @property
+    def subsecond(self) -> bool:
+        """Whether times keep their fraction of a second."""
+        return self._subsecond
+
+    def directory(
+        self, path: str, mode: int, uid: int, gid: int, mtime_ns: int, xattrs: Mapping[str, bytes] | None = None
+    ) -> None:
+        """A directory. Its name gets the trailing slash that readers expect."""
+        self.put(os.fsencode(path) + b"/", b"5", mode, uid, gid, 0, mtime_ns, xattrs=xattrs)
+
+    def file(
+        self,
+        path: str,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime_ns: int,
+        size: int,
+        fd: int,
+        xattrs: Mapping[str, bytes] | None = None,
+        *,
+        digest: bool = False,
+    ) -> Digest | None:
+        """A regular file: exactly `size` bytes read from `fd`; what it grew meanwhile is not in it.
+
+        Returns the sha256 of the content when `digest` asks. Raises ArchiveError when the file ends early.
+        """
+        name = os.fsencode(path)
+        if size <= _READ:
+            return self._small(name, mode, uid, gid, mtime_ns, read_exactly(fd, size, name), xattrs, digest)
+        return self.put_stream(name, mode, uid, gid, mtime_ns, size, _read_chunks(fd, size), xattrs, digest=digest)
+
+    def file_bytes(
+        self,
+        path: str,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime_ns: int,
+        data: bytes,
+        xattrs: Mapping[str, bytes] | None = None,
+        *,
+        digest: bool = False,
+    ) -> Digest | None:
+        """A regular file whose content is at hand."""
+        return self._small(os.fsencode(path), mode, uid, gid, mtime_ns, data, xattrs, digest)
+
+    def file_chunks(
+        self,
+        path: str,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime_ns: int,
+        size: int,
+        chunks: Iterable[bytes],
+        xattrs: Mapping[str, bytes] | None = None,
+        *,
+        digest: bool = False,
+    ) -> Digest | None:
+        """A regular file whose content comes from elsewhere, as an archive that is being rewritten.
+
+        Raises ArchiveError when the chunks are not `size` bytes together.
+        """
+        return self.put_stream(os.fsencode(path), mode, uid, gid, mtime_ns, size, chunks, xattrs, digest=digest)
+
+    def symlink(
+        self,
+        path: str,
+        target: str,
+        uid: int,
+        gid: int,
+        mtime_ns: int,
+        xattrs: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """A symbolic link to `target`, which is written as it is."""
+        self.put(os.fsencode(path), b"2", 0o777, uid, gid, 0, mtime_ns, os.fsencode(target), xattrs=xattrs)
+
+    def hardlink(self, path: str, target: str, mode: int, uid: int, gid: int, mtime_ns: int) -> None:
+        """A further name of `target`, an earlier path of this archive.
+
+        The metadata are the file's own again: Docker applies what a link's header says.
+        """
+        self.put(os.fsencode(path), b"1", mode, uid, gid, 0, mtime_ns, os.fsencode(target))
+
+    def device(
+        self,
+        path: str,
+        kind: DeviceKind,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime_ns: int,
+        rdev: int = 0,
+        xattrs: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """A character or block device (`rdev` as st_rdev has it) or a fifo."""
+        self.put(os.fsencode(path), _DEVICE_TYPES[kind], mode, uid, gid, 0, mtime_ns, rdev=rdev, xattrs=xattrs)
+
+    def whiteout(self, path: str) -> None:
+        """The removal of `path` from the layers below (image-spec layer.md#whiteouts), without owner or time."""
+        self.put_whiteout(os.fsencode(path))
+
+    def close(self) -> None:
+        """The end of the archive: two zero blocks, and everything handed to `write`."""
+        self._append(bytes(2 * BLOCK))
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand everything so far to `write`."""
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._pending = 0
+            self._write(data)
+
+    # What follows takes names as bytes; directory names carry their slash.
+
+    def put_whiteout(self, name: bytes) -> None:
+        """`whiteout` for a name in bytes."""
+        folder, slash, base = name.rpartition(b"/")
+        self.put_small(folder + slash + WHITEOUT_PREFIX + base, 0o600, 0, 0, 0, b"")
+
+    def put_small(self, name: bytes, mode: int, uid: int, gid: int, mtime: int, data: bytes) -> None:
+        """A regular file without xattrs, its time in whole seconds: the hot path of every layer."""
+        if mtime > self._clamp:
+            mtime = self._clamp
+        middle = self._owners.get((mode, uid, gid))
+        size = len(data)
+        if middle is None or len(name) > _NAME or not 0 <= mtime <= _MAX_SIZE:
+            # One of them is for the slow way, or the owner has not been seen yet.
+            self.put(name, b"0", mode, uid, gid, size, mtime * NANOSECONDS)
+            self._append(data + _PADDING[size & 511] if size else b"")
+            return
+        head = b"%b%b%011o\0%011o\0" % (name.ljust(100, b"\0"), middle, size, mtime)
+        part = b"%b%06o\0 %b%b%b" % (
+            head,
+            (adler32(head) & 0xFFFF) - 1 + _FILE_SUM,
+            _FILE_TAIL,
+            data,
+            _PADDING[size & 511],
+        )
+        self.entries += 1
+        self._parts.append(part)
+        self._pending += len(part)
+        if self._pending >= _FLUSH:
+            self.flush()
+
+    def put_stream(
+        self,
+        name: bytes,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime_ns: int,
+        size: int,
+        chunks: Iterable[bytes],
+        xattrs: Mapping[str, bytes] | None = None,
+        *,
+        digest: bool = False,
+    ) -> Digest | None:
+        """`file_chunks` for a name in bytes."""
+        self.put(name, b"0", mode, uid, gid, size, mtime_ns, xattrs=xattrs)
+        state = hashlib.sha256() if digest else None
+        left = size
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                raise ArchiveError(f"{show(name)}: more content than the {size} bytes that were announced")
+            if state is not None:
+                state.update(chunk)
+            if len(chunk) >= _FLUSH:
+                self.flush()
+                self._write(chunk)
+            else:
+                self._append(chunk)
+        if left:
+            raise ArchiveError(f"{show(name)}: the content ended {left} bytes before the {size} that were announced")
+        self._append(_PADDING[size & 511])
+        return Digest.sha256(state.hexdigest()) if state is not None else None
+
+    def put(
+        self,
+        name: bytes,
+        kind: bytes,
+        mode: int,
+        uid: int,
+        gid: int,
+        size: int,
+        mtime_ns: int,
+        link: bytes = b"",
+        rdev: int = 0,
+        xattrs: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """A header of any kind (ustar's type byte), with the pax header before it that it may need."""
+        records: list[tuple[bytes, bytes]] = []
+        if xattrs:
+            records.extend((_xattr_key(key), value) for key, value in xattrs.items())
+        mtime, fraction = divmod(mtime_ns, NANOSECONDS)
+        if mtime >= self._clamp:
+            mtime, fraction = self._clamp, 0
+        if not self._subsecond:
+            fraction = 0
+        if fraction or not 0 <= mtime <= _MAX_SIZE:
+            records.append((b"mtime", _pax_time(mtime, fraction)))
+            mtime = min(max(mtime, 0), _MAX_SIZE)
+        if size > _MAX_SIZE:
+            records.append((b"size", b"%d" % size))
+            size = 0
+        if uid > _MAX_ID:
+            records.append((b"uid", b"%d" % uid))
+            uid = 0
+        if gid > _MAX_ID:
+            records.append((b"gid", b"%d" % gid))
+            gid = 0
+        prefix = b""
+        binary = False
+        if len(name) > _NAME:
+            split = _split(name)
+            if split is None:
+                records.append((b"path", name))
+                binary = not _is_utf8(name)
+                name = name[: _NAME - 1].rstrip(b"/") + b"/" if kind == b"5" else name[:_NAME]
+            else:
+                prefix, name = split
+        if len(link) > _NAME:
+            records.append((b"linkpath", link))
+            binary = binary or not _is_utf8(link)
+            link = link[:_NAME]
+        if binary:
+            records.append((b"hdrcharset", b"BINARY"))
+        if records:
+            self._pax(name, records)
+        device = _NO_DEVICE
+        if rdev:
+            device = b"%07o\0%07o\0" % (os.major(rdev), os.minor(rdev))
+        head = b"%b%b%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), self._owner(mode, uid, gid), size, mtime)
+        tail = b"%b%b%b%b" % (kind, link.ljust(_NAME, b"\0"), _MAGIC, _NO_NAMES)
+        last = device + prefix.ljust(_PREFIX + 12, b"\0")
+        self._append(b"%b%06o\0 %b%b" % (head, _sum(head) + _sum(tail) + _sum(last) + 256, tail, last))
+        self.entries += 1
+
+    def _small(
+        self,
+        name: bytes,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime_ns: int,
+        data: bytes,
+        xattrs: Mapping[str, bytes] | None,
+        digest: bool,
+    ) -> Digest | None:
+        if xattrs or self._subsecond:
+            self.put(name, b"0", mode, uid, gid, len(data), mtime_ns, xattrs=xattrs)
+            self._append(data + _PADDING[len(data) & 511])
+        else:
+            self.put_small(name, mode, uid, gid, mtime_ns // NANOSECONDS, data)
+        return Digest.of(data) if digest else None
+
+    def _owner(self, mode: int, uid: int, gid: int) -> bytes:
+        """The header's fields mode, uid and gid, made once for each that occurs."""
+        key = (mode, uid, gid)
+        fields = self._owners.get(key)
+        if fields is None:
+            if len(self._owners) >= 4096:
+                self._owners.clear()
+            fields = self._owners[key] = b"%07o\0%07o\0%07o\0" % key
+        return fields
+
+    def _pax(self, name: bytes, records: list[tuple[bytes, bytes]]) -> None:
+        """A local pax header. Its records are sorted, except that hdrcharset comes before what it is about."""
+        records.sort(key=lambda record: (record[0] != b"hdrcharset", record[0]))
+        body = b"".join(_pax_record(key, value) for key, value in records)
+        head = b"%b%b%011o\0%011o\0" % (
+            (b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2])[:_NAME].ljust(_NAME, b"\0"),
+            b"0000644\0" + b"0000000\0" * 2,
+            len(body),
+            0,
+        )
+        tail = b"x" + _FILE_TAIL[1:]
+        total = _sum(head) + _FILE_SUM - ord("0") + ord("x")
+        self._append(b"%b%06o\0 %b%b%b" % (head, total, tail, body, _PADDING[len(body) & 511]))
+
+    def _append(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._pending += len(data)
+        if self._pending >= _FLUSH:
+            self.flush()
+
+
+def read_exactly(fd: int, size: int, name: bytes) -> bytes:
+    """`size` bytes from `fd`. Raises ArchiveError when there are fewer."""
+    data = os.read(fd, size) if size else b""
+    while len(data) < size:
+        more = os.read(fd, size - len(data))
+        if not more:
+            raise ArchiveError(
+                f"{show(name)}: the file shrank from {size} to {len(data)} bytes while it was read",
+                hint="something else writes to the files; try again when it has ended",
+            )
+        data += more
+    return data
+
+
+def _read_chunks(fd: int, size: int) -> Iterable[bytes]:
+    """At most `size` bytes of `fd`, in large pieces."""
+    while size > 0:
+        data = os.read(fd, min(size, _READ))
+        if not data:
+            return
+        size -= len(data)
+        yield data
+
+
+def _split(name: bytes) -> tuple[bytes, bytes] | None:
+    """`name` as ustar's (prefix, name), with the longest prefix that leaves a name; None when it does not fit."""
+    cut = name.rfind(b"/", 0, min(_PREFIX + 1, len(name) - 1))
+    if cut <= 0 or len(name) - cut - 1 > _NAME:
+        return None
+    return name[:cut], name[cut + 1 :]
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

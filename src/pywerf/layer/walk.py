@@ -1,0 +1,347 @@
+"""The walk over a new tree that finds what a layer has to hold; `diff.py` says what it is used for.
+
+Names are bytes here, relative names of directories end with a slash, and so do the paths of folders.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from errno import ENOTSUP
+from typing import TypeAlias
+
+from pywerf.errors import ArchiveError
+from pywerf.layer.lower import LowerEntry, LowerView, is_gone, same_content
+from pywerf.layer.tar_write import WHITEOUT_PREFIX, TarWriter, read_exactly, show
+from pywerf.layer.xattrs import is_whiteout_mark, list_xattrs, read_xattrs
+
+__all__ = ["Walk"]
+
+_SMALL = 1 << 20
+_PREFIX = len(WHITEOUT_PREFIX)
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NEVER = -(1 << 63)
+
+# A folder being walked: gives the folders in it, one after the other.
+_Folder: TypeAlias = "Iterator[_Folder]"
+
+
+class Walk:
+    """One walk, into one writer."""
+
+    def __init__(
+        self,
+        writer: TarWriter,
+        view: LowerView,
+        ignore: Collection[str] = (),
+        *,
+        overlay: bool = False,
+        whiteout_files: bool = False,
+        whiteout_names: bool = False,
+        since_ns: int | None = None,
+    ) -> None:
+        self.whiteouts = 0
+        self._writer = writer
+        self._view = view
+        self._ignore = frozenset(os.fsencode(path.strip("/")) for path in ignore)
+        self._ignore_parents = frozenset(path.rpartition(b"/")[0] for path in self._ignore)
+        self._overlay = overlay
+        self._whiteout_files = whiteout_files
+        self._whiteout_names = whiteout_names
+        self._since_ns = _NEVER if since_ns is None else since_ns
+        # Directories that only stand in the layer when something in them does, outermost first.
+        self._pending: list[tuple[bytes, os.stat_result, dict[str, bytes]]] = []
+        self._links: dict[tuple[int, int], bytes] = {}
+        self._names: dict[tuple[int, int], list[bytes]] | None = None
+        self._root = b""
+
+    def run(self, root: bytes, *, root_entry: bool) -> None:
+        """Walk `root`. Raises ArchiveError for files that cannot be read, or that a layer cannot hold."""
+        self._root = root.rstrip(b"/") + b"/"
+        try:
+            if root_entry:
+                self._put_root()
+            # Folders are generators on a stack of our own: trees may be deeper than Python's.
+            stack = [self._folder(self._root, b"", self._view.roots, trusted=True)]
+            while stack:
+                deeper = next(stack[-1], None)
+                if deeper is None:
+                    stack.pop()
+                else:
+                    stack.append(deeper)
+        except OSError as error:
+            where = os.fsencode(error.filename) if isinstance(error.filename, str | bytes) else b""
+            if not where.startswith((self._root, *self._view.roots)):
+                raise  # of the writer's sink
+            raise ArchiveError(f"cannot read {show(where)} for the layer: {error.strerror}") from error
+
+    def _folder(self, path: bytes, rel: bytes, lowers: list[bytes], *, trusted: bool) -> _Folder:
+        """The walk through one directory; `lowers` are the ones below that it merges with.
+
+        `trusted`: no folder above it can have been moved there since `since_ns`.
+        """
+        if lowers or rel[:-1] in self._ignore_parents or rel[:-1] in self._ignore:
+            return self._merged(path, rel, lowers, trusted)
+        return self._fresh(path, rel)
+
+    def _fresh(self, path: bytes, rel: bytes) -> _Folder:
+        """A directory with nothing below it, itself already written: the hot path."""
+        # What the loop calls is local. A regular file costs open, fstat, listxattr, read and close: an lstat and a
+        # listxattr by path would each look the path up again.
+        os_open, os_read, os_close, os_fstat, listxattr = os.open, os.read, os.close, os.fstat, os.listxattr
+        put_small, plain = self._writer.put_small, not self._writer.subsecond
+        with os.scandir(path) as scan:
+            found = [(entry.name, entry) for entry in scan]
+        found.sort()
+        for name, entry in found:
+            if name[:_PREFIX] == WHITEOUT_PREFIX and self._is_mark(rel + name):
+                continue
+            if entry.is_file(follow_symlinks=False):
+                fd = os_open(path + name, _OPEN)
+                try:
+                    status = os_fstat(fd)
+                    mode, _, _, links, uid, gid, size, _, mtime, _ = status
+                    try:
+                        attributes = listxattr(fd)
+                    except OSError as error:
+                        if error.errno != ENOTSUP:
+                            raise
+                        attributes = []
+                    if links == 1 and size <= _SMALL and not attributes and plain:
+                        data = os_read(fd, size) if size else b""
+                        if len(data) != size:
+                            data += read_exactly(fd, size - len(data), rel + name)
+                        # As a tuple, a status has whole seconds.
+                        put_small(rel + name, mode & 0o7777, uid, gid, mtime, data)  # type: ignore[arg-type]
+                    elif not (self._overlay and size == 0 and is_whiteout_mark(attributes)):
+                        self._put_file(rel + name, status, fd, read_xattrs(fd, attributes))
+                finally:
+                    os_close(fd)
+            elif entry.is_dir(follow_symlinks=False):
+                here = path + name + b"/"
+                self._put_directory(rel + name + b"/", os.lstat(here), read_xattrs(here))
+                yield self._folder(here, rel + name + b"/", [], trusted=False)
+            else:
+                status = entry.stat(follow_symlinks=False)
+                if not is_gone(status):
+                    self._put_special(path + name, rel + name, status)
+
+    def _merged(self, path: bytes, rel: bytes, lowers: list[bytes], trusted: bool) -> _Folder:
+        """A directory that merges with others below, or in which mount points are to be ignored."""
+        found: dict[bytes, os.DirEntry[bytes]] = {}
+        removed: set[bytes] = set()
+        with os.scandir(path) as scan:
+            for entry in scan:
+                if entry.name[:_PREFIX] == WHITEOUT_PREFIX and self._is_mark(rel + entry.name):
+                    removed.add(entry.name[_PREFIX:])
+                elif self._is_removal(entry):
+                    removed.add(entry.name)
+                else:
+                    found[entry.name] = entry
+        removed -= found.keys()
+        if not self._overlay or (lowers and self._view.is_opaque(path)):
+            below = self._view.entries(lowers, None)
+            removed = below.keys() - found.keys()
+        else:
+            below = self._view.entries(lowers, found.keys() | removed)
+            removed &= below.keys()
+        todo: list[tuple[bytes, os.DirEntry[bytes] | None]] = [*found.items()]
+        todo += [(WHITEOUT_PREFIX + name, None) for name in removed]
+        todo.sort(key=_first)
+        for name, item in todo:
+            if item is None:
+                self._flush()
+                self._writer.put_whiteout(rel + name[_PREFIX:])
+                self.whiteouts += 1
+            elif not item.is_dir(follow_symlinks=False):
+                self._file(path + name, rel + name, item.stat(follow_symlinks=False), below.get(name), trusted)
+            else:
+                waiting = len(self._pending)
+                yield self._directory(path + name + b"/", rel + name + b"/", below.get(name), trusted)
+                del self._pending[waiting:]  # nothing in it asked for it
+
+    def _is_mark(self, name: bytes) -> bool:
+        """Whether a `.wh.` name is a removal; raises ArchiveError where it is a file that a layer cannot hold."""
+        if self._whiteout_files:
+            return True
+        if self._whiteout_names:
+            return False
+        raise ArchiveError(
+            f"{show(name)}: a layer cannot hold a file of this name: it would remove another one",
+            hint="names that begin with .wh. mean removal in OCI and Docker layers; rename or delete the file",
+        )
+
+    def _is_removal(self, entry: os.DirEntry[bytes]) -> bool:
+        """Whether an upper entry stands for nothing."""
+        if entry.is_dir(follow_symlinks=False) or entry.is_symlink():
+            return False
+        if not entry.is_file(follow_symlinks=False):
+            return is_gone(entry.stat(follow_symlinks=False))
+        if not self._overlay or entry.stat(follow_symlinks=False).st_size:
+            return False
+        return is_whiteout_mark(list_xattrs(entry.path))
+
+    def _directory(self, path: bytes, rel: bytes, below: LowerEntry | None, trusted: bool) -> _Folder:
+        """Write a directory now or, when it did not change by itself, once something in it is written."""
+        status = os.lstat(path)
+        xattrs = read_xattrs(path)
+        trusted = trusted and status.st_ctime_ns < self._since_ns
+        if below is None:
+            changed = rel[:-1] not in self._ignore
+        else:
+            old = below.status
+            changed = (
+                not stat.S_ISDIR(old.st_mode)
+                or status.st_mode != old.st_mode
+                or status.st_uid != old.st_uid
+                or status.st_gid != old.st_gid
+                # Making a mount point in it changed its time.
+                or (status.st_mtime_ns != old.st_mtime_ns and rel[:-1] not in self._ignore_parents)
+                or xattrs != read_xattrs(below.path)
+            )
+        if changed:
+            self._put_directory(rel, status, xattrs)
+        else:
+            self._pending.append((rel, status, xattrs))
+        return self._folder(path, rel, below.folders if below is not None else [], trusted=trusted)
+
+    def _file(self, path: bytes, rel: bytes, status: os.stat_result, below: LowerEntry | None, trusted: bool) -> None:
+        """Write anything but a directory, unless it is as it was."""
+        if below is None:
+            if rel in self._ignore and stat.S_ISREG(status.st_mode) and status.st_size == 0:
+                return
+        elif self._unchanged(path, status, below, trusted) and not (
+            status.st_nlink > 1 and self._linked_anew(status, below.status)
+        ):
+            return
+        self._flush()
+        if not stat.S_ISREG(status.st_mode):
+            self._put_special(path, rel, status)
+            return
+        fd = os.open(path, _OPEN)
+        try:
+            self._put_file(rel, status, fd, read_xattrs(fd))
+        finally:
+            os.close(fd)
+
+    def _unchanged(self, path: bytes, status: os.stat_result, below: LowerEntry, trusted: bool) -> bool:
+        old = below.status
+        if (
+            status.st_mode != old.st_mode
+            or status.st_uid != old.st_uid
+            or status.st_gid != old.st_gid
+            or status.st_size != old.st_size
+            or status.st_mtime_ns != old.st_mtime_ns
+            or status.st_rdev != old.st_rdev
+        ):
+            return False
+        if trusted and status.st_ctime_ns < self._since_ns:
+            return True
+        if stat.S_ISLNK(status.st_mode):
+            return os.readlink(path) == os.readlink(below.path)
+        if not stat.S_ISREG(status.st_mode):
+            return True
+        return read_xattrs(path) == read_xattrs(below.path) and same_content(path, below.path)
+
+    def _linked_anew(self, status: os.stat_result, old: os.stat_result) -> bool:
+        """Whether an unchanged file has got a name more: then the layer must hold it, for the new name to link to."""
+        if self._names is None:
+            self._names = _linked_names(self._root)
+        for name in self._names.get((status.st_dev, status.st_ino), ()):
+            below = self._view.find(name)
+            if below is None or (below.status.st_dev, below.status.st_ino) != (old.st_dev, old.st_ino):
+                return True
+        return False
+
+    def _flush(self) -> None:
+        """Write the directories that waited for something in them."""
+        if self._pending:
+            for name, status, xattrs in self._pending:
+                self._put(name, b"5", status, xattrs=xattrs)
+            self._pending.clear()
+
+    def _put_root(self) -> None:
+        """`./`, when the root itself has other properties than below (than 0755 root:root where nothing is below)."""
+        status = os.lstat(self._root)
+        xattrs = read_xattrs(self._root)
+        now = (status.st_mode, status.st_uid, status.st_gid, xattrs)
+        if self._view.roots:
+            old = os.lstat(self._view.roots[0])
+            before = (old.st_mode, old.st_uid, old.st_gid, read_xattrs(self._view.roots[0]))
+        else:
+            before = (stat.S_IFDIR | 0o755, 0, 0, {})
+        if now != before:
+            self._put(b"./", b"5", status, xattrs=xattrs)
+
+    def _put_directory(self, name: bytes, status: os.stat_result, xattrs: dict[str, bytes]) -> None:
+        self._flush()
+        self._put(name, b"5", status, xattrs=xattrs)
+
+    def _put_file(self, name: bytes, status: os.stat_result, fd: int, xattrs: dict[str, bytes]) -> None:
+        if status.st_nlink > 1 and self._put_link(name, status):
+            return
+        self._writer.file(
+            os.fsdecode(name),
+            status.st_mode & 0o7777,
+            status.st_uid,
+            status.st_gid,
+            status.st_mtime_ns,
+            status.st_size,
+            fd,
+            xattrs,
+        )
+
+    def _put_special(self, path: bytes, name: bytes, status: os.stat_result) -> None:
+        if status.st_nlink > 1 and self._put_link(name, status):
+            return
+        mode = status.st_mode
+        if stat.S_ISLNK(mode):
+            self._put(name, b"2", status, link=os.readlink(path))
+        elif stat.S_ISFIFO(mode):
+            self._put(name, b"6", status)
+        else:
+            self._put(name, b"3" if stat.S_ISCHR(mode) else b"4", status, rdev=status.st_rdev)
+
+    def _put_link(self, name: bytes, status: os.stat_result) -> bool:
+        """Write a further name of a file that is in the layer; False for the first name."""
+        key = (status.st_dev, status.st_ino)
+        first = self._links.setdefault(key, name)
+        if first is name:
+            return False
+        self._put(name, b"1", status, link=first)
+        return True
+
+    def _put(
+        self,
+        name: bytes,
+        kind: bytes,
+        status: os.stat_result,
+        *,
+        link: bytes = b"",
+        rdev: int = 0,
+        xattrs: dict[str, bytes] | None = None,
+    ) -> None:
+        mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
+        self._writer.put(name, kind, mode, uid, gid, 0, status.st_mtime_ns, link, rdev, xattrs)
+
+
+def _first(item: tuple[bytes, object]) -> bytes:
+    return item[0]
+
+
+def _linked_names(root: bytes) -> dict[tuple[int, int], list[bytes]]:
+    """The names (relative to `root`) of everything in a tree that has more than one."""
+    names: dict[tuple[int, int], list[bytes]] = {}
+    folders = [b""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(root + folder) as scan:
+            for entry in scan:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(folder + entry.name + b"/")
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if status.st_nlink > 1:
+                    names.setdefault((status.st_dev, status.st_ino), []).append(folder + entry.name)
+    return names
