@@ -11,6 +11,7 @@
     ├── DockerfileError           anything wrong with a Dockerfile, at its line
     ├── ContextError              the build context: missing files, unreadable, outside
     ├── PatternError              a pattern of a .dockerignore or an --exclude
+    ├── TemplateError             a Go template (`--format`, werf.yaml) that cannot be read or run
     ├── ArchiveError              a tar archive that is damaged or hostile
     ├── DigestMismatch            content that is not what its digest says
     ├── RegistryError             a registry answered with an error, or not at all
@@ -57,6 +58,7 @@ __all__ = [
     "SnapshotError",
     "SourceExcerpt",
     "StoreError",
+    "TemplateError",
     "UsageError",
     "WerfError",
 ]
@@ -140,6 +142,10 @@ class ContextError(WerfError):
 
 class PatternError(WerfError):
     """A pattern that does not follow the syntax of Go's filepath.Match with `**`."""
+
+
+class TemplateError(WerfError):
+    """A Go template that does not parse, or that fails on its data; the message names the place."""
 
 
 class ArchiveError(WerfError):

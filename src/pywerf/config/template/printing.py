@@ -1,0 +1,314 @@
+"""How Go's fmt prints values: `print`, `println`, `printf`, and the value of an action."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pywerf.config.template.values import NO_VALUE, FunctionError, Struct, go_type, kind_of
+
+if TYPE_CHECKING:
+    import re
+
+__all__ = ["go_float", "quote", "show", "sprint", "sprintf", "sprintln"]
+
+# As in Go: a larger width or precision is a mistake, and would eat the memory.
+MAX_WIDTH = 1_000_000
+
+
+def show(value: Any, verb: str = "v", *, plus: bool = False, sharp: bool = False) -> str:
+    """A value as `%v` prints it; `plus` and `sharp` as in `%+v` and `%#v`; `verb` goes down to what is in it."""
+    if value is None or value is NO_VALUE:
+        return "<nil>" if verb == "v" else f"%!{verb}(<nil>)"
+    if isinstance(value, Struct):
+        if value.string is not None and not sharp and verb in "vsqxX":
+            return _scalar(value.string(), verb, sharp)
+        inner = {name: show(item, verb, plus=plus, sharp=sharp) for name, item in value.fields.items()}
+        if sharp:
+            return f"{value.type_name}{{" + ", ".join(f"{name}:{text}" for name, text in inner.items()) + "}"
+        return "{" + " ".join(f"{name}:{text}" if plus else text for name, text in inner.items()) + "}"
+    if isinstance(value, Mapping):
+        items = [
+            show(key, verb, plus=plus, sharp=sharp) + ":" + show(value[key], verb, plus=plus, sharp=sharp)
+            for key in sorted_keys(value)
+        ]
+        return f"{go_type(value)}{{" + ", ".join(items) + "}" if sharp else "map[" + " ".join(items) + "]"
+    if isinstance(value, list | tuple):
+        items = [show(item, verb, plus=plus, sharp=sharp) for item in value]
+        return f"{go_type(value)}{{" + ", ".join(items) + "}" if sharp else "[" + " ".join(items) + "]"
+    return _scalar(value, verb, sharp)
+
+
+def sorted_keys(value: Mapping[Any, Any]) -> list[Any]:
+    """Keys in the order in which fmt prints and `range` visits them: numbers before strings."""
+    return sorted(value, key=lambda key: (isinstance(key, str), key))
+
+
+def sprint(*values: Any) -> str:
+    """fmt.Sprint: a space between two values when neither is a string."""
+    out = ""
+    for n, value in enumerate(values):
+        if n and not isinstance(value, str) and not isinstance(values[n - 1], str):
+            out += " "
+        out += show(value)
+    return out
+
+
+def sprintln(*values: Any) -> str:
+    """fmt.Sprintln: spaces between all values, a newline at the end."""
+    return " ".join(map(show, values)) + "\n"
+
+
+def go_float(value: float, verb: str = "g", precision: int = -1, *, sharp: bool = False) -> str:
+    """A float as strconv.FormatFloat has it; precision -1 is the shortest that reads back the same."""
+    if math.isnan(value) or math.isinf(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    if precision >= 0:
+        return f"{value:{'#' if sharp else ''}.{precision}{verb}}"
+    digits, exponent = _shortest(value)
+    sign = "-" if math.copysign(1.0, value) < 0 else ""
+    if verb in "gG":
+        # %v and %g take the exponent form from 21 digits on.
+        if -4 <= exponent < 21:
+            return sign + _fixed(digits, exponent)
+        return sign + _scientific(digits, exponent, "E" if verb == "G" else "e")
+    if verb in "eE":
+        return sign + _scientific(digits, exponent, verb)
+    return sign + _fixed(digits, exponent)
+
+
+def quote(text: str) -> str:
+    """A string as strconv.Quote has it."""
+    out = ['"']
+    escapes = {'"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r"}
+    escapes |= {"\t": "\\t", "\v": "\\v"}
+    for character in text:
+        if character in escapes:
+            out.append(escapes[character])
+        elif character.isprintable():
+            out.append(character)
+        else:
+            code = ord(character)
+            out.append(f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    return "".join(out) + '"'
+
+
+def sprintf(pattern: str, *values: Any) -> str:
+    """fmt.Sprintf with its verbs, flags, widths, precisions, `*` and explicit argument indexes."""
+    out: list[str] = []
+    position = 0
+    argument = 0
+    reordered = False
+
+    def take(index: str | None) -> Any:
+        nonlocal argument, reordered
+        if index:
+            reordered = True
+            argument = int(index) - 1
+        argument += 1
+        return values[argument - 1] if 0 <= argument - 1 < len(values) else _MISSING
+
+    for found in _directive().finditer(pattern):
+        out.append(pattern[position : found.start()])
+        position = found.end()
+        verb = found["verb"]
+        if not verb:
+            out.append("%!(NOVERB)")
+            continue
+        if verb == "%":
+            out.append("%")
+            continue
+        flags = found["flags"]
+        width, precision = found["width"], found["precision"]
+        sizes: list[int | None] = []
+        for given, index in ((width, found["width_index"]), (precision, found["precision_index"])):
+            if given == "*":
+                size = take(index)
+                if not isinstance(size, int) or isinstance(size, bool) or abs(size) > MAX_WIDTH:
+                    out.append("%!(BADWIDTH)" if len(sizes) == 0 else "%!(BADPREC)")
+                    size = None
+                sizes.append(size)
+            else:
+                sizes.append(None if given is None else int(given or 0))
+        if any(size is not None and abs(size) > MAX_WIDTH for size in sizes):
+            raise FunctionError("printf: width or precision is too large")
+        value = take(found["index"])
+        if value is _MISSING:
+            out.append(f"%!{verb}(BADINDEX)" if found["index"] else f"%!{verb}(MISSING)")
+            continue
+        if sizes[0] is not None and sizes[0] < 0:
+            flags, sizes[0] = flags + "-", -sizes[0]
+        out.append(_directed(value, verb, flags, sizes[0], sizes[1]))
+    out.append(pattern[position:])
+    if not reordered and argument < len(values):
+        rest = ", ".join(
+            "<nil>" if value is None or value is NO_VALUE else f"{go_type(value)}={show(value)}"
+            for value in values[argument:]
+        )
+        out.append(f"%!(EXTRA {rest})")
+    return "".join(out)
+
+
+_MISSING = object()
+
+
+@functools.cache
+def _directive() -> re.Pattern[str]:
+    import re
+
+    index = r"(?:\[(?P<{}>[0-9]{{1,6}})\])?"
+    return re.compile(
+        r"%(?P<flags>[-+# 0]*)"
+        + index.format("width_index")
+        + r"(?P<width>[0-9]{1,9}|\*)?"
+        + r"(?:\."
+        + index.format("precision_index")
+        + r"(?P<precision>[0-9]{1,9}|\*|))?"
+        + index.format("index")
+        + r"(?P<verb>[^\W\d_]|%)?"
+    )
+
+
+def _directed(value: Any, verb: str, flags: str, width: int | None, precision: int | None) -> str:
+    """One directive: the text of the value, padded to the width."""
+    sharp = "#" in flags
+    zero = "0" in flags and "-" not in flags
+    if verb == "T":
+        text = go_type(value)
+    elif isinstance(value, list | tuple | Mapping | Struct) and not (isinstance(value, Struct) and value.string):
+        # Width and precision belong to each element.
+        return _composite(value, verb, flags, width, precision)
+    else:
+        if isinstance(value, Struct) and value.string is not None:
+            value = value.string()
+        text = _formatted(value, verb, flags, precision)
+    if width is None or len(text) >= width:
+        return text
+    if "-" in flags:
+        return text.ljust(width)
+    if zero and kind_of(value) in ("int", "float64") and verb not in "cqU" and text[-1:].isalnum():
+        sign = text[0] if text[0] in "+- " else ""
+        return sign + text[len(sign) :].rjust(width - len(sign), "0")
+    return text.rjust(width, "0" if zero and verb in "sxX" and not sharp else " ")
+
+
+def _composite(value: Any, verb: str, flags: str, width: int | None, precision: int | None) -> str:
+    if "#" in flags and verb == "v":
+        return show(value, sharp=True)
+
+    def inner(item: Any) -> str:
+        return _directed(item, verb, flags, width, precision)
+
+    if isinstance(value, Struct):
+        plus = "+" in flags and verb == "v"
+        return (
+            "{"
+            + " ".join(f"{name}:{inner(item)}" if plus else inner(item) for name, item in value.fields.items())
+            + "}"
+        )
+    if isinstance(value, Mapping):
+        return "map[" + " ".join(f"{inner(key)}:{inner(value[key])}" for key in sorted_keys(value)) + "]"
+    return "[" + " ".join(map(inner, value)) + "]"
+
+
+def _formatted(value: Any, verb: str, flags: str, precision: int | None) -> str:
+    """A single value without padding."""
+    sharp = "#" in flags
+    sign = "+" if "+" in flags else " " if " " in flags else ""
+    kind = kind_of(value)
+    if kind == "int" and verb in "vdboxXOU":
+        text = _integer(value, verb, sharp and verb != "v")
+        digits = text.lstrip("-")
+        if precision is not None and verb in "vd":
+            digits = digits.rjust(precision, "0")
+        return ("-" if value < 0 else sign if verb != "U" else "") + digits
+    if kind == "float64" and verb in "veEfFgG":
+        style = {"v": "g", "F": "f"}.get(verb, verb)
+        if precision is None and style in "eEf":
+            precision = 6
+        text = go_float(value, style, -1 if precision is None else precision, sharp=sharp)
+        return text if text[0] in "+-" else sign + text
+    if kind == "complex128" and verb in "veEfFgG":
+        parts = [_formatted(part, verb, "", precision) for part in (value.real, value.imag)]
+        return f"({parts[0]}{'' if parts[1][0] in '+-' else '+'}{parts[1]}i)"
+    if kind == "string" and precision is not None and verb in "vsqxX":
+        value = value[:precision]
+    return _scalar(value, verb, sharp, spaced=" " in flags)
+
+
+def _integer(value: int, verb: str, sharp: bool) -> str:
+    if verb == "U":
+        return f"U+{value:04X}" + (f" '{chr(value)}'" if sharp and 0 <= value <= 0x10FFFF else "")
+    if verb == "O":
+        return f"0o{abs(value):o}"
+    if verb in "vd":
+        return str(abs(value))
+    prefix = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}[verb] if sharp else ""
+    return prefix + format(abs(value), verb)
+
+
+def _scalar(value: Any, verb: str, sharp: bool = False, *, spaced: bool = False) -> str:
+    """A value that has no parts, by its verb; a verb that does not fit is shown as Go shows it."""
+    kind = kind_of(value)
+    if kind == "bool" and verb in "vt":
+        return "true" if value else "false"
+    if kind == "int":
+        if verb in "vdboxXOU":
+            return ("-" if value < 0 else "") + _integer(value, verb, sharp)
+        if verb in "cq" and 0 <= value <= 0x10FFFF:
+            return chr(value) if verb == "c" else "'" + quote(chr(value))[1:-1].replace('\\"', '"') + "'"
+    if kind == "float64" and verb in "veEfFgG":
+        return go_float(value, "g" if verb == "v" else verb)
+    if kind == "complex128" and verb in "veEfFgG":
+        return _formatted(value, verb, "", None)
+    if kind == "func" and verb == "v":
+        return "func"
+    if kind == "string":
+        if verb == "v":
+            return quote(value) if sharp else str(value)
+        if verb == "s":
+            return str(value)
+        if verb == "q":
+            return f"`{value}`" if sharp and "`" not in value and _raw_quotable(value) else quote(value)
+        if verb in "xX":
+            text = value.encode().hex(" ") if spaced else value.encode().hex()
+        digits: str = text.upper() if verb == "X" else text
+        return ("0x" if sharp else "") + digits
+    if kind == "nil":
+        return "<nil>" if verb == "v" else f"%!{verb}(<nil>)"
+    return f"%!{verb}({go_type(value)}={show(value)})"
+
+
+def _raw_quotable(text: str) -> bool:
+    return all(character.isprintable() or character == "\t" for character in text)
+
+
+def _shortest(value: float) -> tuple[str, int]:
+    """The shortest digits that read back as `value`, and the decimal exponent of the first one."""
+    mantissa, _, exponent = f"{abs(value)!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    if not digits.strip("0"):
+        return "0", 0
+    power = int(exponent or 0) + len(whole) - 1
+    leading = len(whole + fraction) - len(digits)
+    return digits.rstrip("0"), power - leading
+
+
+def _fixed(digits: str, exponent: int) -> str:
+    if exponent < 0:
+        return "0." + "0" * (-exponent - 1) + digits
+    whole = digits[: exponent + 1].ljust(exponent + 1, "0")
+    return whole + ("." + digits[exponent + 1 :] if len(digits) > exponent + 1 else "")
+
+
+def _scientific(digits: str, exponent: int, letter: str) -> str:
+    fraction = "." + digits[1:] if len(digits) > 1 else ""
+    return f"{digits[0]}{fraction}{letter}{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+
+
+def joined(values: Sequence[Any]) -> str:
+    """What `html`, `js` and `urlquery` escape: all values as `print` joins them."""
+    return sprint(*values)
