@@ -114,13 +114,17 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class From(Command, frozen=True, kw_only=True):
-    """FROM. `alias` is in lower case, `as_word` and `alias_word` as written; all "" without `AS`."""
+    """FROM. `alias` is in lower case, `as_word` and `alias_word` as written; all "" without `AS`.
+
+    `after` are stages that have to be built before (buildah's `FROM --after=STAGE`).
+    """
 
     image: str
     platform: str = ""
     alias: str = ""
     as_word: str = ""
     alias_word: str = ""
+    after: tuple[str, ...] = ()
 
 
 class Arg(Command, frozen=True, kw_only=True):

@@ -203,6 +203,7 @@ def _from(node: Node, kinds: _Kinds, head: _Head) -> c.From:
         alias=alias,
         as_word=as_word,
         alias_word=args[2] if alias else "",
+        after=flags.strings("after"),
         **head,
     )
 
@@ -457,7 +458,7 @@ _RULES: dict[str, tuple[Callable[[Node, _Kinds, _Head], c.Command], _Kinds]] = {
     "ENTRYPOINT": (_entrypoint, {}),
     "ENV": (_env, {}),
     "EXPOSE": (_expose, {}),
-    "FROM": (_from, {"platform": "string"}),
+    "FROM": (_from, {"platform": "string", "after": "strings"}),
     "HEALTHCHECK": (
         _healthcheck,
         {

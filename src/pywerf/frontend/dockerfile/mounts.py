@@ -37,6 +37,9 @@ _KEYS = (
     "rw",
     "readwrite",
 )
+# Words of buildah. Mounts live in the container's own mount namespace and there are no SELinux labels: they are
+# checked, and change nothing.
+_PROPAGATION = ("private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable")
 
 
 def sketch_mount(raw: str) -> RunMount:
@@ -91,6 +94,8 @@ def _mount(raw: str, fields: list[str], expand: Callable[[str], str]) -> RunMoun
                 found["readonly"] = False
             elif key == "required":
                 found["required"] = _only_for(key, kind, ("secret", "ssh"), True)
+            elif key == "z":
+                _only_for(written, kind, ("bind", "cache"), True)
             else:
                 raise DockerfileError(f"invalid field '{field}' must be a key=value pair")
             continue
@@ -131,6 +136,14 @@ def _mount(raw: str, fields: list[str], expand: Callable[[str], str]) -> RunMoun
             found["sharing"] = value.lower()
         elif key == "env":
             found["env"] = _only_for(key, kind, ("secret",), value)
+        elif key == "bind-propagation":
+            _only_for(key, kind, ("bind",), value)
+            if value not in _PROPAGATION:
+                raise DockerfileError(f"invalid mount option {quote(value)} for {key}")
+        elif key == "relabel":
+            _only_for(key, kind, ("bind", "cache"), value)
+            if value not in ("shared", "private"):
+                raise DockerfileError(f"invalid value for {key}: {value}", hint="the values are shared, private")
         elif key in ("mode", "uid", "gid"):
             number = parse_uint(value, 8 if key == "mode" else 10, 32)
             if number is None:
