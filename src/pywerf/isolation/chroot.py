@@ -93,7 +93,7 @@ class ChrootIsolation:
         return "chroot"
 
     def start(self, spec: ContainerSpec, stdin: int, stdout: int, stderr: int) -> ChrootContainer:
-        """See Isolation.start. With `spec.terminal` the three descriptors are not used: see `console`."""
+        """See Isolation.start. With `spec.terminal` it uses a terminal of its own: see `console`."""
         control = self._launcher.request(make_plan(spec, self._facts), stdin, stdout, stderr)
         try:
             kind, value, console = _receive(control)

@@ -26,8 +26,11 @@ __all__ = ["run"]
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
-def _open_terminal() -> tuple[int, int]:
-    """A new pseudo-terminal of the container's own devpts: (master, slave); /dev/console is bound to it."""
+def _open_terminal(like: int) -> tuple[int, int]:
+    """A new pseudo-terminal of the container's own devpts: (master, slave); /dev/console is bound to it.
+
+    It takes the window size of `like`, when that is a terminal.
+    """
     from fcntl import ioctl
     from struct import pack
 
@@ -35,6 +38,9 @@ def _open_terminal() -> tuple[int, int]:
     master = os.open("dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     ioctl(master, unlock, pack("i", 0))
     slave = ioctl(master, peer, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    if os.isatty(like):
+        get_size, set_size = 0x5413, 0x5414
+        ioctl(master, set_size, ioctl(like, get_size, bytes(8)))
     os.close(os.open("dev/console", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     sys.mount(f"/proc/self/fd/{slave}", "dev/console", None, sys.MS_BIND)
     return master, slave
@@ -87,7 +93,7 @@ def run(plan: dict[str, Any], descriptors: list[int], ready: Ready) -> None:
         root = Root("root")
         if plan["terminal"]:
             step("open a terminal")
-            console, terminal = _open_terminal()
+            console, terminal = _open_terminal(descriptors[0])
             descriptors = [terminal, terminal, terminal]
         mount_all(plan, root, step)
         if plan["hostname"]:

@@ -1,0 +1,113 @@
+"""The user's side of a container's terminal (`werf run -it`): raw mode, window size, copying both ways."""
+
+from __future__ import annotations
+
+import os
+from types import FrameType, TracebackType
+
+from pywerf.isolation.spec import Container, ContainerResult
+
+__all__ = ["Console", "attach"]
+
+CHUNK = 1 << 16
+END_OF_FILE = b"\x04"  # ^D: what a terminal's reader takes for the end
+
+
+class Console:
+    """A terminal in raw mode whose size follows to `master`; restored on exit.
+
+    `stdin` that is no terminal is left alone. Used in the main thread, where signals arrive.
+    """
+
+    def __init__(self, master: int, stdin: int) -> None:
+        self._master = master
+        self._stdin = stdin
+        self._saved: list[object] | None = None
+        self._handler: object = None
+
+    def __enter__(self) -> Console:
+        if os.isatty(self._stdin):
+            import signal
+            import termios
+            import tty
+
+            self._saved = termios.tcgetattr(self._stdin)
+            tty.setraw(self._stdin, termios.TCSANOW)
+            self._handler = signal.signal(signal.SIGWINCH, self._on_resize)
+            self._copy_size()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._saved is not None:
+            import signal
+            import termios
+
+            signal.signal(signal.SIGWINCH, self._handler)  # type: ignore[arg-type]
+            termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+            self._saved = None
+
+    def _on_resize(self, _signum: int, _frame: FrameType | None) -> None:
+        self._copy_size()
+
+    def _copy_size(self) -> None:
+        import termios
+        from fcntl import ioctl
+
+        try:
+            ioctl(self._master, termios.TIOCSWINSZ, ioctl(self._stdin, termios.TIOCGWINSZ, bytes(8)))
+        except OSError:
+            return  # the terminal went away meanwhile, which the copying notices
+
+    def copy(self, stdout: int) -> None:
+        """Copy until the container's side is closed: keys one way, output the other."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._master, select.POLLIN)
+        poll.register(self._stdin, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                data = _read(fd)
+                if fd == self._master:
+                    if not data:
+                        return
+                    _write_all(stdout, data)
+                elif data:
+                    _write_all(self._master, data)
+                else:
+                    poll.unregister(self._stdin)
+                    _write_all(self._master, END_OF_FILE)
+
+
+def attach(container: Container, master: int, stdin: int, stdout: int) -> ContainerResult:
+    """Connect a container's terminal (`ChrootContainer.console`) to the user's until it ends."""
+    with Console(master, stdin) as console:
+        console.copy(stdout)
+    return container.wait()
+
+
+def _read(fd: int) -> bytes:
+    """Up to a chunk; empty at the end, which a terminal whose other side is closed tells by EIO."""
+    import errno
+
+    try:
+        return os.read(fd, CHUNK)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return b""
+        raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except OSError as error:
+            import errno
+
+            if error.errno == errno.EIO:
+                return
+            raise
