@@ -74,7 +74,7 @@ class Registries(msgspec.Struct, frozen=True):
     registries: tuple[Registry, ...] = ()
     search: tuple[str, ...] | None = None
     aliases: dict[str, str] = {}
-    short_name_mode: ShortNameMode = "permissive"
+    short_name_mode: ShortNameMode | None = None  # permissive when no file says otherwise
     credential_helpers: tuple[str, ...] = ()
 
     def find(self, reference: Reference) -> Registry | None:

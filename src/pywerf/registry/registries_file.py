@@ -20,7 +20,7 @@ def merge(base: Registries, over: Registries) -> Registries:
         registries=tuple(registries.values()),
         search=base.search if over.search is None else over.search,
         aliases={**base.aliases, **over.aliases},
-        short_name_mode=base.short_name_mode if over.short_name_mode == "permissive" else over.short_name_mode,
+        short_name_mode=over.short_name_mode or base.short_name_mode,
         credential_helpers=over.credential_helpers or base.credential_helpers,
     )
 
@@ -70,8 +70,8 @@ class _File:
         search = self.strings(document, "unqualified-search-registries", 0)
         for place in search or ():
             self.place(place, "unqualified-search-registries", 0)
-        mode = self.string(document, "short-name-mode", 0) or "permissive"
-        if mode not in ("enforcing", "permissive", "disabled"):
+        mode = self.string(document, "short-name-mode", 0)
+        if mode and mode not in ("enforcing", "permissive", "disabled"):
             raise self.error(
                 "short-name-mode", f"short-name-mode is {mode!r}", hint="enforcing, permissive or disabled"
             )
@@ -79,7 +79,7 @@ class _File:
             registries=tuple(self.registry(item, number) for number, item in enumerate(items)),
             search=search,
             aliases=self.aliases(document),
-            short_name_mode=cast(ShortNameMode, mode),
+            short_name_mode=cast(ShortNameMode, mode) if mode else None,
             credential_helpers=self.strings(document, "credential-helpers", 0) or (),
         )
 
@@ -175,10 +175,10 @@ class _File:
             raise self.error(key, f"{key} {text!r} has a scheme", line, hint="write HOST[:PORT][/PATH]; see insecure")
         host, slash, path = text.partition("/")
         try:
-            reference = Reference.parse(f"{host}/{path or 'x'}" if _is_host(host) else f"{host}:0/{path or 'x'}")
+            Reference.parse(f"{host}/{path or 'x'}" if _is_host(host) else f"{host}:0/{path or 'x'}")
         except InvalidReference as error:
             raise self.error(key, f"{key} {text!r} is no place in a registry", line) from error
-        if (slash and not path) or reference.digest is not None and not path:
+        if slash and not path:
             raise self.error(key, f"{key} {text!r} is no place in a registry", line)
 
     def string(self, table: dict[str, Any], key: str, line: int) -> str:
