@@ -91,7 +91,10 @@ def open_file(name: str, folder: int) -> int:
 
 
 class Directory:
-    """An open directory; the descriptor is closed when the last user lets go of it."""
+    """An open directory; the descriptor is closed when the last user lets go of it.
+
+    So keep the object in a variable while `fd` is used: `handles.get(path).fd` is closed already.
+    """
 
     __slots__ = ("fd",)
 
@@ -178,9 +181,9 @@ class DirectoryTree:
         """See FileTree."""
         folder, _, name = path.rpartition("/")
         try:
-            if name in _DOTS:
-                return node_of("", os.fstat(self._handles.get("").fd)) if not path else None
             directory = self._handles.get(folder)
+            if name in _DOTS:
+                return None if path else node_of("", os.fstat(directory.fd))
             return node_of(name, os.stat(name, dir_fd=directory.fd, follow_symlinks=False))
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -219,12 +222,14 @@ class DirectoryTree:
     def readlink(self, path: str) -> str:
         """See FileTree."""
         folder, name = _split(path)
-        return os.readlink(name, dir_fd=self._handles.get(folder).fd)
+        directory = self._handles.get(folder)
+        return os.readlink(name, dir_fd=directory.fd)
 
     def open(self, path: str) -> int:
         """See FileTree."""
         folder, name = _split(path)
-        return open_file(name, self._handles.get(folder).fd)
+        directory = self._handles.get(folder)
+        return open_file(name, directory.fd)
 
     def xattrs(self, path: str) -> dict[str, bytes]:
         """See FileTree."""

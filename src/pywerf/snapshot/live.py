@@ -50,7 +50,7 @@ class LiveTree:
                     continue
                 gone = self._reader.is_whiteout(entry.name, st, own, opacity)
                 nodes[entry.name] = None if gone else node_of(entry.name, st)
-        if below and opacity != "y":
+        if below and (opacity != "y" or not path):
             hidden = self._below.lstat(path)
             if hidden is not None and hidden.kind == "dir":
                 for node in self._below.scandir(path):
@@ -91,7 +91,7 @@ class LiveTree:
     def _find(self, path: str) -> tuple[Directory, os.stat_result | None, bool]:
         """How far `path` leads in the top layer: its parent there, its lstat or None, whether what is below counts."""
         directory = self._handles.get("")
-        below = self._reader.opacity(directory) != "y"
+        below = True  # the kernel takes no root for opaque
         if not path:
             return directory, os.fstat(directory.fd), below
         parts = path.split("/")

@@ -130,7 +130,8 @@ class MergedTree:
         """The layer that has the file at `path`, and its lstat there."""
         folder, _, name = path.rpartition("/")
         if name in _DOTS:
-            return None if path else (0, os.fstat(self._handles.get("").fd))
+            root = self._handles.get("")
+            return None if path else (0, os.fstat(root.fd))
         for layer in self._stack(folder) or ():
             directory = self._handles.get(folder, layer)
             try:
@@ -163,7 +164,7 @@ class MergedTree:
             todo.append(name)
             stack = self._stacks.get(here, ())
         if stack == ():
-            stack = self._keep("", self._cut_opaque("", tuple(range(len(self._layers)))))
+            stack = self._keep("", tuple(range(len(self._layers))))  # the kernel takes no root for opaque
         for name in reversed(todo):
             if stack is None:
                 return None
