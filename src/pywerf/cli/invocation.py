@@ -13,14 +13,15 @@ from click.core import ParameterSource
 
 from pywerf.build.options import EngineOptions, RegistryOptions
 from pywerf.cli.flags import Flag
-from pywerf.errors import UsageError
+from pywerf.errors import ImageNotFound, UsageError
 from pywerf.report.verbosity import ProgressMode, Verbosity
 
 if TYPE_CHECKING:
     from pywerf.build.session import Session
     from pywerf.report.events import Reporter
+    from pywerf.store.images import ImageRecord
 
-__all__ = ["Invocation", "engine_flags", "invocation", "log_flags", "progress_flags"]
+__all__ = ["Invocation", "engine_flags", "invocation", "log_flags", "platform_image", "progress_flags"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -136,6 +137,17 @@ def invocation(ctx: click.Context) -> Invocation:
     if found is None:
         raise RuntimeError("the command line was started without an Invocation")
     return found
+
+
+def platform_image(session: Session, name: str) -> ImageRecord:
+    """The image of a name; of a manifest list the image for this machine. Raises ImageNotFound."""
+    record = session.find_image(name)
+    if not record.is_index:
+        return record
+    chosen = session.store.images.get(session.image_manifest(record).config.digest)
+    if chosen is None:
+        raise ImageNotFound(name, hint="it is a manifest list, and its image for this machine is not here")
+    return chosen
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

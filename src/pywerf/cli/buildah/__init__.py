@@ -45,7 +45,7 @@ def command(ctx: click.Context, show_version: bool) -> None:
     if show_version:
         from pywerf import __version__
 
-        click.echo(f"buildah version 1.28.2 (werf {__version__})")
+        click.echo(f"werf version {__version__} (buildah 1.28)")
         ctx.exit()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

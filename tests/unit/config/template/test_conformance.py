@@ -13,6 +13,7 @@ from pywerf.config.template import Func, Struct, parse_template
 from pywerf.config.template.values import FunctionError, go_type
 from pywerf.errors import TemplateError
 
+
 def conformance_table(name: str) -> list[dict[str, Any]]:
     """The rows of a table, from PYWERF_CONFORMANCE or the folder beside the repository; [] without it."""
     default = Path(__file__).resolve().parents[5] / "shared" / "conformance"

@@ -1,0 +1,46 @@
+"""`werf buildah inspect`: an image's configuration, as buildah shows it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pywerf.cli.flags import Command, flag
+from pywerf.cli.go_objects import dump, json_function
+from pywerf.cli.image_objects import builder_info
+from pywerf.cli.invocation import engine_flags, invocation, platform_image
+from pywerf.config.template import parse_template
+from pywerf.errors import UsageError
+
+__all__ = ["command"]
+
+
+@click.command("inspect", cls=Command, usage_line="IMAGE")
+@flag("--format", "-f", "format_", metavar="TEMPLATE", help="Show by a Go template: {{.OCIv1.Config.Env}}")
+@flag("--type", "-t", "type_", default="image", metavar="TYPE", help="image; containers are not kept.")
+@engine_flags
+@click.argument("image")
+@click.pass_context
+def command(ctx: click.Context, format_: str, type_: str, image: str) -> int:
+    """Show the configuration of an image: its OCI and Docker forms, its manifest, its history."""
+    if type_ not in ("image", "container"):
+        raise UsageError('the only recognized types are "container" and "image"')
+    if type_ == "container":
+        raise UsageError(f"{image}: there are no working containers", hint="leave out --type, or write --type image")
+    with invocation(ctx).session() as session:
+        record = platform_image(session, image)
+        info = builder_info(
+            record,
+            session.image_config(record),
+            session.image_manifest(record),
+            session.store.blobs.read(record.id).decode(),
+            session.store.blobs.read(record.manifest_digest).decode(),
+        )
+    if not format_:
+        click.echo(dump(info, indent=4))
+        return 0
+    text = parse_template(format_, "format", json_function()).execute(info)
+    # As buildah: on a terminal a line, in a pipe nothing but the value.
+    click.echo(text, nl=sys.stdout.isatty() and not text.endswith("\n"))
+    return 0
