@@ -30,8 +30,10 @@ __all__ = [
 MILLISECOND = 1_000_000
 
 
-def parse_instructions(dockerfile: Dockerfile) -> tuple[tuple[c.Stage, ...], tuple[c.Arg, ...]]:
-    """The stages, and the ARGs before the first FROM.
+def parse_instructions(
+    dockerfile: Dockerfile, seen: Callable[[c.Command], None] | None = None
+) -> tuple[tuple[c.Stage, ...], tuple[c.Arg, ...]]:
+    """The stages, and the ARGs before the first FROM; `seen` is told of each instruction as it is read.
 
     Raises DockerfileError for what no build could take, in any stage, needed or not.
     """
@@ -41,6 +43,8 @@ def parse_instructions(dockerfile: Dockerfile) -> tuple[tuple[c.Stage, ...], tup
     base: c.From | None = None
     for node in dockerfile.nodes:
         command = parse_instruction(node, dockerfile)
+        if seen is not None:
+            seen(command)
         if isinstance(command, c.From):
             if base is not None:
                 stages.append(_stage(len(stages), base, current))
