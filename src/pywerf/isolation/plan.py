@@ -168,14 +168,21 @@ def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
 
 
 def _minimal_dev(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
-    stage: list[Operation] = [
-        ("mount", "tmpfs", "tmpfs", sys.MS_NOSUID | sys.MS_STRICTATIME, "mode=755,size=65536k", "dev"),
-    ]
-    for name, major, minor in DEVICES:
-        if facts.device_nodes:
-            stage.append(("device", major, minor, 0o666, f"dev/{name}"))
-        else:
-            stage.append(("host-device", f"/dev/{name}", f"dev/{name}"))
+    """A /dev where only its own nodes open.
+
+    Docker's default capabilities have CAP_MKNOD, and there is no device cgroup here: a node of the
+    host's disk must not work. So every file system in a container is `nodev`, /dev too, and its nodes
+    are bound from a tmpfs that the container cannot reach.
+    """
+    dev_flags = sys.MS_NOSUID | sys.MS_NODEV | sys.MS_STRICTATIME
+    stage: list[Operation] = [("mount", "tmpfs", "tmpfs", dev_flags, "mode=755,size=65536k", "dev")]
+    source = "/dev"
+    if facts.device_nodes:
+        source = "nodes"
+        nodes_flags = sys.MS_NOSUID | sys.MS_NOEXEC
+        stage += [("directory", 0o700, "nodes"), ("mount", "tmpfs", "tmpfs", nodes_flags, "mode=700", "nodes")]
+        stage += [("device", major, minor, 0o666, f"nodes/{name}") for name, major, minor in DEVICES]
+    stage += [("bound-device", f"{source}/{name}", f"dev/{name}") for name, _, _ in DEVICES]
     stage += [("symlink", target, f"dev/{name}") for target, name in DEVICE_LINKS]
     # Group 5 is tty everywhere; a user namespace may not have it mapped.
     devpts = "newinstance,ptmxmode=0666,mode=0620" + (",gid=5" if facts.device_nodes else "")
@@ -207,8 +214,8 @@ def make_plan(spec: ContainerSpec, facts: HostFacts) -> dict[str, Any]:
         "namespaces": namespaces,
         "stage": stage,
         "attach": [("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev")],
-        "rootfs": plan_mount(spec.rootfs),
-        "mounts": [plan_mount(mount) for mount in spec.mounts],
+        "rootfs": plan_mount(spec.rootfs, nodev=not spec.privileged),
+        "mounts": [plan_mount(mount, nodev=not spec.privileged) for mount in spec.mounts],
         "files": list(spec.files),
         "read_only": spec.read_only,
         "hostname": spec.hostname,
@@ -240,9 +247,12 @@ def _seccomp(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> bytes:
     return seccomp.compile_default(facts.machine, frozenset(caps.names(capabilities)))
 
 
-def plan_mount(mount: Mount) -> dict[str, Any]:
-    """A mount with its mount(8) words sorted into flags, data and what a bind needs."""
-    flags, data, recursive, bind = 0, [], False, mount.type in ("bind", "rbind")
+def plan_mount(mount: Mount, *, nodev: bool = True) -> dict[str, Any]:
+    """A mount with its mount(8) words sorted into flags, data and what a bind needs.
+
+    `nodev` is the default that the word `dev` overrides; a device that is bound itself works anyway.
+    """
+    flags, data, recursive, bind = sys.MS_NODEV * nodev, [], False, mount.type in ("bind", "rbind")
     for word in mount.options:
         if word in ("bind", "rbind"):
             bind = True

@@ -76,12 +76,20 @@ def _attach_bind(plan: dict[str, Any], directory: int, path: str) -> None:
     tree = sys.open_tree(sys.AT_FDCWD, plan["source"], sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | recursive)
     try:
         sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | sys.AT_RECURSIVE, 0, 0, sys.MS_PRIVATE)
-        if plan["attributes"]:
-            sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, plan["attributes"])
+        attributes = plan["attributes"]
+        if attributes & sys.MOUNT_ATTR_NODEV and _is_device(tree):
+            attributes &= ~sys.MOUNT_ATTR_NODEV
+        if attributes:
+            sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, attributes)
         to_empty = 0 if path else sys.MOVE_MOUNT_T_EMPTY_PATH
         sys.move_mount(tree, "", directory, path, sys.MOVE_MOUNT_F_EMPTY_PATH | to_empty)
     finally:
         os.close(tree)
+
+
+def _is_device(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 class Root:
@@ -128,7 +136,7 @@ class Root:
                         while len(walked) > 1:
                             os.close(walked.pop()[0])
                     todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
-            if links and os.fstat(walked[-1][0]).st_dev in self.kernel_devices:
+            if links and any(os.fstat(fd).st_dev in self.kernel_devices for fd, _ in walked):
                 # An image's symlink must not lead a mount over the kernel's own files.
                 raise OSError(errno.EPERM, "a symlink of the image leads into /proc, /sys or /dev")
             return walked.pop()[0]

@@ -106,7 +106,7 @@ def _stage_device(major: int, minor: int, mode: int, path: str) -> None:
     os.chmod(path, mode)
 
 
-def _stage_host_device(source: str, path: str) -> None:
+def _stage_bound_device(source: str, path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666))
     sys.mount(source, path, None, sys.MS_BIND)
 
@@ -137,7 +137,7 @@ OPERATIONS: dict[str, Callable[..., None]] = {
     "bind": _stage_bind,
     "directory": _stage_directory,
     "device": _stage_device,
-    "host-device": _stage_host_device,
+    "bound-device": _stage_bound_device,
     "symlink": _stage_symlink,
     "mask": _stage_mask,
     "read-only": _stage_read_only,

@@ -1,0 +1,128 @@
+"""Root file systems and a runner for containers that really run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pywerf
+from pywerf.isolation.chroot import ChrootIsolation
+from pywerf.isolation.spec import ContainerSpec, Isolation
+from pywerf.linux.mount import Mount
+
+BUSYBOX = "/bin/busybox"
+APPLETS = (
+    "sh cat echo ls mount umount id ps sleep true false kill grep stat hostname env pwd touch mkdir mknod chroot"
+    " unshare tty stty readlink rm wc head df dd nohup chown ip seq tr test ln"
+)
+
+
+class Runner:
+    """Makes specs on an overlay of a busybox image, and runs them with captured output."""
+
+    def __init__(self, isolation: Isolation, image: Path, folder: Path) -> None:
+        self.isolation = isolation
+        self.image = image
+        self.folder = folder
+        self.count = 0
+
+    def spec(self, *argv: str, image: Path | None = None, **fields: Any) -> ContainerSpec:
+        self.count += 1
+        upper, work = self.folder / f"upper{self.count}", self.folder / f"work{self.count}"
+        upper.mkdir()
+        work.mkdir()
+        options = (f"lowerdir={image or self.image}", f"upperdir={upper}", f"workdir={work}")
+        fields.setdefault("env", ("PATH=/bin",))
+        return ContainerSpec(rootfs=Mount("overlay", "overlay", "", options), argv=argv, **fields)
+
+    @property
+    def upper(self) -> Path:
+        """The last container's upper folder."""
+        return self.folder / f"upper{self.count}"
+
+    def run(self, spec: ContainerSpec, stdin: bytes = b"") -> tuple[int, str, tuple[str, ...]]:
+        """(status, standard output and error together, created paths)."""
+        output = os.memfd_create("output")
+        source = os.memfd_create("input")
+        os.write(source, stdin)
+        os.lseek(source, 0, os.SEEK_SET)
+        try:
+            result = self.isolation.start(spec, source, output, output).wait()
+            size = os.fstat(output).st_size
+            return result.status, os.pread(output, size, 0).decode(), result.created
+        finally:
+            os.close(output)
+            os.close(source)
+
+    def shell(self, script: str, **fields: Any) -> tuple[int, str]:
+        """Run a script; (status, output)."""
+        status, output, _ = self.run(self.spec("sh", "-c", script, **fields))
+        return status, output
+
+
+@pytest.fixture(scope="session")
+def busybox_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root file system with every mount point that a container wants."""
+    assert os.geteuid() == 0, "these tests make mounts: run them as root"
+    assert os.path.exists(BUSYBOX), "install busybox-static (apt-get install busybox-static)"
+    image = tmp_path_factory.mktemp("image")
+    image.chmod(0o755)
+    for folder in ("bin", "proc", "sys", "dev", "etc", "tmp", "root", "data", "work"):
+        (image / folder).mkdir()
+    (image / "tmp").chmod(0o1777)
+    shutil.copy(BUSYBOX, image / "bin/busybox")
+    for applet in APPLETS.split():
+        (image / "bin" / applet).symlink_to("busybox")
+    (image / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    for name in ("resolv.conf", "hosts", "hostname"):
+        (image / "etc" / name).write_text("")
+    return image
+
+
+@pytest.fixture
+def mounts_on_host(tmp_path: Path) -> Callable[[], list[str]]:
+    """Gives the mounts that containers of this test would have left behind."""
+    return lambda: host_mounts(tmp_path)
+
+
+@pytest.fixture
+def overlay_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for upper and work folders, whose file system can hold them."""
+    probe = subprocess.run(["stat", "-f", "-c", "%T", str(tmp_path)], capture_output=True, text=True, check=True)
+    assert probe.stdout.strip() != "overlayfs", "overlay cannot stand on overlay: give pytest another --basetemp"
+    yield tmp_path
+    for work in tmp_path.glob("work*/work"):
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def host_mounts(folder: Path) -> list[str]:
+    """The mounts of this process's namespace that are ours: in the tests' folder, or over the package."""
+    ours = str(folder), str(Path(pywerf.__file__).parent)
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in lines if any(path in line for path in ours)]
+
+
+@pytest.fixture(scope="session")
+def shared_isolation(busybox_image: Path) -> Iterator[ChrootIsolation]:
+    """One launcher for many containers, as a build has it; nothing stays mounted on the host."""
+    with ChrootIsolation() as isolation:
+        yield isolation
+    assert host_mounts(busybox_image) == []
+
+
+@pytest.fixture
+def runner(shared_isolation: ChrootIsolation, busybox_image: Path, overlay_folder: Path) -> Runner:
+    """Runs containers on the shared launcher."""
+    return Runner(shared_isolation, busybox_image, overlay_folder)
+
+
+@pytest.fixture
+def runner_of(busybox_image: Path, overlay_folder: Path) -> Callable[[Isolation], Runner]:
+    """A runner for an isolation of the test's own."""
+    return lambda isolation: Runner(isolation, busybox_image, overlay_folder)
