@@ -126,7 +126,7 @@ def _feeder(kind: ArchiveCompression) -> tuple[Callable[[], tuple[Any, _Step]], 
 
             return decoder, step
 
-        damage: type[Exception] = isal_zlib.error
+        damage: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub has an instance
         return gzip, (damage,)
     import bz2
     import lzma
@@ -262,7 +262,7 @@ class _Job:
 
 
 class _Gzip:
-    """One gzip member. Its 1 MiB blocks are primed with the 32 KiB before them, so that they pack in parallel (as pigz)."""
+    """One gzip member. Its 1 MiB blocks are primed with the 32 KiB before them, to pack in parallel as pigz's."""
 
     def __init__(self, out: Callable[[bytes], object], level: int, threads: int) -> None:
         self._out = out

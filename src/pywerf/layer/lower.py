@@ -37,7 +37,7 @@ class LowerView:
         self._whiteout_files = whiteout_files
 
     def entries(self, folders: list[bytes], names: Collection[bytes] | None) -> dict[bytes, LowerEntry]:
-        """What `names` (None: all) show in the directory that `folders` merge to; nothing for the hidden and the absent."""
+        """What `names` (None: all) show in the directory that `folders` merge to, without the hidden and the absent."""
         shown: dict[bytes, LowerEntry] = {}
         settled: set[bytes] = set()  # names about which deeper directories have nothing to say
         for folder in folders:
@@ -99,7 +99,7 @@ class LowerView:
 
 
 def is_gone(status: os.stat_result) -> bool:
-    """Whether a file stands for nothing: overlay's whiteout (a character device 0/0), or a socket, which no layer holds."""
+    """Whether a file stands for nothing: a whiteout (character device 0/0), or a socket, which no layer holds."""
     mode = status.st_mode
     return (stat.S_ISCHR(mode) and status.st_rdev == 0) or stat.S_ISSOCK(mode)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Consumer:
                     self._error = error
 
 
-def prefetch(chunks: Iterable[bytes], *, after: int = 1 << 20, name: str = "prefetch") -> Iterator[bytes]:
+def prefetch(chunks: Iterable[bytes], *, after: int = 1 << 20, name: str = "prefetch") -> Generator[bytes, None, None]:
     """The same chunks, produced ahead on another thread once the stream has turned out longer than `after` bytes.
 
     What producing them costs (reading, decompressing, hashing) then runs beside what consuming them costs.

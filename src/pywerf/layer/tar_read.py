@@ -1,0 +1,498 @@
+"""Reading tar, as a stream: every format that the tools of the field have written, no trust in any number.
+
+Understood: v7, ustar, pax (local and global headers), GNU (long names, base-256 numbers, all four sparse
+forms), star's prefix. Nothing is kept but the entry at hand and the chunk that it is in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pywerf.errors import ArchiveError
+from pywerf.layer.tar_format import (
+    FieldError,
+    Segments,
+    checked,
+    checksum_ok,
+    decode_xattr_key,
+    number,
+    pax_decimal,
+    pax_records,
+    pax_time,
+    sparse_list,
+    sparse_old,
+)
+from pywerf.layer.tar_write import show
+
+__all__ = ["EntryKind", "TarEntry", "TarReader", "read_entries"]
+
+EntryKind = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo"]
+
+_BLOCK = 512
+_ZERO = bytes(_BLOCK)
+_ZEROS = bytes(1 << 20)
+_NANOSECONDS = 1_000_000_000
+_MAX_SIZE = (1 << 63) - 1
+_MAX_EXTENSION = 8 << 20  # a pax header or a long name; Go allows 1 MiB, sparse maps and many xattrs may need more
+_MAX_SPARSE = 1 << 20  # pieces of a sparse file
+_KINDS: dict[int, EntryKind] = {
+    ord("0"): "file",
+    0: "file",
+    ord("7"): "file",
+    ord("1"): "hardlink",
+    ord("2"): "symlink",
+    ord("3"): "char",
+    ord("4"): "block",
+    ord("5"): "dir",
+    ord("6"): "fifo",
+    ord("D"): "dir",  # GNU tar --incremental; the data are a list of names
+    ord("S"): "file",
+}
+_EMPTY: dict[str, bytes] = {}
+
+
+class TarEntry:
+    """One entry. `name` is the path as the archive has it, in bytes; `path` the same as str, no slash at its end.
+
+    `mode` is permission bits (0o7777); `size` the size of the file, 0 for all that has no content, whatever
+    their header says; `linkname` the target of a symlink or hard link; `segments` where the data of a sparse
+    file are, or None. The content can be read once, before the next entry is asked for.
+    """
+
+    __slots__ = (
+        "_reader",
+        "gid",
+        "kind",
+        "link",
+        "mode",
+        "mtime_ns",
+        "name",
+        "offset",
+        "rdev",
+        "segments",
+        "size",
+        "uid",
+        "xattrs",
+    )
+
+    def __init__(self, reader: TarReader, offset: int) -> None:
+        self._reader = reader
+        self.offset = offset
+        self.name = b""
+        self.link = b""
+        self.kind: EntryKind = "file"
+        self.mode = 0
+        self.uid = 0
+        self.gid = 0
+        self.size = 0
+        self.mtime_ns = 0
+        self.rdev = 0
+        self.xattrs = _EMPTY
+        self.segments: Segments | None = None
+
+    @property
+    def path(self) -> str:
+        """The name, not cleaned: it may be absolute or hold `..`."""
+        return os.fsdecode(self.name).rstrip("/")
+
+    @property
+    def linkname(self) -> str:
+        """The target of a symlink or a hard link."""
+        return os.fsdecode(self.link)
+
+    def stored(self) -> Iterator[bytes]:
+        """The data as they are stored: for a sparse file without its holes, else all of the content."""
+        return self._reader.stored(self)
+
+    def data(self) -> Iterator[bytes]:
+        """The whole content, in pieces of at most the chunks' size; holes as zeros."""
+        if self.segments is None:
+            return self._reader.stored(self)
+        return self._expanded(self.segments)
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """The content as (offset, data), without holes."""
+        if self.segments is None:
+            at = 0
+            for chunk in self._reader.stored(self):
+                yield at, chunk
+                at += len(chunk)
+            return
+        source = self._reader.stored(self)
+        chunk = b""
+        for offset, length in self.segments:
+            while length:
+                chunk = chunk or next(source)
+                part, chunk = chunk[:length], chunk[length:]
+                yield offset, part
+                offset += len(part)
+                length -= len(part)
+
+    def _expanded(self, segments: Segments) -> Iterator[bytes]:
+        at = 0
+        for offset, part in self.pieces():
+            yield from _zeros(offset - at)
+            yield part
+            at = offset + len(part)
+        yield from _zeros(self.size - at)
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    while count > 0:
+        yield _ZEROS[:count] if count < len(_ZEROS) else _ZEROS
+        count -= len(_ZEROS)
+
+
+def read_entries(chunks: Iterable[bytes]) -> Iterator[TarEntry]:
+    """The entries of a plain tar, which comes in chunks of any size (see compress.decompress).
+
+    AUFS's own files are left out; whiteouts are entries as others. Raises ArchiveError, naming the entry and
+    its offset, for anything that is damaged or truncated.
+    """
+    return iter(TarReader(chunks))
+
+
+class TarReader:
+    """The state of reading: the chunk at hand, and what is left of the present entry."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._chunk = b""
+        self._at = 0
+        self._base = 0  # offset of the chunk in the stream
+        self._left = 0  # bytes of the entry's data not read yet
+        self._padding = 0
+        self._global: dict[bytes, bytes] = {}
+        self._owners: dict[bytes, tuple[int, int, int]] = {}  # header fields, parsed once for each that occurs
+        self._name = b""  # of the entry at hand, for messages
+        self._start = 0
+
+    def __iter__(self) -> Iterator[TarEntry]:
+        while True:
+            if self._left or self._padding:
+                self._skip(self._left + self._padding)
+                self._left = self._padding = 0
+            try:
+                entry = self._next()
+            except FieldError as error:
+                raise self._error(str(error)) from error
+            if entry is None:
+                return
+            yield entry
+
+    def drain(self) -> None:
+        """Read what follows the end of the archive, as its digest covers it."""
+        self._base += len(self._chunk)
+        self._chunk = b""
+        self._at = 0
+        for chunk in self._chunks:
+            self._base += len(chunk)
+
+    def stored(self, entry: TarEntry) -> Iterator[bytes]:
+        """The data of the entry at hand."""
+        while self._left and entry.offset == self._start:
+            if self._at >= len(self._chunk):
+                self._fill()
+            part = self._chunk[self._at : self._at + self._left]
+            self._at += len(part)
+            self._left -= len(part)
+            yield part
+
+    def small(self) -> bytes | None:
+        """All stored data of the entry at hand when they are in the chunk at hand, else None."""
+        end = self._at + self._left
+        if end > len(self._chunk):
+            return None
+        data = self._chunk[self._at : end]
+        self._at = end
+        self._left = 0
+        return data
+
+    def _next(self) -> TarEntry | None:
+        """The next real entry, with everything that the headers before it said about it."""
+        local: dict[bytes, bytes] | None = None
+        points: list[bytes] = []
+        long_name = long_link = b""
+        while True:
+            self._start = self._base + self._at
+            self._name = b""
+            header = self._header()
+            if header is None:
+                if local is not None or long_name or long_link:
+                    raise self._error("the archive ends after an extended header")
+                return None
+            kind = header[156]
+            if kind in b"xgXLK":
+                size = number(header[124:136])
+                if not 0 <= size <= _MAX_EXTENSION:
+                    raise FieldError(f"an extended header of {size} bytes")
+                body = self._take(size)
+                self._skip(-size % _BLOCK)
+                if kind == ord("L"):
+                    long_name = body.split(b"\0", 1)[0]
+                elif kind == ord("K"):
+                    long_link = body.split(b"\0", 1)[0]
+                else:
+                    if local is None:
+                        local = {}
+                    target = self._global if kind == ord("g") else local
+                    for key, value in pax_records(body):
+                        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+                            points.append(value)
+                        else:
+                            target[key] = value
+                continue
+            if kind == ord("V"):
+                continue  # the label of a volume
+            pax = {**self._global, **(local or {})} if local is not None or self._global else None
+            entry = self._entry(header, kind, long_name, long_link, pax, points)
+            if entry is not None:
+                return entry
+            local, points, long_name, long_link = None, [], b"", b""
+
+    def _header(self) -> bytes | None:
+        """The next header, its checksum verified; None at the end of the archive."""
+        at = self._at
+        header = self._chunk[at : at + _BLOCK]
+        if len(header) == _BLOCK:
+            self._at = at + _BLOCK
+        else:
+            header = self._take(_BLOCK, may_end=True)
+            if not header:
+                return None  # without the zero blocks, as some writers leave it
+        if header == _ZERO:
+            second = self._take(_BLOCK, may_end=True)
+            if second and second != _ZERO:
+                raise FieldError("a lone block of zeros")
+            return None
+        if not checksum_ok(header):
+            raise FieldError("bad header checksum: this is not a tar archive, or it is damaged")
+        return header
+
+    def _entry(
+        self,
+        header: bytes,
+        type_flag: int,
+        long_name: bytes,
+        long_link: bytes,
+        pax: dict[bytes, bytes] | None,
+        points: list[bytes],
+    ) -> TarEntry | None:
+        name = header[:100].split(b"\0", 1)[0]
+        magic = header[257:265]
+        if magic == b"ustar\00000":
+            if header[345]:
+                # star's prefix is shorter; times stand behind it.
+                width = 131 if header[508:512] == b"tar\0" else 155
+                name = header[345 : 345 + width].split(b"\0", 1)[0] + b"/" + name
+        elif magic[:5] == b"ustar" and magic != b"ustar  \0" and header[345]:
+            name = header[345:500].split(b"\0", 1)[0] + b"/" + name
+        self._name = name = long_name or name
+        kind = _KINDS.get(type_flag)
+        if kind is None:
+            if type_flag == ord("M"):
+                raise FieldError("the archive is the continuation of another volume")
+            raise FieldError(f"unknown type {chr(type_flag)!r}")
+        entry = TarEntry(self, self._start)
+        entry.link = long_link or (header[157:257].split(b"\0", 1)[0] if header[157] else b"")
+        owner = self._owners.get(header[100:124]) or self._owner(header[100:124])
+        entry.mode, entry.uid, entry.gid = owner
+        size = number(header[124:136])
+        entry.mtime_ns = number(header[136:148]) * _NANOSECONDS
+        if kind == "char" or kind == "block":
+            major, minor = number(header[329:337]), number(header[337:345])
+            if not (0 <= major < 1 << 12 and 0 <= minor < 1 << 20):
+                raise FieldError(f"bad device number {major}, {minor}")
+            entry.rdev = os.makedev(major, minor)
+        segments: list[tuple[int, int]] | None = None
+        real_size = -1
+        if type_flag == ord("S"):
+            real_size = number(header[483:495])
+            segments = self._sparse_blocks(header)
+        if pax is not None:
+            size = self._apply_pax(entry, pax, size)
+            name = self._name
+            if kind == "file" and (points or any(key.startswith(b"GNU.sparse.") for key in pax)):
+                found = self._sparse_pax(pax, points)
+                if found is not None:
+                    segments, real_size, used = found
+                    if used:
+                        self._left = size
+                        before = self._base + self._at
+                        segments = self._sparse_map()
+                        size -= self._base + self._at - before
+        if not 0 <= size <= _MAX_SIZE:
+            raise FieldError(f"bad size {size}")
+        if entry.uid < 0 or entry.gid < 0:
+            raise FieldError("negative owner")
+        if b"\0" in name or b"\0" in entry.link:
+            raise FieldError("a name with a NUL in it")
+        if kind == "file" and segments is None and name[-1:] == b"/":
+            kind = "dir"  # v7 had no other way to say so
+        if not name:
+            raise FieldError("an entry without a name")
+        entry.name = name
+        entry.kind = kind
+        if kind == "file" or type_flag == ord("D"):
+            self._left = size
+            self._padding = -size % _BLOCK
+        else:
+            self._left = self._padding = 0
+        if segments is not None:
+            if not 0 <= real_size <= _MAX_SIZE:
+                raise FieldError(f"bad size {real_size}")
+            entry.segments = checked(segments, real_size, size)
+            entry.size = real_size
+        elif kind == "file":
+            entry.size = size
+        if b".wh..wh." in name and _is_aufs(name):
+            self._skip(self._left + self._padding)
+            self._left = self._padding = 0
+            return None
+        return entry
+
+    def _owner(self, fields: bytes) -> tuple[int, int, int]:
+        if len(self._owners) >= 4096:
+            self._owners.clear()
+        owner = (number(fields[:8]) & 0o7777, number(fields[8:16]), number(fields[16:]))
+        self._owners[fields] = owner
+        return owner
+
+    def _apply_pax(self, entry: TarEntry, pax: dict[bytes, bytes], size: int) -> int:
+        """What pax headers say about an entry, over what its ustar header says; gives the size of the data."""
+        xattrs: dict[str, bytes] = {}
+        for key, value in pax.items():
+            if key.startswith(b"SCHILY.xattr."):
+                xattrs[decode_xattr_key(key[13:])] = value
+            elif not value:
+                continue  # a global value taken back
+            elif key == b"path":
+                self._name = value
+            elif key == b"linkpath":
+                entry.link = value
+            elif key == b"size":
+                size = pax_decimal(value)
+            elif key == b"uid":
+                entry.uid = pax_decimal(value)
+            elif key == b"gid":
+                entry.gid = pax_decimal(value)
+            elif key == b"mtime":
+                entry.mtime_ns = pax_time(value)
+            elif key.startswith(b"LIBARCHIVE.xattr.") and b"SCHILY.xattr." + key[17:] not in pax:
+                name, content = _libarchive_xattr(key[17:], value)
+                xattrs.setdefault(name, content)
+        if xattrs:
+            entry.xattrs = xattrs
+        return size
+
+    def _sparse_pax(
+        self, pax: dict[bytes, bytes], points: list[bytes]
+    ) -> tuple[list[tuple[int, int]], int, bool] | None:
+        """GNU's sparse formats in pax headers: (map, real size, whether the map stands before the data)."""
+        name = pax.get(b"GNU.sparse.name")
+        if pax.get(b"GNU.sparse.major") == b"1" and pax.get(b"GNU.sparse.minor") == b"0":
+            self._name = name or self._name
+            return [], pax_decimal(pax.get(b"GNU.sparse.realsize", b"")), True
+        if b"GNU.sparse.major" in pax:
+            raise FieldError("unknown sparse format")
+        if b"GNU.sparse.map" in pax:
+            numbers = [value for value in pax[b"GNU.sparse.map"].split(b",") if value]
+        elif points:
+            numbers = points
+        elif b"GNU.sparse.size" in pax:
+            numbers = []
+        else:
+            return None
+        self._name = name or self._name
+        return sparse_list(numbers), pax_decimal(pax.get(b"GNU.sparse.size", b"")), False
+
+    def _sparse_map(self) -> list[tuple[int, int]]:
+        """The map of GNU sparse 1.0: decimal numbers in lines, filled up to a block, before the data."""
+        text = b""
+        lines: list[bytes] = []
+        wanted = 1
+        while len(lines) < wanted:
+            if self._left < _BLOCK:
+                raise FieldError("bad sparse map")
+            self._left -= _BLOCK
+            text += self._take(_BLOCK)
+            *complete, text = text.split(b"\n")
+            if len(text) > 20 and text.strip(b"\0"):
+                raise FieldError("bad sparse map")
+            lines += complete
+            if wanted == 1 and lines:
+                wanted += 2 * min(pax_decimal(lines[0]), _MAX_SPARSE + 1)
+                if wanted > 2 * _MAX_SPARSE:
+                    raise FieldError("a sparse map of too many pieces")
+        return sparse_list(lines[1:wanted])
+
+    def _sparse_blocks(self, header: bytes) -> list[tuple[int, int]]:
+        """The map of an old GNU sparse header and of the blocks that continue it."""
+        segments = sparse_old(header, 386, 4)
+        more = header[482]
+        while more:
+            block = self._take(_BLOCK)
+            segments += sparse_old(block, 0, 21)
+            more = block[504]
+            if len(segments) > _MAX_SPARSE:
+                raise FieldError("a sparse map of too many pieces")
+        return segments
+
+    def _fill(self) -> None:
+        """The next chunk that is not empty, when the one at hand is used up."""
+        self._base += len(self._chunk)
+        self._at = 0
+        self._chunk = b""
+        for chunk in self._chunks:
+            if chunk:
+                self._chunk = chunk
+                return
+        raise self._error("the archive ends too early", hint="it is truncated: copy or download it again")
+
+    def _take(self, size: int, *, may_end: bool = False) -> bytes:
+        """`size` bytes; with `may_end` none at all when the stream ends here."""
+        parts: list[bytes] = []
+        while size:
+            if self._at >= len(self._chunk):
+                try:
+                    self._fill()
+                except ArchiveError:
+                    if may_end and not parts:
+                        return b""
+                    raise
+            part = self._chunk[self._at : self._at + size]
+            self._at += len(part)
+            size -= len(part)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _skip(self, size: int) -> None:
+        while size:
+            if self._at >= len(self._chunk):
+                self._fill()
+            step = min(size, len(self._chunk) - self._at)
+            self._at += step
+            size -= step
+
+    def _error(self, what: str, *, hint: str | None = None) -> ArchiveError:
+        where = f"entry {show(self._name)!r} at offset {self._start}" if self._name else f"offset {self._start}"
+        return ArchiveError(f"tar, {where}: {what}", hint=hint)
+
+
+def _is_aufs(name: bytes) -> bool:
+    """AUFS's bookkeeping, which old Docker layers may hold: everything `.wh..wh.` but the opaque mark."""
+    return any(part.startswith(b".wh..wh.") and part != b".wh..wh..opq" for part in name.split(b"/"))
+
+
+def _libarchive_xattr(key: bytes, value: bytes) -> tuple[str, bytes]:
+    """libarchive's own form of an xattr: the name percent-encoded, the value in base64 without its padding."""
+    import binascii
+    from urllib.parse import unquote_to_bytes
+
+    try:
+        content = binascii.a2b_base64(value + b"=" * (-len(value) % 4))
+    except binascii.Error as error:
+        raise FieldError("bad LIBARCHIVE.xattr value") from error
+    return os.fsdecode(unquote_to_bytes(key)), content
