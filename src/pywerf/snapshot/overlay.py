@@ -21,31 +21,47 @@ from pywerf.snapshot.live import LiveTree
 from pywerf.snapshot.merged import MergedTree
 from pywerf.util.filetree import FileTree
 
-__all__ = ["MAX_LAYERS", "PLAIN_OPTIONS", "OverlaySnapshotter"]
+__all__ = ["MAX_LAYERS", "OverlaySnapshotter", "overlay_options"]
 
 # The kernel stacks at most 500 lowers (fs/overlayfs/params.h); the stubs and one spare are taken off.
 MAX_LAYERS = 498
 
 # With these an upper directory holds files, whiteouts and opaque directories, and nothing else: no renamed
 # directory that points elsewhere, no file that is metadata alone, no index of hard links.
-PLAIN_OPTIONS = ("redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off")
+_PLAIN_OPTIONS = ("redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off")
+
+_VOLATILE_SINCE = (5, 10)
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def overlay_options(userxattr: bool) -> tuple[str, ...]:
+    """The mount options of a writable root, without its directories.
+
+    `volatile` leaves out overlay's syncing, where the kernel has it (Linux 5.10): fsync(2) in a container
+    costs nothing, and a loss of power may take what was written, as it may take all else that is not synced.
+    """
+    major, minor = os.uname().release.split(".")[:2]
+    release = (int(major), int("".join(char for char in minor if char.isdigit()) or 0))
+    return (
+        *_PLAIN_OPTIONS,
+        *(("userxattr",) if userxattr else ()),
+        *(("volatile",) if release >= _VOLATILE_SINCE else ()),
+    )
 
 
 class OverlaySnapshotter:
     """The overlay driver. See `Snapshotter` for what its methods promise.
 
     `root` is ROOT/snapshots/overlay of the store. `userxattr` is for mounts in a user namespace, where overlay
-    keeps its marks in user.* (Linux 5.11). `volatile` leaves out overlay's syncing: fsync(2) in a
-    container costs nothing, and a loss of power may take what it wrote (Linux 5.10).
+    keeps its marks in user.* (Linux 5.11).
     """
 
     name = "overlay"
     layer_form: Literal["overlay", "plain"] = "overlay"
     independent_layers = True
 
-    def __init__(self, root: str, *, userxattr: bool = False, volatile: bool = True) -> None:
+    def __init__(self, root: str, *, userxattr: bool = False) -> None:
         if "\\" in root:
             raise SnapshotError(
                 f"{root}: overlay cannot be used below a directory with '\\' in its name",
@@ -53,7 +69,7 @@ class OverlaySnapshotter:
             )
         self.root = root
         self.userxattr = userxattr
-        self._options = PLAIN_OPTIONS + (("userxattr",) if userxattr else ()) + (("volatile",) if volatile else ())
+        self._options = overlay_options(userxattr)
         self._links: dict[str, str] = {}
 
     @property

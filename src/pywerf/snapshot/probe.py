@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-import msgspec
-
 from pywerf.linux.removal import remove_tree
-from pywerf.snapshot.overlay import PLAIN_OPTIONS
+from pywerf.snapshot.overlay import overlay_options
 
-__all__ = ["OverlaySupport", "probe"]
-
-
-class OverlaySupport(msgspec.Struct, frozen=True):
-    """What a probe found. `reason` and `errno` say which step failed, when overlay does not work.
-
-    `volatile` is whether the option of that name may be given.
-    """
-
-    works: bool
-    volatile: bool = False
-    reason: str = ""
-    errno: int = 0
+__all__ = ["probe"]
 
 
-def probe(root: str, *, userxattr: bool = False) -> OverlaySupport:
+def probe(root: str, *, userxattr: bool = False) -> str | None:
     """Mount an overlay below the directory `root` and change files in it, as a build would.
 
-    Needs CAP_SYS_ADMIN in the user namespace that it is called in; without it the answer says so. Forks, so
-    that it is best called before threads are started. Leaves nothing behind. Raises OSError when
-    `root` cannot be written to.
+    Returns None when that works, else the step that failed and why. Needs CAP_SYS_ADMIN in the user namespace in
+    which it is called; without it the answer says so. Forks, so that it is best called before threads are
+    started. Leaves nothing behind. Raises OSError when `root` cannot be written to.
     """
     scratch = f"{root}/.probe-{os.getpid()}-{os.urandom(4).hex()}"
     os.makedirs(scratch, mode=0o700)
@@ -39,24 +26,13 @@ def probe(root: str, *, userxattr: bool = False) -> OverlaySupport:
             os.mkdir(f"{scratch}/{name}")
         for name in ("lower/gone", "lower/dir/file"):
             os.close(os.open(f"{scratch}/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-        volatile = _try_in_child(scratch, (*PLAIN_OPTIONS, *(("userxattr",) if userxattr else ()), "volatile"))
-        if volatile is None:
-            return OverlaySupport(True, True)
-        remove_tree(f"{scratch}/work")
-        remove_tree(f"{scratch}/upper")
-        os.mkdir(f"{scratch}/work")
-        os.mkdir(f"{scratch}/upper")
-        plain = _try_in_child(scratch, (*PLAIN_OPTIONS, *(("userxattr",) if userxattr else ())))
-        if plain is None:
-            return OverlaySupport(True)
-        step, errno = plain
-        return OverlaySupport(False, reason=f"{step}: {os.strerror(errno)}" if errno else step, errno=errno)
+        return _try_in_child(scratch, overlay_options(userxattr))
     finally:
         remove_tree(scratch)
 
 
-def _try_in_child(scratch: str, options: tuple[str, ...]) -> tuple[str, int] | None:
-    """None when all went well, else the step that failed and its errno (0: it did something else than expected)."""
+def _try_in_child(scratch: str, options: tuple[str, ...]) -> str | None:
+    """None when all went well, else what failed."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -65,7 +41,7 @@ def _try_in_child(scratch: str, options: tuple[str, ...]) -> tuple[str, int] | N
             os.close(reader)
             failed = _change_files(scratch, options)
             if failed is not None:
-                os.write(writer, f"{failed[1]} {failed[0]}".encode())
+                os.write(writer, failed.encode())
             status = 0
         finally:
             os._exit(status)
@@ -73,15 +49,10 @@ def _try_in_child(scratch: str, options: tuple[str, ...]) -> tuple[str, int] | N
     with open(reader, "rb") as file:
         answer = file.read().decode()
     _, status = os.waitpid(child, 0)
-    if status:
-        return "the probe ended by itself", 0
-    if not answer:
-        return None
-    number, _, step = answer.partition(" ")
-    return step, int(number)
+    return "the probe ended by itself" if status else answer or None
 
 
-def _change_files(scratch: str, options: tuple[str, ...]) -> tuple[str, int] | None:
+def _change_files(scratch: str, options: tuple[str, ...]) -> str | None:
     from pywerf.linux import syscalls
 
     step = "making a mount namespace"
@@ -103,7 +74,7 @@ def _change_files(scratch: str, options: tuple[str, ...]) -> tuple[str, int] | N
         whiteout = os.lstat("upper/gone")
         prefix = "user.overlay." if "userxattr" in options else "trusted.overlay."
         if not stat.S_ISCHR(whiteout.st_mode) or os.getxattr("upper/dir", prefix + "opaque") != b"y":
-            return "overlay writes whiteouts in another form", 0
+            return "overlay writes whiteouts in another form"
     except OSError as error:
-        return step, error.errno or 0
+        return f"{step}: {error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"
     return None

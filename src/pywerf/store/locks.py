@@ -15,6 +15,7 @@ from pywerf.linux.removal import remove_tree
 __all__ = ["Locks", "Session", "clean_sessions", "oldest_session"]
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_FOREIGN_AGE = 86400.0  # seconds
 
 
 class Locks:
@@ -127,10 +128,16 @@ class Session:
 
 
 def clean_sessions(tmp: str) -> None:
-    """Remove from ROOT/tmp what no living process holds."""
+    """Remove from ROOT/tmp the sessions that no living process holds, and what else is older than a day."""
     for name in os.listdir(tmp):
         path = f"{tmp}/{name}"
-        if not name.startswith(".gone-"):
+        if not name.startswith(".gone-") and not name.partition("-")[0].isdecimal():
+            try:
+                if os.lstat(path).st_mtime > time.time() - _FOREIGN_AGE:
+                    continue
+            except FileNotFoundError:
+                continue
+        elif not name.startswith(".gone-"):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             except FileNotFoundError:

@@ -109,6 +109,11 @@ class Store:
         """For who removes `id`: yields whether nobody holds a lease of it; nobody gets one until the end."""
         return self._locks.unleased(kind, id)
 
+    @property
+    def scratch_dir(self) -> str:
+        """This process's own directory in ROOT/tmp, for files that it names itself; gone when it ends."""
+        return self._session.path()
+
     @contextmanager
     def tmp_dir(self) -> Iterator[str]:
         """An empty directory in ROOT/tmp, removed at the end, or by a later command if this process is killed."""

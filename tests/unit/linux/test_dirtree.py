@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pywerf.linux.dirtree import DirectoryHandles, DirectoryTree
+from pywerf.linux.removal import remove_tree
 
 
 @pytest.fixture
@@ -131,8 +132,10 @@ def test_deep_paths_need_no_stack(tmp_path: Path) -> None:
         os.close(fd)
         fd = below
     os.close(fd)
-    tree = DirectoryTree(str(tmp_path))
-    node = tree.lstat("/".join("d" * depth))
+    try:
+        node = DirectoryTree(str(tmp_path)).lstat("/".join("d" * depth))
+    finally:
+        remove_tree(str(tmp_path / "d"))  # pytest itself cannot
     assert node is not None
     assert node.kind == "dir"
 

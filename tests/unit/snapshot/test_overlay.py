@@ -52,12 +52,11 @@ def test_every_writable_root_has_a_work_directory_of_its_own(driver: OverlaySnap
 
 
 def test_in_a_user_namespace_the_marks_are_user_xattrs(tmp_path: Path) -> None:
-    driver = OverlaySnapshotter(str(tmp_path), userxattr=True, volatile=False)
+    driver = OverlaySnapshotter(str(tmp_path), userxattr=True)
     assert driver.xattr_prefix == "user.overlay."
     assert driver.xattr_namespace == "user"
     options = driver.rootfs(driver.prepare("one", None)).options
     assert "userxattr" in options
-    assert "volatile" not in options
 
 
 def test_a_colon_in_a_name_is_escaped(tmp_path: Path) -> None:
