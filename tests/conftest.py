@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support import bases, judges, machine, services
+from support import bases, hub, judges, machine, services
+from support.registry_fixtures import client, fake_registry, make_access, make_client  # noqa: F401 - fixtures
 from support.werf import Werf
 
 
@@ -118,3 +119,22 @@ def werf(make_werf: Callable[[str], Werf]) -> Werf:
 def layout_digest() -> Callable[[Path], str]:
     """What names a base's content: the digest of its layout's index."""
     return lambda layout: hashlib.sha256((layout / "index.json").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def hub_conf(registry: str, busybox_layout: Path, debian_layout: Path, service_folder: Path) -> Path:
+    """A registries.conf that has docker.io's busybox and debian come from the registry of the tests."""
+    hub.fill(registry, "busybox", busybox_layout)
+    hub.fill(registry, "debian", debian_layout)
+    return hub.write_registries_conf(registry, service_folder / "registries.conf")
+
+
+@pytest.fixture(scope="module")
+def hub_werf(service_folder: Path, hub_conf: Path, request: pytest.FixtureRequest) -> Iterator[Werf]:
+    """`werf` as a user has it, who reaches docker.io; one store for a test module."""
+    machine.require_root()
+    name = request.path.stem
+    werf = Werf(service_folder / f"store-{name}", service_folder / f"home-{name}")
+    werf.env["CONTAINERS_REGISTRIES_CONF"] = str(hub_conf)
+    yield werf
+    services.unmount_below(werf.root)
