@@ -14,6 +14,7 @@ from pywerf.oci.manifest import Index, Manifest, parse_manifest
 from pywerf.oci.media_types import Compression
 from pywerf.oci.platform import Platform, host_platform
 from pywerf.registry.parallel import guarded, run_all
+from pywerf.registry.verify import closing
 
 __all__ = ["DEFAULT_JOBS", "Progress", "copy_image", "is_foreign", "select_manifest", "wanted_compression"]
 
@@ -128,7 +129,8 @@ def counted(chunks: Iterator[bytes], blob: Descriptor, progress: Progress | None
         return
     done = 0
     progress(blob.digest.short, 0, blob.size)
-    for chunk in chunks:
-        done += len(chunk)
-        yield chunk
-        progress(blob.digest.short, done, blob.size)
+    with closing(chunks):
+        for chunk in chunks:
+            done += len(chunk)
+            yield chunk
+            progress(blob.digest.short, done, blob.size)

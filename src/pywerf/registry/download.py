@@ -9,7 +9,7 @@ from pywerf.oci.descriptor import Descriptor
 from pywerf.registry.http import body_chunks
 from pywerf.registry.retry import Broken
 from pywerf.registry.session import Answer, RegistrySession
-from pywerf.registry.verify import skipping, verified
+from pywerf.registry.verify import closing, skipping, verified
 
 __all__ = ["blob"]
 
@@ -30,10 +30,12 @@ def _resumed(session: RegistrySession, path: str, size: int, scopes: tuple[str, 
     since = 0
     while True:
         try:
-            for chunk in _rest(session, path, done, size, scopes, what):
-                done += len(chunk)
-                since += len(chunk)
-                yield chunk
+            rest = _rest(session, path, done, size, scopes, what)
+            with closing(rest):
+                for chunk in rest:
+                    done += len(chunk)
+                    since += len(chunk)
+                    yield chunk
             return
         except Broken as broken:
             if since >= PROGRESS:
@@ -55,9 +57,10 @@ def _rest(
         _check_range(answer, done, what)
     else:
         chunks = skipping(chunks, done)
-    for chunk in chunks:
-        total += len(chunk)
-        yield chunk
+    with closing(chunks):
+        for chunk in chunks:
+            total += len(chunk)
+            yield chunk
     if total < size and not answer.header("Content-Length"):
         # the only sign of a broken connection, when the length was not announced
         raise Broken(RegistryError(f"{what}: {session.host} closed the connection too early"), transient=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from pywerf.registry.verify import closing
+
 __all__ = ["Cancelled", "guarded", "run_all"]
 
 # How long (seconds) a failure waits for the other jobs to notice it: one may sit in a read from a dead network.
@@ -63,7 +65,8 @@ def run_all(work: Sequence[Callable[[threading.Event], None]], jobs: int) -> Non
 
 def guarded(chunks: Iterable[bytes], stop: threading.Event) -> Iterator[bytes]:
     """The chunks, until another job has failed."""
-    for chunk in chunks:
-        if stop.is_set():
-            raise Cancelled
-        yield chunk
+    with closing(chunks):
+        for chunk in chunks:
+            if stop.is_set():
+                raise Cancelled
+            yield chunk

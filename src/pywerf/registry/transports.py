@@ -39,9 +39,10 @@ class TransportName(msgspec.Struct, frozen=True):
 
 
 def parse_transport(text: str) -> TransportName:
-    """Read `docker://REF`, `oci:PATH[:REF]`, `oci-archive:…`, `docker-archive:…`, `docker-daemon:REF`, `dir:PATH`, a name.
+    """Read `docker://REF`, `oci:PATH[:REF]`, `oci-archive:…`, `docker-archive:…`, `docker-daemon:REF`, `dir:PATH`.
 
-    Raises UsageError and InvalidReference. Nothing is looked at: neither files nor registries.
+    Anything else is a name in a registry. Nothing is looked at: neither files nor registries.
+    Raises UsageError and InvalidReference.
     """
     prefix, colon, rest = text.partition(":")
     if prefix == "containers-storage" and colon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
 
@@ -9,25 +10,31 @@ from pywerf.errors import DigestMismatch, InvalidDocument
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 
-__all__ = ["MAX_DOCUMENT", "check_document", "digest_of", "exactly", "read_document", "skipping", "verified"]
+__all__ = ["MAX_DOCUMENT", "check_document", "closing", "digest_of", "exactly", "read_document", "skipping", "verified"]
 
 # What is read into memory as a whole: manifests, indexes, configs. Registries refuse more than 4 MiB.
 MAX_DOCUMENT = 8 << 20
+
+
+@contextlib.contextmanager
+def closing(chunks: Iterable[bytes]) -> Iterator[None]:
+    """Close the generator that chunks come from when the block ends: its connection or file must not wait for the
+    garbage collector."""
+    try:
+        yield
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
 
 
 def verified(chunks: Iterable[bytes], descriptor: Descriptor, what: str = "") -> Iterator[bytes]:
     """The chunks as they come; DigestMismatch at the first byte too much, or after the last chunk."""
     what = what or str(descriptor.digest)
     state = hashlib.new(descriptor.digest.algorithm)
-    left = descriptor.size
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise DigestMismatch(what, f"{descriptor.size} bytes", "more")
+    for chunk in exactly(chunks, descriptor.size, what):
         state.update(chunk)
         yield chunk
-    if left:
-        raise DigestMismatch(what, f"{descriptor.size} bytes", f"{descriptor.size - left} bytes")
     if state.hexdigest() != descriptor.digest.hex:
         raise DigestMismatch(what, str(descriptor.digest), f"{descriptor.digest.algorithm}:{state.hexdigest()}")
 
@@ -35,23 +42,25 @@ def verified(chunks: Iterable[bytes], descriptor: Descriptor, what: str = "") ->
 def exactly(chunks: Iterable[bytes], size: int, what: str) -> Iterator[bytes]:
     """The chunks, if they are `size` bytes together: DigestMismatch before a byte too much, or at the end."""
     left = size
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise DigestMismatch(what, f"{size} bytes", "more")
-        yield chunk
+    with closing(chunks):
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                raise DigestMismatch(what, f"{size} bytes", "more")
+            yield chunk
     if left:
         raise DigestMismatch(what, f"{size} bytes", f"{size - left} bytes")
 
 
 def skipping(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
     """The chunks without their first `count` bytes."""
-    for chunk in chunks:
-        if count >= len(chunk):
-            count -= len(chunk)
-            continue
-        yield chunk[count:] if count else chunk
-        count = 0
+    with closing(chunks):
+        for chunk in chunks:
+            if count >= len(chunk):
+                count -= len(chunk)
+                continue
+            yield chunk[count:] if count else chunk
+            count = 0
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> Digest:
