@@ -19,14 +19,46 @@ if TYPE_CHECKING:
 __all__ = ["ChrootContainer", "ChrootIsolation"]
 
 HEADER = 5  # a frame's kind and length
+CHUNK = 1 << 14
 SIGKILL = 9
+
+
+class _Frames:
+    """Reads the frames of a control socket; an interrupted `receive` loses nothing and may be repeated."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._data = bytearray()
+        self._descriptors: list[int] = []
+
+    def receive(self) -> tuple[bytes, Any, int | None]:
+        """One frame: its kind, its value, and the descriptor that came with it. Raises IsolationError at the end."""
+        import marshal
+        import socket
+
+        while True:
+            end = HEADER + int.from_bytes(self._data[1:HEADER], "little")
+            if len(self._data) >= max(HEADER, end):
+                frame = bytes(self._data[:end])
+                del self._data[:end]
+                descriptor = self._descriptors.pop() if self._descriptors else None
+                return frame[:1], marshal.loads(frame[HEADER:]), descriptor
+            data, descriptors, _, _ = socket.recv_fds(self._control, CHUNK, 1, socket.MSG_CMSG_CLOEXEC)
+            self._data += data
+            self._descriptors += descriptors
+            if not data:
+                raise IsolationError(
+                    "the launcher ended, and the container with it",
+                    hint="it was killed: look for the kernel's out-of-memory messages",
+                )
 
 
 class ChrootContainer:
     """A started container. `console` is its terminal's master side, which the container owns, or None."""
 
-    def __init__(self, control: socket.socket, created: tuple[str, ...], console: int | None) -> None:
+    def __init__(self, control: socket.socket, frames: _Frames, created: tuple[str, ...], console: int | None) -> None:
         self._control = control
+        self._frames = frames
         self._created = created
         self._result: ContainerResult | None = None
         self._failure: IsolationError | None = None
@@ -41,7 +73,7 @@ class ChrootContainer:
                 raise self._failure
             if self._result is None:
                 try:
-                    _, value, _ = _receive(self._control)
+                    _, value, _ = self._frames.receive()
                     self._result = ContainerResult(_exit_status(value), self._created)
                 except IsolationError as error:
                     self._failure = error
@@ -96,9 +128,10 @@ class ChrootIsolation:
         """See Isolation.start. With `spec.terminal` it uses a terminal of its own: see `console`."""
         control = self._launcher.request(make_plan(spec, self._facts), stdin, stdout, stderr)
         try:
-            kind, value, console = _receive(control)
+            frames = _Frames(control)
+            kind, value, console = frames.receive()
             if kind == b"R":
-                return ChrootContainer(control, tuple(value), console)
+                return ChrootContainer(control, frames, tuple(value), console)
             if kind == b"E":
                 raise _setup_failed(*value)
             raise IsolationError(f"the container ended with status {_exit_status(value)} before it was set up")
@@ -108,28 +141,6 @@ class ChrootIsolation:
 
     def close(self) -> None:
         self._launcher.close()
-
-
-def _receive(control: socket.socket) -> tuple[bytes, Any, int | None]:
-    """One frame: its kind, its value, and the descriptor that came with it. Raises IsolationError at the end."""
-    import marshal
-    import socket
-
-    data, descriptors, _, _ = socket.recv_fds(control, HEADER, 1, socket.MSG_CMSG_CLOEXEC)
-    while data and len(data) < HEADER:
-        data += control.recv(HEADER - len(data)) or b"\0" * HEADER
-    wanted = int.from_bytes(data[1:HEADER], "little")
-    body = b""
-    while data and len(body) < wanted:
-        piece = control.recv(wanted - len(body))
-        if not piece:
-            data = b""
-        body += piece
-    if not data:
-        raise IsolationError(
-            "the launcher ended, and the container with it", hint="it was killed: look for the kernel's OOM messages"
-        )
-    return data[:1], marshal.loads(body), descriptors[0] if descriptors else None
 
 
 def _exit_status(wait_status: int) -> int:

@@ -88,9 +88,14 @@ FLAG_WORDS = {
 PROPAGATION_WORDS = frozenset(
     f"{prefix}{word}" for prefix in ("", "r") for word in ("private", "slave", "shared", "unbindable")
 )
-# mount_setattr(2) attributes for binds; MOUNT_ATTR_* share their values with nothing else.
-ATTRIBUTES = ((sys.MS_RDONLY, 0x1), (sys.MS_NOSUID, 0x2), (sys.MS_NODEV, 0x4), (sys.MS_NOEXEC, 0x8))
-ATTRIBUTE_NOATIME, ATTRIBUTE_NODIRATIME = 0x10, 0x80
+# mount_setattr(2)'s name of a flag that a bind can have of its own.
+ATTRIBUTES = (
+    (sys.MS_RDONLY, sys.MOUNT_ATTR_RDONLY),
+    (sys.MS_NOSUID, sys.MOUNT_ATTR_NOSUID),
+    (sys.MS_NODEV, sys.MOUNT_ATTR_NODEV),
+    (sys.MS_NOEXEC, sys.MOUNT_ATTR_NOEXEC),
+    (sys.MS_NODIRATIME, sys.MOUNT_ATTR_NODIRATIME),
+)
 
 
 class HostFacts(msgspec.Struct, frozen=True):
@@ -160,7 +165,9 @@ def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
     if facts.own_sysfs or spec.network == "none":
         stage.append(("mount", "sysfs", "sysfs", sys_flags, "", "sys"))
     else:
-        stage += [("bind", "/sys", "sys"), ("read-only", "sys")]
+        stage.append(("bind", "/sys", "sys"))
+        if not spec.privileged:
+            stage.append(("read-only", "sys"))
     if not spec.privileged:
         stage += [("mask", path) for path in MASKED]
         stage += [("read-only", path) for path in READ_ONLY]
@@ -285,8 +292,6 @@ def _attributes(flags: int) -> int:
     for flag, attribute in ATTRIBUTES:
         if flags & flag:
             attributes |= attribute
-    if flags & sys.MS_NODIRATIME:
-        attributes |= ATTRIBUTE_NODIRATIME
     return attributes
 
 

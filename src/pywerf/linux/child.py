@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` imports enum, which costs milliseconds
 import _socket
-import array
 import gc
 import marshal
 import os
 import select
+import struct
 
 from pywerf.linux import syscalls as sys
 from pywerf.linux.apply import run
@@ -142,6 +142,11 @@ class Launcher:
             self._drop_spare()
             return True
         descriptors = _received(ancillary)
+        if len(descriptors) != STDIO_AND_CONTROL_AND_PLAN:
+            # This process has no descriptors left; the end of the control socket tells it.
+            for fd in descriptors:
+                os.close(fd)
+            return True
         process = None
         if kind == b"P" and self.spare is not None:
             process, self.spare = self.spare, None
@@ -166,31 +171,34 @@ class Launcher:
         return True
 
     def _fork(self, descriptors: list[int] | None) -> Process | None:
-        """A child in a new pid namespace: with a container's descriptors, or a spare that waits for them."""
+        """A child in a new pid namespace: with a container's descriptors, or a spare that waits for them.
+
+        None when the kernel refuses; a container's control socket says why, and no spares are made then.
+        """
+        mine = theirs = None
+        if descriptors is None:
+            mine, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        step = "make a pid namespace"
         try:
             sys.unshare(sys.CLONE_NEWPID)
+            step = "start a process"
+            try:
+                pid = os.fork()
+                if pid == 0:
+                    sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
+                    if theirs is not None:
+                        _exit_after(lambda: self._be_spare(theirs))
+                    _exit_after(lambda: self._be_container(descriptors or []))
+            finally:
+                # Only children are in the new namespace, and only one shall be.
+                sys.setns(self.own_pid_namespace, sys.CLONE_NEWPID)
         except OSError as error:
-            if descriptors is not None:
-                _send_frame(
-                    _socket.socket(fileno=os.dup(descriptors[3])),
-                    b"E",
-                    ("make a pid namespace", error.errno, error.strerror),
-                )
             self.template = None
+            if descriptors is not None:
+                control = _socket.socket(fileno=os.dup(descriptors[3]))
+                _send_frame(control, b"E", (step, error.errno, error.strerror))
+                control.close()
             return None
-        mine, theirs = (
-            _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET) if descriptors is None else (None, None)
-        )
-        try:
-            pid = os.fork()
-            if pid == 0:
-                sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
-                if theirs is not None:
-                    _exit_after(lambda: self._be_spare(theirs))
-                _exit_after(lambda: self._be_container(descriptors or []))
-        finally:
-            # Only children are in the new namespace, and only one shall be.
-            sys.setns(self.own_pid_namespace, sys.CLONE_NEWPID)
         process = Process(pid)
         process.handover = mine
         if theirs is not None:
@@ -298,16 +306,16 @@ def _exit_after(work: Callable[[], None]) -> NoReturn:
 
 
 def _received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    descriptors = array.array("i")
+    descriptors: list[int] = []
     for level, kind, data in ancillary:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-    return list(descriptors)
+            descriptors += struct.unpack(f"{len(data) // 4}i", data)
+    return descriptors
 
 
 def _send_descriptors(to: _socket.socket | None, data: bytes, descriptors: list[int]) -> None:
     if to is not None:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())]
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
         to.sendmsg([data], rights, _socket.MSG_NOSIGNAL)
 
 
@@ -317,7 +325,7 @@ def _send_frame(to: _socket.socket, kind: bytes, value: object, descriptor: int 
     frame = kind + len(body).to_bytes(4, "little") + body
     rights = []
     if descriptor is not None:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())]
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor))]
     try:
         sent = to.sendmsg([frame], rights, _socket.MSG_NOSIGNAL)
         if sent < len(frame):

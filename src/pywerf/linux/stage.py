@@ -128,8 +128,8 @@ def _stage_read_only(path: str) -> None:
     if not os.path.lexists(path):
         return
     sys.mount(path, path, None, sys.MS_BIND | sys.MS_REC)
-    flags = sys.MS_BIND | sys.MS_REMOUNT | sys.MS_RDONLY | sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC
-    sys.mount(None, path, None, flags)
+    attributes = sys.MOUNT_ATTR_RDONLY | sys.MOUNT_ATTR_NOSUID | sys.MOUNT_ATTR_NODEV | sys.MOUNT_ATTR_NOEXEC
+    sys.mount_setattr(sys.AT_FDCWD, path, sys.AT_RECURSIVE, attributes)
 
 
 OPERATIONS: dict[str, Callable[..., None]] = {

@@ -86,6 +86,25 @@ def test_kill_while_another_thread_waits(run: Any) -> None:
     assert results == [137, 137]
 
 
+def test_an_interrupted_wait_can_be_repeated(run: Any) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    container = run.isolation.start(run.spec("sleep", "600"), 0, 1, 2)
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Stop):
+            container.wait()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    container.kill(signal.SIGKILL)
+    assert container.wait().status == 137
+
+
 def test_background_processes_die_with_the_first_one(run: Any) -> None:
     read, write = os.pipe()
     status = run.isolation.start(run.spec("sh", "-c", "nohup sleep 600 & exit 5"), 0, write, write).wait().status
