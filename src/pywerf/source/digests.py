@@ -212,6 +212,11 @@ class FileDigests:
                     self._remember(path, node, digest, 0)
         return result
 
+    def remember(self, path: str, node: Node, digest: bytes) -> None:
+        """Note a sha256 that was made in passing, while the file was read for something else."""
+        if _is_settled(node.ctime_ns, time.time_ns()):
+            self._remember(path, node, digest, 0)
+
     def content_digest(
         self,
         tree: FileTree,

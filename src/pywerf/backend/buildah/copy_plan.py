@@ -7,14 +7,14 @@ itself, and takes the source's when it is met further down; a file replaces a fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from pywerf.errors import BuildError, ContextError
+from pywerf.errors import BuildError
 from pywerf.util.filetree import FileTree, Node, join, resolve
 
-__all__ = ["CopyPlan", "ModeChange", "Planned"]
+__all__ = ["CopyPlan", "ModeChange", "Planned", "walk"]
 
 ModeChange = Callable[[int, bool], int]
 
@@ -23,8 +23,8 @@ class Planned:
     """One entry of the layer to be. `tree` and `source` say where the data of a file and its xattrs are;
 
     `data` is the content itself when it is small and made up; `spool` (descriptor, offset) a place in a file.
-    `link` is the path of the entry that this is a hard link to; `parent` marks a directory that is only
-    there because something in it changed.
+    `link` is a number that entries which are one file (hard links) share, 0 for none; `parent` marks a
+    directory that is only there because something in it changed.
     """
 
     __slots__ = ("data", "link", "node", "parent", "source", "spool", "target", "tree", "xattrs")
@@ -37,7 +37,7 @@ class Planned:
         *,
         data: bytes | None = None,
         spool: tuple[int, int] | None = None,
-        link: str = "",
+        link: int = 0,
         target: str = "",
         parent: bool = False,
         xattrs: dict[str, bytes] | None = None,
@@ -139,20 +139,19 @@ class CopyPlan:
         else:
             raise BuildError(f"cannot copy to non-directory: /{path}")
 
-    def copy(
-        self, tree: FileTree, source: str, node: Node, target: str, excluded: Callable[[str], bool] | None
-    ) -> None:
-        """Copy what `node` at `source` of `tree` is to `target`, which is resolved; directories by their contents.
+    def copy_directory(self, tree: FileTree, source: str, entries: Iterable[tuple[str, Node]], target: str) -> None:
+        """Copy what is in the directory `source` (`entries`: paths from the tree's root) to `target`, resolved."""
+        self.make_directories(target)
+        skip = len(source) + 1 if source else 0
+        put = self.put
+        prefix = f"{target}/" if target else ""
+        for path, node in entries:
+            put(prefix + path[skip:], node, tree, path)
 
-        `excluded` gets paths relative to the source (or the name of a single file).
-        """
-        if node.kind == "dir":
-            self.make_directories(target)
-            for relative, item in walk(tree, source, excluded):
-                self.put(join(target, relative), item, tree, join(source, relative))
-        else:
-            self.make_directories(target.rpartition("/")[0])
-            self.put(target, node, tree, source)
+    def copy_file(self, tree: FileTree, source: str, node: Node, target: str) -> None:
+        """Copy one file that is no directory to `target`, resolved."""
+        self.make_directories(target.rpartition("/")[0])
+        self.put(target, node, tree, source)
 
     def put(self, path: str, node: Node, tree: FileTree | None, source: str, **how: object) -> None:
         """Plan one entry, whose parents are planned already."""
@@ -193,13 +192,13 @@ class CopyPlan:
         return items
 
 
-def walk(tree: FileTree, top: str, excluded: Callable[[str], bool] | None = None) -> Iterator[tuple[str, Node]]:
-    """Everything below the directory `top`: paths relative to it, a directory before what is in it."""
+def walk(tree: FileTree, top: str) -> Iterator[tuple[str, Node]]:
+    """(path from the root, node) of all below the directory `top`: a directory before what is in it."""
     fast = getattr(tree, "walk", None)
-    if fast is not None and excluded is None:
+    if fast is not None:
         yield from fast(top)
         return
-    stack: list[tuple[str, list[Node]]] = [("", list(reversed(tree.scandir(top))))]
+    stack: list[tuple[str, list[Node]]] = [(top, tree.scandir(top)[::-1])]
     while stack:
         folder, nodes = stack[-1]
         if not nodes:
@@ -207,14 +206,9 @@ def walk(tree: FileTree, top: str, excluded: Callable[[str], bool] | None = None
             continue
         node = nodes.pop()
         path = join(folder, node.name)
-        if excluded is not None and excluded(path):
-            continue
         yield path, node
         if node.kind == "dir":
-            try:
-                stack.append((path, list(reversed(tree.scandir(join(top, path))))))
-            except OSError as error:
-                raise ContextError(f"{join(top, path)}: {error.strerror}") from error
+            stack.append((path, tree.scandir(path)[::-1]))
 
 
 def _component_order(item: tuple[str, Planned]) -> bytes:

@@ -1,0 +1,120 @@
+"""Config and manifest of a finished image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from pywerf.backend.buildah.ref import LayerInfo, Ref
+from pywerf.graph.image_plan import ImagePlan
+from pywerf.oci import media_types
+from pywerf.oci.config import History, ImageConfig
+from pywerf.oci.descriptor import Descriptor
+from pywerf.oci.digest import Digest
+from pywerf.oci.manifest import Manifest
+
+__all__ = ["Assembled", "assemble", "layer_descriptor", "make_manifest", "squashed_config"]
+
+COMMENT = "pywerf"
+
+
+class Assembled(msgspec.Struct, frozen=True):
+    """A finished image, in the bytes in which the store keeps it. `size` is that of its layers, uncompressed."""
+
+    config: ImageConfig
+    config_bytes: bytes
+    manifest: Manifest
+    size: int
+
+    @property
+    def id(self) -> Digest:
+        """The image id: the config's digest."""
+        return self.manifest.config.digest
+
+
+def assemble(
+    plan: ImagePlan,
+    ref: Ref | None,
+    results: Mapping[str, Ref],
+    *,
+    image_format: media_types.ImageFormat,
+    annotations: dict[str, str],
+    when: Callable[[bytes], str],
+) -> Assembled:
+    """The image of a plan whose vertices have been solved: `results` by definition, `ref` that of its last one.
+
+    `when` gives the time of creation; it gets the config without any time of its own, so that an image that was
+    made before can have the time that it had then.
+    """
+    layers = [] if ref is None else ref.layers()
+    infos = [layer.info.result() for layer in layers]
+    draft = ImageConfig(
+        platform=plan.platform,
+        config=plan.config,
+        diff_ids=tuple(info.diff_id for info in infos),
+        history=_history(plan, results, ""),
+        author=plan.author or (plan.base.author if plan.base is not None else ""),
+        os_version=plan.base.os_version if plan.base is not None else "",
+        os_features=plan.base.os_features if plan.base is not None else (),
+    )
+    created = when(draft.to_json())
+    config = msgspec.structs.replace(draft, created=created, history=_history(plan, results, created))
+    return make_manifest(config, infos, image_format=image_format, annotations=annotations)
+
+
+def make_manifest(
+    config: ImageConfig,
+    infos: list[LayerInfo],
+    *,
+    image_format: media_types.ImageFormat,
+    annotations: dict[str, str],
+) -> Assembled:
+    """Config and manifest around layers. A layer that came from a registry keeps the form that it has there."""
+    data = config.to_json()
+    docker = image_format == "docker"
+    kind = media_types.DOCKER_CONFIG if docker else media_types.OCI_CONFIG
+    manifest = Manifest(
+        media_type=media_types.DOCKER_MANIFEST if docker else media_types.OCI_MANIFEST,
+        config=Descriptor(kind, Digest.of(data), len(data)),
+        layers=tuple(layer_descriptor(info, image_format) for info in infos),
+        annotations={} if docker else annotations,
+    )
+    return Assembled(config, data, manifest, sum(info.size for info in infos))
+
+
+def layer_descriptor(info: LayerInfo, image_format: media_types.ImageFormat) -> Descriptor:
+    """How a layer stands in the manifest: as it was pulled, or as the plain tar that it is."""
+    blob = info.descriptor
+    if blob is None:
+        return Descriptor(media_types.layer_media_type("none", image_format), info.diff_id, info.size)
+    compression = media_types.layer_compression(blob.media_type) or "gzip"
+    return Descriptor(media_types.layer_media_type(compression, image_format), blob.digest, blob.size, urls=blob.urls)
+
+
+def _history(plan: ImagePlan, results: Mapping[str, Ref], created: str) -> tuple[History, ...]:
+    history = list(plan.base.history) if plan.base is not None else []
+    for step in plan.steps:
+        info = results[step.vertex.definition].info.result() if step.vertex is not None else None
+        if info is None or info.empty:
+            history.append(History(created, step.created_by, comment=COMMENT, empty_layer=True))
+        else:
+            history.append(History(info.created, step.created_by, comment=COMMENT))
+    return tuple(history)
+
+
+def squashed_config(config: ImageConfig, info: LayerInfo, base_layers: int) -> ImageConfig:
+    """The config after `--squash`: the layers above the first `base_layers` are one, and so is their history."""
+    kept: list[History] = []
+    seen = 0
+    for item in config.history:
+        if not item.empty_layer:
+            if seen == base_layers:
+                break
+            seen += 1
+        elif seen == base_layers and base_layers == 0:
+            break
+        kept.append(item)
+    last = config.history[-1].created_by if config.history else ""
+    kept.append(History(config.created, last, comment=COMMENT))
+    return msgspec.structs.replace(config, diff_ids=(*config.diff_ids[:base_layers], info.diff_id), history=tuple(kept))

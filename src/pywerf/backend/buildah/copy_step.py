@@ -1,0 +1,181 @@
+"""COPY, ADD and WORKDIR: a layer is written straight from its sources, and unpacked only when somebody reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pywerf.backend.buildah.copy_plan import CopyPlan, Planned
+from pywerf.backend.buildah.copy_write import write_plan
+from pywerf.backend.buildah.exec_spec import user_in
+from pywerf.backend.buildah.files import Files
+from pywerf.backend.buildah.ref import LayerInfo
+from pywerf.backend.buildah.selection import Selected
+from pywerf.backend.buildah.unpack import is_archive, unpack_archive
+from pywerf.errors import BuildError
+from pywerf.graph.op import CopyOp, MkdirOp, Owner
+from pywerf.layer.sink import LayerSink
+from pywerf.layer.tar_write import TarWriter
+from pywerf.oci.descriptor import Descriptor
+from pywerf.oci.media_types import OCI_LAYER
+from pywerf.util.filemode import parse_mode
+from pywerf.util.filetree import FileTree, Node, join
+
+if TYPE_CHECKING:
+    from pywerf.store.store import Store
+
+__all__ = ["copy_layer", "mkdir_layer", "owner_numbers"]
+
+
+def owner_numbers(owner: Owner | None, image: FileTree | None) -> tuple[int, int] | None:
+    """--chown as numbers: names are looked up in the image, a number alone is user and group."""
+    if owner is None:
+        return None
+    if not owner.group:
+        if owner.user.isdigit():
+            return int(owner.user), int(owner.user)
+        user = user_in(image, owner.user)
+        return user.uid, user.gid
+    if owner.user.isdigit() and owner.group.isdigit():
+        return int(owner.user), int(owner.group)
+    user = user_in(image, f"{owner.user or '0'}:{owner.group}")
+    return user.uid, user.gid
+
+
+def mkdir_layer(
+    op: MkdirOp, lower: FileTree | None, store: Store, *, clamp: int | None, made_ns: int, created: str
+) -> LayerInfo:
+    """The layer of a WORKDIR; empty when the directory is there."""
+    plan = CopyPlan(lower, owner=owner_numbers(op.owner, lower), mode=None, made_ns=made_ns)
+    path = plan.resolve(op.path)
+    if lower is not None:
+        there = lower.lstat(path) if path else None
+        if not path or (there is not None and there.kind == "dir"):
+            plan = CopyPlan(None, owner=None, mode=None, made_ns=made_ns)
+            return _write(plan, store, clamp=clamp, created=created)
+    plan.make_directories(path)
+    return _write(plan, store, clamp=clamp, created=created)
+
+
+def copy_layer(
+    op: CopyOp,
+    lower: FileTree | None,
+    source: Files,
+    selected: list[Selected],
+    store: Store,
+    *,
+    clamp: int | None,
+    made_ns: int,
+    created: str,
+    scratch_dir: str,
+) -> LayerInfo:
+    """The layer of a COPY or ADD: written to the store as an uncompressed blob, in one pass over the sources."""
+    owner = owner_numbers(op.owner, lower)
+    if owner is None and not op.keep_owner:
+        owner = (0, 0)
+    # a layer of --link stands on nothing: it looks at nothing below, and can be put on anything
+    below = None if op.link else lower
+    plan = CopyPlan(below, owner=owner, mode=parse_mode(op.chmod) if op.chmod else None, made_ns=made_ns)
+    spool = -1
+    try:
+        if op.unpack and any(item.node.kind == "file" for item in selected):
+            spool = os.open(scratch_dir, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        _plan_sources(op, plan, source.tree, selected, spool)
+        return _write(plan, store, clamp=clamp, created=created, digested=_remember(source))
+    finally:
+        if spool >= 0:
+            os.close(spool)
+
+
+def _plan_sources(op: CopyOp, plan: CopyPlan, tree: FileTree, selected: list[Selected], spool: int) -> None:
+    dest = plan.resolve(op.dest)
+    there = plan.lstat(dest) if dest else None
+    into = op.dest_is_dir or not dest or (there is not None and there.kind == "dir")
+    count = len(selected) + len(op.files)
+    if count > 1 and not into:
+        raise BuildError(
+            f"{op.dest}: with more than one source file the destination must be a directory",
+            hint="end the destination with a /",
+        )
+    for item in selected:
+        if item.node.kind == "dir":
+            target = _with_parents(op, plan, dest, item, tree) if op.parents else dest
+            plan.copy_directory(tree, item.path, item.entries(tree), target)
+            continue
+        if op.unpack and item.node.kind == "file" and is_archive(_opener(tree, item.path)):
+            plan.make_directories(dest)
+            unpack_archive(_opener(tree, item.path)(), plan, dest, spool)
+            continue
+        if op.parents:
+            target = _with_parents(op, plan, dest, item, tree)
+        else:
+            target = join(dest, op.rename or item.name) if into else dest
+        plan.copy_file(tree, item.path, item.node, target)
+    for file in op.files:
+        target = join(dest, file.name) if into else dest
+        plan.make_directories(target.rpartition("/")[0])
+        node = Node(file.name, "file", 0o644, 0, 0, len(file.data), plan.made_ns)
+        plan.put(target, node, None, "", data=file.data)
+
+
+def _with_parents(op: CopyOp, plan: CopyPlan, dest: str, item: Selected, tree: FileTree) -> str:
+    """COPY --parents: where a source goes when its path (behind a pivot `/./`) is kept; its parents are copied."""
+    written = item.written
+    for source in op.sources:
+        before, pivot, _ = source.partition("/./")
+        if pivot and written.startswith(before.strip("/") + "/"):
+            written = written[len(before.strip("/")) + 1 :]
+            break
+    start = item.written[: len(item.written) - len(written)].strip("/")
+    plan.make_directories(dest)
+    path = ""
+    for part in written.split("/")[:-1]:
+        path = join(path, part)
+        target = join(dest, path)
+        node = tree.lstat(join(start, path))
+        if node is not None and node.kind == "dir" and target not in plan.entries:
+            plan.put(target, node, tree, join(start, path))
+    target = join(dest, written)
+    if item.node.kind == "dir" and target not in plan.entries:
+        plan.put(target, item.node, tree, item.path)
+    return target
+
+
+def _opener(tree: FileTree, path: str) -> Callable[[], Iterator[bytes]]:
+    def chunks() -> Iterator[bytes]:
+        fd = tree.open(path)
+        try:
+            while chunk := os.read(fd, 1 << 20):
+                yield chunk
+        finally:
+            os.close(fd)
+
+    return chunks
+
+
+def _remember(source: Files) -> Callable[[FileTree, Planned, bytes], None] | None:
+    digests = source.digests
+    if digests is None:
+        return None
+    return lambda tree, entry, digest: digests.remember(entry.source, entry.node, digest)
+
+
+def _write(
+    plan: CopyPlan,
+    store: Store,
+    *,
+    clamp: int | None,
+    created: str,
+    digested: Callable[[FileTree, Planned, bytes], None] | None = None,
+) -> LayerInfo:
+    with store.blobs.writer() as blob, LayerSink(blob.write) as sink:
+        writer = TarWriter(sink.write, clamp=clamp)
+        write_plan(plan, writer, digested)
+        writer.close()
+        total = sink.finish()
+        diff_id, size = total.diff_id, total.size
+        if not plan.entries:
+            return LayerInfo(diff_id, size, empty=True, created=created)
+        blob.commit(diff_id)
+    return LayerInfo(diff_id, size, created=created, descriptor=Descriptor(OCI_LAYER, diff_id, size))

@@ -1,0 +1,330 @@
+"""The embedded engine: executes vertices on snapshots, in containers of its own. Here the parts of layer 3 meet."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pywerf.backend.buildah.clean import remove_mount_points
+from pywerf.backend.buildah.copy_step import copy_layer, mkdir_layer
+from pywerf.backend.buildah.empty_tree import EmptyTree
+from pywerf.backend.buildah.exec_spec import container_spec
+from pywerf.backend.buildah.files import Files, Result
+from pywerf.backend.buildah.layer_of import hash_layer
+from pywerf.backend.buildah.ref import LayerInfo, Ref
+from pywerf.backend.buildah.run_step import Running, run_container
+from pywerf.backend.buildah.selection import Selected, content_of, select, shape_of
+from pywerf.errors import BuildError
+from pywerf.graph.op import ContextOp, CopyOp, ExecOp, HttpOp, ImageOp, MkdirOp
+from pywerf.graph.vertex import Vertex
+from pywerf.oci.digest import Digest
+from pywerf.util.promise import Promise, run_in_thread
+
+if TYPE_CHECKING:
+    from pywerf.backend.buildah.snapshots import Snapshots
+    from pywerf.isolation.spec import ContainerSpec, Isolation
+    from pywerf.snapshot.base import Snapshot
+    from pywerf.store.store import Store
+    from pywerf.util.events import Reporter
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """An OpExecutor. One engine serves one build; the store, the driver and the isolation outlive it.
+
+    `open_files` opens a context by name (ContextOp) or a download (HttpOp); `base` gives the ref of an image.
+    `clamp`: no time in a layer is later than these seconds. `created` is the time that history shows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        isolation: Callable[[], Isolation],
+        reporter: Reporter,
+        *,
+        open_files: Callable[[ContextOp | HttpOp], Files],
+        base: Callable[[ImageOp], Ref | None],
+        defaults: ContainerSpec,
+        clamp: int | None = None,
+        created: Callable[[], str],
+        secrets: Callable[[str], bytes | None] = lambda name: None,
+        ssh: Callable[[str], str | None] = lambda name: None,
+    ) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._isolation = isolation
+        self._reporter = reporter
+        self._open_files = open_files
+        self._base = base
+        self._defaults = defaults
+        self._clamp = clamp
+        self._created = created
+        self._secrets = secrets
+        self._ssh = ssh
+        self._running = Running()
+        self._content: dict[tuple[str, int], str] = {}
+        self._content_lock = threading.Lock()
+        self._digest_lock = threading.Lock()
+        self._trees: dict[int, tuple[Ref | None, Files]] = {}  # keeps the refs alive, so that their ids stay theirs
+        self._selections: dict[tuple[str, int], list[Selected]] = {}
+
+    # what the solver asks
+
+    def is_cacheable(self, vertex: Vertex) -> bool:
+        return isinstance(vertex.op, ExecOp | CopyOp | MkdirOp)
+
+    def shape(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> str:
+        op = vertex.op
+        if isinstance(op, CopyOp) and isinstance(source := inputs[1], Files) and source.digests is not None:
+            return shape_of(self._select(op, vertex.op_digest, source), source.tree, vertex.op_digest)
+        return ""
+
+    def components(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> dict[str, str]:
+        op = vertex.op
+        parent = inputs[0] if inputs else None
+        found: dict[str, str] = {}
+        if not (isinstance(op, CopyOp) and op.link):
+            found["parent"] = parent.identity if isinstance(parent, Ref) else "scratch"
+        if isinstance(op, CopyOp) and op.sources:
+            found["files"] = self._content_of(op, vertex.op_digest, inputs[1])
+        elif isinstance(op, ExecOp):
+            for mount in op.mounts:
+                if mount.input >= 0:
+                    select_op = CopyOp(sources=(mount.source or "/",), dest="/", dest_is_dir=True, keep_owner=True)
+                    digest = Vertex(select_op).op_digest
+                    found[f"mount {mount.target}"] = self._content_of(select_op, digest, inputs[mount.input])
+        return found
+
+    def execute(self, vertex: Vertex, inputs: tuple[Result | None, ...], step: int) -> Result:
+        if self._running.cancelled:
+            raise BuildError("the build was stopped")
+        op = vertex.op
+        if isinstance(op, ContextOp | HttpOp):
+            return self._open_files(op)
+        if isinstance(op, ImageOp):
+            ref = self._base(op)
+            return ref if ref is not None else Ref(None, Promise.of(_nothing()))
+        parent = inputs[0] if inputs else None
+        assert parent is None or isinstance(parent, Ref)
+        if isinstance(op, ExecOp):
+            return self._run(vertex, op, parent, inputs, step)
+        return self._write_files(op, vertex.op_digest, parent, inputs)
+
+    def describe(self, vertex: Vertex, result: Result) -> bytes:
+        assert isinstance(result, Ref)
+        return msgspec.json.encode(_Stored.of(result.info.result()))
+
+    def restore(self, vertex: Vertex, inputs: tuple[Result | None, ...], description: bytes) -> Result | None:
+        stored = msgspec.json.decode(description, type=_Stored)
+        parent = inputs[0] if inputs else None
+        assert parent is None or isinstance(parent, Ref)
+        info = stored.info()
+        if not info.empty:
+            ref = Ref(parent, Promise.of(info))
+            chain = ref.chain_id
+            assert chain is not None
+            record = self._store.layers.get(chain)
+            if record is None:
+                if info.descriptor is None or self._store.blobs.has(info.descriptor.digest) is None:
+                    return None
+                self._remember_layer(ref, info, None)
+                return ref
+            if record.snapshot is None and record.blob is None:
+                return None
+            return Ref(parent, Promise.of(msgspec.structs.replace(info, descriptor=record.blob)))
+        return Ref(parent, Promise.of(info))
+
+    def cancel(self) -> None:
+        self._running.cancel()
+
+    # the steps
+
+    def _run(self, vertex: Vertex, op: ExecOp, parent: Ref | None, inputs: tuple[Result | None, ...], step: int) -> Ref:
+        from pywerf.backend.buildah.exec_mounts import ExecMounts
+
+        store, snapshots = self._store, self._snapshots
+        driver = snapshots.driver
+        below = snapshots.of(parent)
+        snapshot = driver.prepare(store.new_snapshot_id(), below)
+        try:
+            tree = None if below is None else driver.view(below)
+            with ExecMounts(store, snapshots, op, inputs, secrets=self._secrets, ssh=self._ssh) as mounts:
+                spec = container_spec(
+                    op,
+                    driver.rootfs(snapshot, stubs=mounts.stubs, writable=True),
+                    tree,
+                    hidden_env=(*vertex.hidden_env, *mounts.env),
+                    defaults=self._defaults,
+                    mounts=mounts.mounts,
+                    files=mounts.files,
+                )
+                left = run_container(
+                    self._isolation(),
+                    spec,
+                    self._running,
+                    lambda data, stderr: self._reporter.step_output(step, data, stderr=stderr),
+                    vertex.name,
+                )
+            remove_mount_points(driver.layer_dir(snapshot), left)
+            snapshot = driver.commit(snapshot)
+        except BaseException:
+            driver.remove(snapshot.id)
+            raise
+        created = self._created()
+        info = run_in_thread(lambda: self._hash(parent, snapshot, created), f"layer-{snapshot.id}")
+        return Ref(parent, info, snapshot=snapshot)
+
+    def _hash(self, parent: Ref | None, snapshot: Snapshot, created: str) -> LayerInfo:
+        info = hash_layer(self._snapshots.driver, snapshot, clamp=self._clamp, created=created)
+        if self._clamp is not None:
+            self._store.memo.put("clamp", snapshot.id, str(self._clamp).encode())
+        ref = Ref(parent, Promise.of(info))
+        if not info.empty:
+            self._remember_layer(ref, info, snapshot.id)
+        return info
+
+    def _write_files(
+        self, op: CopyOp | MkdirOp, op_digest: str, parent: Ref | None, inputs: tuple[Result | None, ...]
+    ) -> Ref:
+        lower = None if isinstance(op, CopyOp) and op.link and not _names_owner(op) else self._snapshots.tree(parent)
+        # directories made take the time of the build; a clamp makes that the same each time
+        made_ns = (self._clamp if self._clamp is not None else int(time.time())) * 1_000_000_000
+        created = self._created()
+        if isinstance(op, MkdirOp):
+            info = mkdir_layer(op, lower, self._store, clamp=self._clamp, made_ns=made_ns, created=created)
+        else:
+            source = self._files_of(inputs[1] if len(inputs) > 1 else None)
+            info = copy_layer(
+                op,
+                lower,
+                source,
+                self._select(op, op_digest, source),
+                self._store,
+                clamp=self._clamp,
+                made_ns=made_ns,
+                created=created,
+                scratch_dir=os.path.join(self._store.root, "tmp"),
+            )
+        ref = Ref(parent, Promise.of(info))
+        if not info.empty:
+            self._remember_layer(ref, info, None)
+        return ref
+
+    def _remember_layer(self, ref: Ref, info: LayerInfo, snapshot: str | None) -> None:
+        from pywerf.store.layers import LayerRecord
+
+        chain = ref.chain_id
+        assert chain is not None
+        self._store.layers.put(
+            LayerRecord(
+                chain_id=chain,
+                parent=None if ref.parent is None else ref.parent.chain_id,
+                diff_id=info.diff_id,
+                size=info.size,
+                blob=info.descriptor,
+                snapshot=snapshot,
+            )
+        )
+
+    # contents
+
+    def _files_of(self, source: Result | None) -> Files:
+        """The files of an input; of an image or stage one tree a build."""
+        if isinstance(source, Files):
+            return source
+        with self._content_lock:
+            known = self._trees.get(id(source))
+        if known is None:
+            tree = self._snapshots.tree(source)
+            known = (source, Files("the image", EmptyTree() if tree is None else tree))
+            with self._content_lock:
+                self._trees[id(source)] = known
+        return known[1]
+
+    def _select(self, op: CopyOp, op_digest: str, source: Files) -> list[Selected]:
+        """The sources of an op, looked up and listed once a build."""
+        key = (op_digest, id(source.tree))
+        with self._content_lock:
+            known = self._selections.get(key)
+        if known is None:
+            known = select(source.tree, op, source.name)
+            with self._content_lock:
+                self._selections[key] = known
+        return known
+
+    def _content_of(self, op: CopyOp, op_digest: str, source: Result | None) -> str:
+        """The digest of what an op takes from a source: contents, modes, owners; no times."""
+        key = (op_digest, id(source))
+        with self._content_lock:
+            known = self._content.get(key)
+        if known is None:
+            known = self._digest_content(op, op_digest, source)
+            with self._content_lock:
+                self._content[key] = known
+        return known
+
+    def _digest_content(self, op: CopyOp, op_digest: str, source: Result | None) -> str:
+        if isinstance(source, Files) and source.identity:
+            return f"{source.identity} {op_digest[:16]}"
+        memo_key = ""
+        if not isinstance(source, Files):
+            identity = "scratch" if source is None else source.identity
+            memo_key = f"{identity} {op_digest}"
+            kept = self._store.memo.get("selection", memo_key)
+            if kept is not None:
+                return kept.decode()
+        files = self._files_of(source)
+        with self._digest_lock:  # FileDigests serves one thread at a time
+            digest = content_of(self._select(op, op_digest, files), files, op)
+        if memo_key:
+            self._store.memo.put("selection", memo_key, str(digest).encode())
+        return str(digest)
+
+
+def _names_owner(op: CopyOp) -> bool:
+    owner = op.owner
+    return owner is not None and not (owner.user.isdigit() and (not owner.group or owner.group.isdigit()))
+
+
+def _nothing() -> LayerInfo:
+    return LayerInfo(Digest.of(bytes(1024)), 1024, empty=True)
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """A LayerInfo as the cache keeps it."""
+
+    diff_id: str
+    size: int
+    empty: bool
+    created: str
+    blob: tuple[str, str, int] | None = None
+
+    @classmethod
+    def of(cls, info: LayerInfo) -> _Stored:
+        blob = info.descriptor
+        return cls(
+            str(info.diff_id),
+            info.size,
+            info.empty,
+            info.created,
+            None if blob is None else (blob.media_type, str(blob.digest), blob.size),
+        )
+
+    def info(self) -> LayerInfo:
+        from pywerf.oci.descriptor import Descriptor
+
+        blob = self.blob
+        return LayerInfo(
+            Digest.parse(self.diff_id),
+            self.size,
+            self.empty,
+            self.created,
+            None if blob is None else Descriptor(blob[0], Digest.parse(blob[1]), blob[2]),
+        )

@@ -1,0 +1,237 @@
+"""RUN --mount: what is bound into the container beside its root file system, and what must be locked meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pywerf.backend.buildah.empty_tree import EmptyTree
+from pywerf.backend.buildah.export_tree import export_tree
+from pywerf.backend.buildah.files import Files, Result
+from pywerf.errors import BuildError
+from pywerf.graph.op import ExecMount, ExecOp
+from pywerf.linux.mount import Mount
+from pywerf.util.filetree import FileTree, resolve
+
+if TYPE_CHECKING:
+    from pywerf.backend.buildah.ref import Ref
+    from pywerf.backend.buildah.snapshots import Snapshots
+    from pywerf.store.store import Store
+
+__all__ = ["BUILTIN_TARGETS", "ExecMounts", "Secrets"]
+
+Secrets = Callable[[str], bytes | None]
+BUILTIN_TARGETS = ("dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname")
+_FILES = frozenset(("etc/resolv.conf", "etc/hosts", "etc/hostname"))
+
+
+class ExecMounts:
+    """A context manager: while it is entered, `mounts`, `files`, `env` and `stubs` can be used for one container.
+
+    `stubs` is a directory with nothing but the mount points; below all layers it spares the snapshot from them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        snapshots: Snapshots,
+        op: ExecOp,
+        inputs: tuple[Result | None, ...],
+        *,
+        secrets: Secrets,
+        ssh: Callable[[str], str | None],
+    ) -> None:
+        self._store = store
+        self._snapshots = snapshots
+        self._op = op
+        self._inputs = inputs
+        self._secrets = secrets
+        self._ssh = ssh
+        self._stack = ExitStack()
+        self._mounts: list[Mount] = []
+        self._files: list[tuple[str, bytes, int]] = []
+        self.env: list[str] = []
+        self.stubs = ""
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        return tuple(self._mounts)
+
+    @property
+    def files(self) -> tuple[tuple[str, bytes, int], ...]:
+        return tuple(self._files)
+
+    def __enter__(self) -> ExecMounts:
+        try:
+            self._tmp = self._stack.enter_context(self._store.tmp_dir())
+            self.stubs = os.path.join(self._tmp, "stubs")
+            os.mkdir(self.stubs)
+            os.chmod(self.stubs, 0o755)
+            for target in BUILTIN_TARGETS:
+                self._stub(target, is_dir=target not in _FILES)
+            if self._op.script is not None:
+                self._file(f"/dev/pipes/{self._op.script.name}", self._op.script.data, 0o755)
+            for number, mount in enumerate(self._op.mounts):
+                self._add(mount, number)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def bind_host(self, source: str, target: str, read_only: bool) -> None:
+        """A file or folder of the host (`--volume`)."""
+        self._stub(target, is_dir=os.path.isdir(source))
+        self._mounts.append(Mount("bind", source, target, ("rbind", "ro") if read_only else ("rbind", "rw")))
+
+    def _stub(self, target: str, *, is_dir: bool) -> None:
+        """A mount point below all layers, where the target's name needs no following of links."""
+        parts = [part for part in target.split("/") if part]
+        if not parts or ".." in parts or "." in parts:
+            return
+        folder = self.stubs
+        for part in parts[:-1]:
+            folder = os.path.join(folder, part)
+            os.makedirs(folder, 0o755, exist_ok=True)
+        last = os.path.join(folder, parts[-1])
+        if is_dir:
+            os.makedirs(last, 0o755, exist_ok=True)
+        elif not os.path.lexists(last):
+            os.close(os.open(last, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+
+    def _target(self, target: str) -> str:
+        return target if target.startswith("/") else os.path.join(self._op.cwd or "/", target)
+
+    def _file(self, target: str, data: bytes, mode: int) -> None:
+        self._stub(target, is_dir=False)
+        self._files.append((target, data, mode))
+
+    def _add(self, mount: ExecMount, number: int) -> None:
+        if mount.type == "bind":
+            self._bind(mount, number)
+        elif mount.type == "cache":
+            self._cache(mount, number)
+        elif mount.type == "tmpfs":
+            self._tmpfs(mount)
+        elif mount.type == "secret":
+            self._secret(mount)
+        else:
+            self._agent(mount, number)
+
+    def _bind(self, mount: ExecMount, number: int) -> None:
+        source = self._inputs[mount.input] if mount.input >= 0 else None
+        if isinstance(source, Files):
+            self._bind_copy(mount, source.tree, source.name, number)
+            return
+        self._bind_snapshot(mount, source, number)
+
+    def _bind_snapshot(self, mount: ExecMount, ref: Ref | None, number: int) -> None:
+        """Files of another stage or image: the whole is mounted as it is, a part of it is copied out."""
+        snapshots = self._snapshots
+        driver = snapshots.driver
+        if mount.source.strip("/."):
+            tree = snapshots.tree(ref)
+            self._bind_copy(mount, EmptyTree() if tree is None else tree, "the image", number)
+            return
+        snapshot = snapshots.of(ref)
+        if mount.read_only and snapshot is not None:
+            root = driver.rootfs(snapshot, writable=False)
+        else:  # what is written is thrown away
+            scratch = driver.prepare(self._store.new_snapshot_id(), snapshot)
+            self._stack.callback(driver.remove, scratch.id)
+            root = driver.rootfs(scratch, writable=True)
+        target = self._target(mount.target)
+        self._stub(target, is_dir=True)
+        self._mounts.append(Mount(root.type, root.source, target, root.options))
+
+    def _bind_copy(self, mount: ExecMount, tree: FileTree, where: str, number: int) -> None:
+        """A copy of what the mount shows, so that nothing can write to where it comes from."""
+        folder = os.path.join(self._tmp, f"bind-{number}")
+        path = resolve(tree, mount.source)
+        node = tree.lstat(path) if path else None
+        if path and node is None:
+            raise BuildError(f'--mount=type=bind: "{mount.source}": not found in {where}')
+        export_tree(tree, path, folder)
+        target = self._target(mount.target)
+        self._stub(target, is_dir=node is None or node.kind == "dir")
+        self._mounts.append(Mount("bind", folder, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))
+
+    def _cache(self, mount: ExecMount, number: int) -> None:
+        name = hashlib.sha256((mount.id or self._target(mount.target)).encode()).hexdigest()
+        folder = os.path.join(self._store.root, "cache-mounts", name)
+        if mount.sharing == "locked":
+            self._stack.enter_context(self._store.lock(f"cache-mount-{name}"))
+        elif mount.sharing == "private":
+            folder = self._private_cache(folder, name)
+        if not os.path.isdir(folder):
+            self._make_cache(mount, folder, number)
+        target = self._target(mount.target)
+        self._stub(target, is_dir=True)
+        self._mounts.append(Mount("bind", folder, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))
+
+    def _private_cache(self, folder: str, name: str) -> str:
+        """The first of folder, folder-1, … that no running step has."""
+        for number in range(1000):
+            if self._stack.enter_context(self._store.lock(f"cache-mount-{name}-{number}", wait=False)):
+                return folder if not number else f"{folder}-{number}"
+        raise BuildError("too many steps use the same private cache mount at once")
+
+    def _make_cache(self, mount: ExecMount, folder: str, number: int) -> None:
+        new = os.path.join(self._tmp, f"cache-{number}")
+        if mount.input >= 0:
+            source = self._inputs[mount.input]
+            tree = source.tree if isinstance(source, Files) else self._snapshots.tree(source)
+            if tree is not None:
+                export_tree(tree, resolve(tree, mount.source), new)
+        os.makedirs(new, exist_ok=True)
+        os.chmod(new, 0o755 if mount.mode is None else mount.mode)
+        os.chown(new, mount.uid or 0, mount.gid or 0)
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        try:
+            os.rename(new, folder)
+        except OSError:
+            if not os.path.isdir(folder):  # else another process was first: its cache is as good
+                raise
+
+    def _tmpfs(self, mount: ExecMount) -> None:
+        target = self._target(mount.target)
+        self._stub(target, is_dir=True)
+        options = (f"size={mount.size}",) if mount.size else ()
+        self._mounts.append(Mount("tmpfs", "tmpfs", target, ("nosuid", "nodev", *options)))
+
+    def _secret(self, mount: ExecMount) -> None:
+        name = mount.id or os.path.basename(mount.target)
+        data = self._secrets(name)
+        if data is None:
+            if mount.required:
+                raise BuildError(
+                    f"secret {name!r} is required and was not given", hint=f"pass --secret id={name},src=FILE"
+                )
+            return
+        if mount.env:
+            self.env.append(f"{mount.env}={data.decode('utf-8', 'surrogateescape')}")
+            if not mount.target:
+                return
+        target = self._target(mount.target or f"/run/secrets/{name}")
+        self._stub(target, is_dir=False)
+        self._files.append((target, data, 0o400 if mount.mode is None else mount.mode))
+
+    def _agent(self, mount: ExecMount, number: int) -> None:
+        name = mount.id or "default"
+        socket = self._ssh(name)
+        if socket is None:
+            if mount.required:
+                raise BuildError(f"ssh agent {name!r} is required and was not given", hint=f"pass --ssh {name}")
+            return
+        target = self._target(mount.target or f"/run/buildkit/ssh_agent.{number}")
+        self._stub(target, is_dir=False)
+        self._mounts.append(Mount("bind", socket, target, ("bind", "rw")))
+        self.env.append(f"SSH_AUTH_SOCK={target}")

@@ -1,0 +1,171 @@
+"""RUN: a container on a writable snapshot; its layer is hashed while the next step already runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pywerf.errors import ContainerFailed
+from pywerf.isolation.spec import Container, ContainerSpec, Isolation
+
+if TYPE_CHECKING:
+    from pywerf.util.events import Reporter
+
+__all__ = ["Running", "run_container"]
+
+_TAIL_BYTES = 16 << 10
+
+
+class Running:
+    """The containers that run now, so that all of them can be stopped. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._containers: set[Container] = set()
+        self._cancelled = False
+
+    def add(self, container: Container) -> None:
+        with self._lock:
+            self._containers.add(container)
+            cancelled = self._cancelled
+        if cancelled:
+            container.kill()
+
+    def discard(self, container: Container) -> None:
+        with self._lock:
+            self._containers.discard(container)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Kill all of them, and every one that is still to come."""
+        with self._lock:
+            self._cancelled = True
+            containers = list(self._containers)
+        for container in containers:
+            container.kill()
+
+
+def run_container(
+    isolation: Isolation,
+    spec: ContainerSpec,
+    running: Running,
+    output: Callable[[bytes, bool], None],
+    shown: str,
+    stdin: bytes = b"",
+) -> tuple[str, ...]:
+    """Run a container to its end, its output passed on as it comes; returns the mount points that it left.
+
+    Raises ContainerFailed with the last of the output when its status is not 0; `shown` is the command for people.
+    """
+    pipes: list[int] = []
+    tail = _Tail()
+    try:
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        pipes += [out_read, out_write]
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        pipes += [err_read, err_write]
+        null = _stdin(stdin)
+        pipes.append(null)
+        container = isolation.start(spec, null, out_write, err_write)
+        running.add(container)
+        try:
+            for fd in (out_write, err_write, null):
+                os.close(fd)
+                pipes.remove(fd)
+            _pump(out_read, err_read, output, tail)
+            result = container.wait()
+        except BaseException:
+            container.kill()
+            container.wait()
+            raise
+        finally:
+            running.discard(container)
+    finally:
+        for fd in pipes:
+            os.close(fd)
+    if result.status:
+        raise ContainerFailed(
+            f"{shown}: {_ending(result.status)}",
+            status=result.status,
+            output=tail.text(),
+            hint=_hint(result.status),
+        )
+    return result.created
+
+
+def _pump(out: int, err: int, output: Callable[[bytes, bool], None], tail: _Tail) -> None:
+    """Read both pipes until both have ended."""
+    import select
+
+    poll = select.poll()
+    poll.register(out, select.POLLIN)
+    poll.register(err, select.POLLIN)
+    open_pipes = 2
+    while open_pipes:
+        for fd, _ in poll.poll():
+            data = os.read(fd, 1 << 16)
+            if data:
+                tail.add(data)
+                output(data, fd == err)
+            else:
+                poll.unregister(fd)
+                open_pipes -= 1
+
+
+def _stdin(data: bytes) -> int:
+    """A descriptor to read `data` from: /dev/null, or an anonymous file (memfd_create(2))."""
+    if not data:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+class _Tail:
+    """The last of an output, a few KiB of it."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        while self._size - len(self._chunks[0]) > _TAIL_BYTES:
+            self._size -= len(self._chunks.popleft())
+
+    def text(self) -> str:
+        return b"".join(self._chunks)[-_TAIL_BYTES:].decode("utf-8", "replace")
+
+
+def _ending(status: int) -> str:
+    if 128 < status < 193:
+        import signal
+
+        try:
+            return f"killed by {signal.Signals(status - 128).name} (exit code {status})"
+        except ValueError:
+            pass
+    return f"exit code {status}"
+
+
+def _hint(status: int) -> str | None:
+    if status == 127:
+        return "127 mostly means that a command was not found in the image"
+    if status == 126:
+        return "126 mostly means that a file is not executable, or has another machine's architecture"
+    if status == 137:
+        return "137 is SIGKILL: often the kernel was out of memory"
+    return None
+
+
+def report_output(reporter: Reporter, step: int) -> Callable[[bytes, bool], None]:
+    """Where a step's output goes."""
+    return lambda data, stderr: reporter.step_output(step, data, stderr=stderr)

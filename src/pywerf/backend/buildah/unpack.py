@@ -1,0 +1,95 @@
+"""ADD of archives: a tar is read once, its files' data kept in one spool file, its entries planned.
+
+Nothing is unpacked to disk: owners, devices and modes need no privilege this way, and links in the archive
+can lead nowhere but into the image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from pywerf.backend.buildah.copy_plan import CopyPlan
+from pywerf.errors import ArchiveError, BuildError
+from pywerf.layer.compress import decompress
+from pywerf.layer.tar_read import TarEntry, read_entries
+from pywerf.util.filetree import Node, join
+
+__all__ = ["is_archive", "unpack_archive"]
+
+_CHUNK = 1 << 20
+
+
+def is_archive(open_source: Callable[[], Iterator[bytes]]) -> bool:
+    """Whether the file is a tar, plain or compressed with gzip, bzip2, xz or zstd: its first header tells."""
+    try:
+        return next(iter(read_entries(decompress(open_source()))), None) is not None
+    except ArchiveError:
+        return False
+
+
+def unpack_archive(chunks: Iterator[bytes], plan: CopyPlan, folder: str, spool: int) -> None:
+    """Plan the archive's entries below `folder`, which is resolved and planned; `spool` is a scratch file.
+
+    Raises ArchiveError for what is damaged, BuildError for what cannot stand in the image.
+    """
+    offset = os.lseek(spool, 0, os.SEEK_END)
+    for entry in read_entries(decompress(chunks)):
+        path = _place(plan, folder, entry)
+        if not path:
+            continue
+        name = path.rpartition("/")[2]
+        node = Node(name, "file", entry.mode & 0o7777, entry.uid, entry.gid, 0, entry.mtime_ns)
+        if entry.kind == "hardlink":
+            _hard_link(plan, folder, entry, path)
+        elif entry.kind == "file":
+            size = 0
+            for chunk in entry.data():
+                size += len(chunk)
+                view = memoryview(chunk)
+                while view:
+                    view = view[os.write(spool, view) :]
+            node = Node(name, "file", entry.mode & 0o7777, entry.uid, entry.gid, size, entry.mtime_ns)
+            plan.put(path, node, None, "", spool=(spool, offset), xattrs=entry.xattrs or None)
+            offset += size
+        else:
+            node = Node(name, entry.kind, entry.mode & 0o7777, entry.uid, entry.gid, 0, entry.mtime_ns, entry.rdev)
+            plan.put(path, node, None, "", target=entry.linkname, xattrs=entry.xattrs or None)
+
+
+def _place(plan: CopyPlan, folder: str, entry: TarEntry) -> str:
+    """Where an entry goes: below `folder`, links in its parents followed inside the image; empty: nowhere."""
+    parts = [part for part in entry.path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ArchiveError(f"{entry.path}: the entry's name leads out of the archive")
+    if not parts:
+        return ""
+    parent = plan.resolve(join(folder, "/".join(parts[:-1])))
+    plan.make_directories(parent)
+    return join(parent, parts[-1])
+
+
+def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
+    target = plan.resolve(join(folder, entry.linkname.lstrip("/")), follow_last=False)
+    first = plan.entries.get(target)
+    if first is None or first.node.kind == "dir":
+        raise BuildError(f"{entry.path}: hard link to {entry.linkname}, which the archive does not have")
+    if not first.link:
+        first.link = len(plan.entries)  # new: an entry more will have been planned before the next one
+    plan.put(
+        path,
+        first.node,
+        None,
+        "",
+        spool=first.spool,
+        data=first.data,
+        link=first.link,
+        target=first.target,
+        xattrs=first.xattrs,
+    )
+
+
+def read_chunks(fd: int) -> Iterator[bytes]:
+    """The rest of a descriptor's file in pieces of a mebibyte."""
+    while chunk := os.read(fd, _CHUNK):
+        yield chunk

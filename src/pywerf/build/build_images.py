@@ -1,0 +1,377 @@
+"""`werf buildah build`: from options to tagged images."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pywerf.backend.buildah.assemble import Assembled, assemble
+from pywerf.backend.buildah.engine import Engine
+from pywerf.backend.buildah.ref import Ref
+from pywerf.build.bases import Bases, Found
+from pywerf.build.contexts import Contexts, parse_named
+from pywerf.build.names import full_name
+from pywerf.build.options import BuildOptions
+from pywerf.errors import BuildError, UsageError, WerfError
+from pywerf.frontend.dockerfile.convert import BaseImage, Converter, Settings
+from pywerf.frontend.dockerfile.parser import parse
+from pywerf.graph.image_plan import ImagePlan
+from pywerf.graph.op import ContextOp, HttpOp
+from pywerf.graph.vertex import Vertex
+from pywerf.isolation.spec import ContainerSpec
+from pywerf.linux.mount import Mount
+from pywerf.oci.digest import Digest
+from pywerf.oci.platform import Platform, host_platform
+from pywerf.solver.cache import CachingExecutor
+from pywerf.solver.scheduler import solve
+
+if TYPE_CHECKING:
+    from pywerf.build.session import Session
+    from pywerf.frontend.dockerfile.ast import Dockerfile
+    from pywerf.store.images import ImageRecord
+
+__all__ = ["BuildResult", "build"]
+
+
+class BuildResult(msgspec.Struct, frozen=True):
+    """`image_id` is the config's digest (of several platforms: the index's); `names` are full references."""
+
+    image_id: Digest
+    manifest_digest: Digest
+    names: tuple[str, ...]
+    platforms: tuple[Platform, ...] = ()
+
+
+def build(session: Session, options: BuildOptions) -> BuildResult:
+    """Build, store, tag; write --iidfile and --output. Raises WerfError, with nothing tagged then."""
+    names = tuple(full_name(tag) for tag in options.tags)
+    outputs = _checked_outputs(options)
+    with ExitStack() as stack:
+        contexts = Contexts(
+            session.store, stack, options.context, parse_named(options.build_contexts), options.ignorefile
+        )
+        data, filename = contexts.dockerfiles(options.files)
+        dockerfile = parse(data, filename)
+        bases = session.bases(options.pull)
+        platforms = options.platforms or (host_platform(),)
+        built: list[tuple[Platform, ImageRecord]] = []
+        for platform in platforms:
+            one = _OneImage(session, options, contexts, bases, filename)
+            plan, vertices = one.plan(dockerfile, platform)
+            built.append((platform, one.build(dockerfile, plan, vertices)))
+        contexts.finish()
+    record = _store_names(session, options, built, names)
+    if options.iidfile:
+        _write_file(options.iidfile, str(record.id))
+    for output in outputs:
+        from pywerf.build.outputs import write_output
+
+        write_output(session, record, output, options)
+    return BuildResult(record.id, record.manifest_digest, names, tuple(platform for platform, _ in built))
+
+
+class _OneImage:
+    """The build of one Dockerfile for one platform."""
+
+    def __init__(
+        self, session: Session, options: BuildOptions, contexts: Contexts, bases: Bases, filename: str
+    ) -> None:
+        self.session = session
+        self.options = options
+        self.contexts = contexts
+        self.bases = bases
+        self.filename = filename
+        self.time = _Times(options)
+
+    # Resolver, as the frontend asks
+
+    def image(self, name: str, platform: Platform) -> BaseImage:
+        """See Resolver."""
+        found = self.bases.find(name, platform)
+        return BaseImage(found.op, found.config)
+
+    def context(self, name: str, platform: Platform) -> ContextOp | BaseImage | None:
+        """See Resolver."""
+        where = parse_named(self.options.build_contexts).get(name.lower())
+        if where is None:
+            return None
+        if where.startswith("docker-image://"):
+            return self.image(where.removeprefix("docker-image://"), platform)
+        if where.startswith("oci-layout://"):
+            return self._layout(where.removeprefix("oci-layout://"), platform)
+        return ContextOp(name.lower())
+
+    def _layout(self, where: str, platform: Platform) -> BaseImage:
+        from pywerf.build.bases import found_of
+        from pywerf.registry.pull import resolve_image
+
+        path, _, rest = where.partition("@")
+        folder, colon, tag = path.rpartition(":")
+        if not colon or "/" in tag:
+            folder, tag = path, ""
+        name = f"oci:{folder}" + (f":{tag}" if tag else "") + (f"@{rest}" if rest else "")
+        found: Found = found_of(resolve_image(name, self.session.registries(), platform), name)
+        self.bases.add(found)
+        return BaseImage(found.op, found.config)
+
+    def remote(self, url: str, keep_git_dir: bool, checksum: str) -> ContextOp | HttpOp | None:
+        """See Resolver."""
+        from pywerf.source.git_url import is_git_url, is_http_url
+
+        if is_git_url(url):
+            return ContextOp(url)
+        return HttpOp(url, checksum) if is_http_url(url) else None
+
+    def plan(self, dockerfile: Dockerfile, platform: Platform) -> tuple[ImagePlan, list[Vertex]]:
+        """What is to be done: the image's plan, and its vertices in the order in which they are shown."""
+        options = self.options
+        settings = Settings(
+            target=options.target,
+            platform=platform,
+            build_args=_given(options.build_args),
+            labels=options.labels,
+            env=tuple(_given(options.env).items()),
+            unset_env=options.unset_env,
+            network=options.network,
+            add_hosts=options.add_hosts,
+            hidden_env=_host_proxies(),
+            no_cache=options.no_cache,
+        )
+        plan = Converter(dockerfile, settings, self).convert()
+        return plan, _in_order(plan.vertex)
+
+    def build(self, dockerfile: Dockerfile, plan: ImagePlan, vertices: list[Vertex]) -> ImageRecord:
+        """Solve the plan, assemble the image, store it without a name."""
+        session, options = self.session, self.options
+        engine = Engine(
+            session.store,
+            session.snapshots,
+            session.isolation,
+            session.reporter,
+            open_files=lambda op: self.contexts.open(op, self.filename),
+            base=self.bases.ref,
+            defaults=_defaults(session, options),
+            clamp=options.timestamp,
+            created=self.time.now,
+            secrets=_Secrets(options.secrets).get,
+            ssh=_Agents(options.ssh).get,
+        )
+        executor: CachingExecutor[object] = CachingExecutor(
+            engine,  # type: ignore[arg-type]  # Result is the engine's own union
+            session.store.cache,
+            session.reporter,
+            salt="" if options.timestamp is None else f"clamp {options.timestamp}",
+            use=options.layers and not options.no_cache,
+        )
+        for vertex in vertices:
+            executor.number(vertex, session.next_step())
+        refs: dict[str, Ref] = {}
+
+        def work(vertex: Vertex, inputs: tuple[object | None, ...]) -> object:
+            try:
+                result = executor(vertex, inputs)
+            except WerfError as error:
+                if error.source is None and vertex.source is not None:
+                    error.source = dockerfile.excerpt(vertex.source.first, vertex.source.last)
+                raise
+            if isinstance(result, Ref):
+                refs[vertex.definition] = result
+            return result
+
+        (ref,) = solve([plan.vertex], work, jobs=options.jobs or os.cpu_count() or 1, cancel=engine.cancel)
+        assert ref is None or isinstance(ref, Ref)
+        image = self._assemble(plan, ref, refs)
+        executor.finish()
+        manifest = image.manifest
+        return session.store.images.put(manifest.to_json(), manifest.media_type, image.config_bytes, (), image.size)
+
+    def _assemble(self, plan: ImagePlan, ref: Ref | None, refs: dict[str, Ref]) -> Assembled:
+        options, memo = self.options, self.session.store.memo
+
+        def when(draft: bytes) -> str:
+            if self.time.fixed:
+                return self.time.fixed
+            key = str(Digest.of(draft))
+            known = memo.get("created", key)
+            if known is not None and not options.no_cache:
+                return known.decode()
+            now = self.time.now()
+            memo.put("created", key, now.encode())
+            return now
+
+        image = assemble(
+            plan,
+            ref,
+            refs,
+            image_format=options.image_format,
+            annotations=dict(options.annotations),
+            when=when,
+        )
+        if options.squash and ref is not None:
+            from pywerf.build.squash import squash
+
+            image = squash(self.session, image, ref, _base_layers(plan), options)
+        return image
+
+
+class _Times:
+    """The times of a build: now, or what --timestamp or SOURCE_DATE_EPOCH say."""
+
+    def __init__(self, options: BuildOptions) -> None:
+        seconds = options.timestamp if options.timestamp is not None else options.source_date_epoch
+        self.fixed = "" if seconds is None else _rfc3339(seconds, 0)
+
+    def now(self) -> str:
+        """An RFC 3339 time."""
+        if self.fixed:
+            return self.fixed
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        return _rfc3339(seconds, nanoseconds)
+
+
+def _rfc3339(seconds: int, nanoseconds: int) -> str:
+    fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+
+
+def _in_order(last: Vertex | None) -> list[Vertex]:
+    """The vertices with a name, each once, before those that need them."""
+    seen: set[str] = set()
+    order: list[Vertex] = []
+
+    stack: list[tuple[Vertex, bool]] = [(last, False)] if last is not None else []
+    while stack:
+        vertex, done = stack.pop()
+        if done:
+            order.append(vertex)
+        elif vertex.definition not in seen:
+            seen.add(vertex.definition)
+            stack.append((vertex, True))
+            stack.extend((item, False) for item in reversed(vertex.inputs) if item is not None)
+    return [vertex for vertex in order if vertex.name]
+
+
+def _base_layers(plan: ImagePlan) -> int:
+    return 0 if plan.base is None else len(plan.base.diff_ids)
+
+
+def _given(pairs: tuple[tuple[str, str | None], ...]) -> dict[str, str]:
+    """Flags KEY=VALUE, and KEY alone: from the environment, when it is there."""
+    out: dict[str, str] = {}
+    for key, value in pairs:
+        found = os.environ.get(key) if value is None else value
+        if found is not None:
+            out[key] = found
+    return out
+
+
+def _host_proxies() -> tuple[str, ...]:
+    """The proxy variables of this process: commands see them, nothing else does (buildah's --http-proxy)."""
+    from pywerf.frontend.dockerfile.args import PROXY_ARGS
+
+    return tuple(f"{name}={os.environ[name]}" for name in PROXY_ARGS if name in os.environ)
+
+
+def _defaults(session: Session, options: BuildOptions) -> ContainerSpec:
+    """What the flags ask of all containers of the build."""
+    from pywerf.isolation.limits import check_limits, limit_facts, parse_ulimits
+    from pywerf.linux import caps
+
+    rlimits = parse_ulimits((*session.options.ulimits, *options.ulimits))
+    if rlimits:
+        check_limits(rlimits, limit_facts())
+    return ContainerSpec(
+        rootfs=Mount("bind", "/"),
+        argv=(),
+        capabilities=caps.select(options.cap_add, options.cap_drop) if options.cap_add or options.cap_drop else None,
+        rlimits=rlimits,
+        shm_size=options.shm_size or 64 << 20,
+    )
+
+
+class _Secrets:
+    """`--secret id=NAME,src=FILE` or `id=NAME,env=VARIABLE`: read when a step asks for it, kept nowhere."""
+
+    def __init__(self, flags: tuple[str, ...]) -> None:
+        self._sources: dict[str, tuple[str, str]] = {}
+        for flag in flags:
+            fields = dict(part.partition("=")[::2] for part in flag.split(","))
+            name = fields.get("id", "")
+            path = fields.get("src") or fields.get("source")
+            if not name:
+                raise UsageError(
+                    f"--secret {flag.partition('=')[0]}=…: an id is needed", hint="--secret id=NAME,src=FILE"
+                )
+            if path:
+                self._sources[name] = ("file", path)
+            else:
+                self._sources[name] = ("env", fields.get("env") or name)
+
+    def get(self, name: str) -> bytes | None:
+        """The secret's bytes, None when it was not given. Raises BuildError when it cannot be read."""
+        kind, where = self._sources.get(name, ("", ""))
+        if kind == "env":
+            value = os.environ.get(where)
+            return None if value is None else os.fsencode(value)
+        if kind == "file":
+            try:
+                with open(os.path.expanduser(where), "rb") as file:
+                    return file.read()
+            except OSError as error:
+                raise BuildError(f"secret {name}: {where}: {error.strerror}") from error
+        return None
+
+
+class _Agents:
+    """`--ssh default|ID[=SOCKET]`."""
+
+    def __init__(self, flags: tuple[str, ...]) -> None:
+        self._sockets: dict[str, str] = {}
+        for flag in flags:
+            name, _, path = flag.partition("=")
+            socket = path or os.environ.get("SSH_AUTH_SOCK", "")
+            if not socket:
+                raise UsageError(f"--ssh {flag}: no agent is running", hint="start ssh-agent, or name its socket")
+            self._sockets[name] = socket
+
+    def get(self, name: str) -> str | None:
+        """The path of the agent's socket, None when it was not given."""
+        return self._sockets.get(name)
+
+
+def _checked_outputs(options: BuildOptions) -> tuple[object, ...]:
+    if not options.outputs:
+        return ()
+    from pywerf.build.outputs import check_output
+
+    for output in options.outputs:
+        check_output(output)
+    return options.outputs
+
+
+def _store_names(
+    session: Session, options: BuildOptions, built: list[tuple[Platform, ImageRecord]], names: tuple[str, ...]
+) -> ImageRecord:
+    images = session.store.images
+    if len(built) == 1:
+        record = built[0][1]
+        for name in names:
+            images.tag(record.id, name)
+        return record
+    from pywerf.build.platforms import make_index
+
+    return make_index(session, built, names, options.image_format)
+
+
+def _write_file(path: str, text: str) -> None:
+    new = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(new, "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(new, path)
+    except OSError as error:
+        raise BuildError(f"{path}: {error.strerror}") from error

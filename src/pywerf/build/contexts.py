@@ -1,0 +1,191 @@
+"""Opens what a build reads from: its context, named contexts, downloads, git repositories; when a step needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from pywerf.backend.buildah.empty_tree import EmptyTree
+from pywerf.backend.buildah.files import Files
+from pywerf.errors import ContextError, UsageError
+from pywerf.graph.op import ContextOp, HttpOp
+from pywerf.source.digests import FileDigests
+from pywerf.source.dockerignore import IgnoreRules, load_rules
+from pywerf.source.local import LocalTree
+
+if TYPE_CHECKING:
+    from pywerf.store.store import Store
+
+__all__ = ["Contexts"]
+
+_DOCKERFILES = ("Containerfile", "Dockerfile")
+
+
+class Contexts:
+    """All sources of one build that are no images. Use it within an ExitStack: downloads live until its end."""
+
+    def __init__(self, store: Store, stack: ExitStack, main: str, named: dict[str, str], ignorefile: str) -> None:
+        self._store = store
+        self._stack = stack
+        self._main = main
+        self._named = named
+        self._ignorefile = ignorefile
+        self._opened: dict[str, Files] = {}
+        self._memories: list[FileDigests] = []
+        self._lock = threading.RLock()
+        self._folder: str | None = None
+        self._dockerfile_data: bytes | None = None
+        self._tree: object = None
+
+    # the Dockerfile
+
+    def dockerfiles(self, files: tuple[str, ...]) -> tuple[bytes, str]:
+        """The text of the Dockerfile and its name; several are joined, as buildah joins them."""
+        if not files:
+            return self._default_dockerfile()
+        parts = [self._read_dockerfile(name) for name in files]
+        return b"\n".join(parts) if len(parts) > 1 else parts[0], files[0] if files[0] != "-" else "Dockerfile"
+
+    def _default_dockerfile(self) -> tuple[bytes, str]:
+        if self._main == "-":
+            self.main()
+            if self._dockerfile_data is not None:
+                return self._dockerfile_data, "Dockerfile"
+        for name in _DOCKERFILES:
+            data = self._from_main(name)
+            if data is not None:
+                return data, name
+        raise ContextError(
+            f"no Containerfile or Dockerfile in {self._main or '.'}", hint="name it with -f, or change the directory"
+        )
+
+    def _from_main(self, name: str) -> bytes | None:
+        if self.folder() is not None:
+            path = os.path.join(self.folder() or "", name)
+            if not os.path.isfile(path):
+                return None
+            with open(path, "rb") as file:
+                return file.read()
+        from pywerf.backend.buildah.exec_spec import read_small_file
+
+        tree = self.main(ignored=False).tree
+        return read_small_file(tree, name) or None
+
+    def _read_dockerfile(self, name: str) -> bytes:
+        if name == "-":
+            return sys.stdin.buffer.read()
+        if name.startswith(("http://", "https://")):
+            return self._download_bytes(name)
+        candidates = [name]
+        folder = self.folder()
+        if folder is not None and not os.path.isabs(name):
+            # buildah looks from here first, then in the context
+            candidates.append(os.path.join(folder, name))
+        for path in candidates:
+            if os.path.isfile(path):
+                try:
+                    with open(path, "rb") as file:
+                        return file.read()
+                except OSError as error:
+                    raise ContextError(f"{path}: {error.strerror}") from error
+        if folder is None:
+            data = self._from_main(name)
+            if data is not None:
+                return data
+        raise ContextError(f"{name}: no such Dockerfile", hint=f"looked for {' and '.join(candidates)}")
+
+    # contexts
+
+    def folder(self) -> str | None:
+        """The main context as a folder of this machine; None when it is something else."""
+        if self._folder is None and self._main and self._main != "-" and os.path.isdir(self._main):
+            self._folder = os.path.realpath(self._main)
+        return self._folder
+
+    def open(self, op: ContextOp | HttpOp, dockerfile: str = "") -> Files:
+        """The files behind a vertex, opened once. Raises ContextError."""
+        key = op.name if isinstance(op, ContextOp) else f"{op.url} {op.checksum}"
+        with self._lock:
+            if key not in self._opened:
+                if isinstance(op, HttpOp):
+                    self._opened[key] = self._download(op)
+                elif op.name:
+                    self._opened[key] = self._open_named(op.name)
+                else:
+                    self._opened[key] = self.main(dockerfile)
+            return self._opened[key]
+
+    def main(self, dockerfile: str = "", *, ignored: bool = True) -> Files:
+        """The build context, without what .dockerignore leaves out."""
+        folder = self.folder()
+        if folder is not None:
+            rules = load_rules(folder, dockerfile, self._ignorefile)
+            return self._local("the build context", folder, rules)
+        if not self._main:
+            return Files("the build context (there is none)", EmptyTree())
+        from pywerf.build.remote_contexts import open_remote
+
+        if self._tree is None:
+            self._tree = open_remote(self._store, self._stack, self._main)
+        opened = self._tree
+        assert hasattr(opened, "dockerfile")
+        self._dockerfile_data = opened.dockerfile
+        return opened.files(self._ignorefile, dockerfile, ignored)
+
+    def _local(self, name: str, folder: str, rules: IgnoreRules | None) -> Files:
+        memory = FileDigests(
+            lambda: self._store.memo.get("context", folder),
+            lambda data: self._store.memo.put("context", folder, data),
+        )
+        self._memories.append(memory)
+        return Files(name, LocalTree(folder, rules), digests=memory)
+
+    def _open_named(self, name: str) -> Files:
+        where = self._named.get(name, name)
+        if os.path.isdir(where):
+            folder = os.path.realpath(where)
+            return self._local(f"the context {name}", folder, load_rules(folder))
+        from pywerf.build.remote_contexts import open_remote
+
+        return open_remote(self._store, self._stack, where).files("", "", True)
+
+    def is_context(self, name: str) -> bool:
+        """Whether `--build-context` has this name."""
+        return name in self._named
+
+    def _download(self, op: HttpOp) -> Files:
+        from pywerf.build.remote_contexts import download
+
+        return download(self._store, self._stack, op.url, op.checksum)
+
+    def _download_bytes(self, url: str) -> bytes:
+        from pywerf.backend.buildah.exec_spec import read_small_file
+
+        files = self._download(HttpOp(url))
+        nodes = files.tree.scandir("")
+        return read_small_file(files.tree, nodes[0].name)
+
+    def finish(self) -> None:
+        """Keep what was learnt of files."""
+        for memory in self._memories:
+            memory.flush()
+
+
+def parse_named(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """`--build-context NAME=VALUE`. Raises UsageError."""
+    named: dict[str, str] = {}
+    for name, value in pairs:
+        if not name or not value:
+            raise UsageError(f"--build-context {name}={value}: both a name and a value are needed")
+        named[name.lower()] = value
+    return named
+
+
+def chunks_of_stdin() -> Iterator[bytes]:
+    """Standard input in pieces."""
+    while chunk := sys.stdin.buffer.read1(1 << 20):
+        yield chunk

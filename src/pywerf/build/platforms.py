@@ -1,0 +1,40 @@
+"""Images of several platforms under one name: an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pywerf.oci import media_types
+from pywerf.oci.descriptor import Descriptor
+from pywerf.oci.manifest import Index
+from pywerf.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from pywerf.build.session import Session
+    from pywerf.store.images import ImageRecord
+
+__all__ = ["make_index"]
+
+
+def make_index(
+    session: Session,
+    built: Sequence[tuple[Platform, ImageRecord]],
+    names: Sequence[str],
+    image_format: media_types.ImageFormat,
+) -> ImageRecord:
+    """Store an index over images that have been built, in the order in which they were asked for."""
+    store = session.store
+    manifests = tuple(
+        Descriptor(
+            record.media_type,
+            record.manifest_digest,
+            store.blobs.has(record.manifest_digest) or 0,
+            platform=platform,
+        )
+        for platform, record in built
+    )
+    kind = media_types.DOCKER_INDEX if image_format == "docker" else media_types.OCI_INDEX
+    return store.images.put_index(
+        Index(kind, manifests).to_json(), kind, names, sum(record.size for _, record in built)
+    )

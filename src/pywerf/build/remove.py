@@ -1,0 +1,85 @@
+"""Removing images, and collecting what nothing needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from pywerf.build.names import local_candidates
+from pywerf.errors import ImageInUse
+
+if TYPE_CHECKING:
+    from pywerf.build.session import Session
+    from pywerf.store.gc import GcReport
+    from pywerf.store.images import ImageRecord
+
+__all__ = ["RemovedEvent", "prune", "remove_images"]
+
+_WEEK = 7 * 86400.0
+
+
+class RemovedEvent(msgspec.Struct, frozen=True):
+    """One thing that went: a name (`untagged`) or an image (`deleted`: its id in hexadecimal)."""
+
+    kind: Literal["untagged", "deleted"]
+    what: str
+
+
+def remove_images(
+    session: Session, images: Sequence[str], *, force: bool, prune: bool, everything: bool
+) -> list[RemovedEvent]:
+    """`rmi`. All are looked up before the first one goes. Raises ImageNotFound, ImageInUse."""
+    store = session.store
+    events: list[RemovedEvent] = []
+    if everything or prune:
+        for record in store.images.list():
+            if everything or not record.names:
+                events += _delete(session, record, force=force)
+        collect(session)
+        return events
+    found = [(name, session.find_image(name)) for name in images]
+    for name, record in found:
+        named = next((item for item in local_candidates(name) if item in record.names), None)
+        current = store.images.get(record.id)
+        if current is None:
+            continue  # went with an earlier one of the list
+        if named is not None and len(current.names) > 1:
+            store.images.untag(named)
+            events.append(RemovedEvent("untagged", named))
+        elif named is None and len(current.names) > 1 and not force:
+            raise ImageInUse(
+                f"{name}: the image has several names ({', '.join(current.names)})", hint="remove it with --force"
+            )
+        else:
+            events += _delete(session, current, force=force)
+    collect(session)
+    return events
+
+
+def _delete(session: Session, record: ImageRecord, *, force: bool) -> list[RemovedEvent]:
+    events = [RemovedEvent("untagged", name) for name in record.names]
+    session.store.images.remove(record.id, force=force)
+    events.append(RemovedEvent("deleted", record.id.hex))
+    return events
+
+
+def prune(session: Session, *, everything: bool) -> GcReport:
+    """Remove images without a name, and what nobody needs; `everything`: the build cache and all unnamed layers too."""
+    for record in session.store.images.list():
+        if not record.names:
+            session.store.images.remove(record.id, force=True)
+    return collect(session, cache_for=0.0 if everything else _WEEK)
+
+
+def collect(session: Session, *, cache_for: float | None = None) -> GcReport:
+    """Collect garbage; cache records not used for `cache_for` seconds (None: keep all) go with their layers."""
+    from pywerf.store.gc import collect as collect_store
+
+    driver = session.snapshots.driver
+    return collect_store(
+        session.store,
+        keep_cache_for=cache_for,
+        remove_snapshot=lambda name, id: driver.remove(id) if name == driver.name else None,
+    )

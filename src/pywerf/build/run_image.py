@@ -1,0 +1,153 @@
+"""`werf run`: a container of an image on this terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
+
+from pywerf.backend.buildah.exec_mounts import ExecMounts
+from pywerf.backend.buildah.exec_spec import container_spec
+from pywerf.build.options import PullPolicy
+from pywerf.errors import UsageError
+from pywerf.graph.op import ExecOp
+from pywerf.isolation.spec import ContainerSpec
+from pywerf.linux.mount import Mount
+from pywerf.oci.platform import host_platform
+
+if TYPE_CHECKING:
+    from pywerf.build.session import Session
+
+__all__ = ["RunOptions", "run_image"]
+
+
+class RunOptions(msgspec.Struct, frozen=True):
+    """What `werf run` was asked: as docker's flags of the same names."""
+
+    command: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    user: str = ""
+    workdir: str = ""
+    entrypoint: tuple[str, ...] | None = None
+    network: str = ""
+    terminal: bool = False
+    interactive: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    add_hosts: tuple[str, ...] = ()
+    read_only: bool = False
+    pull: PullPolicy = "missing"
+
+
+def run_image(session: Session, image: str, options: RunOptions) -> int:
+    """Run the image's command, or the one given, and return its status (128 + N when signal N ended it)."""
+    found = session.bases(options.pull).find(image, host_platform())
+    config = found.config.config
+    entrypoint = config.entrypoint or () if options.entrypoint is None else options.entrypoint
+    own = config.cmd or () if options.entrypoint is None else ()
+    argv = (*entrypoint, *(options.command or own))
+    if not argv:
+        raise UsageError(f"{image} names no command to run", hint=f"werf run {image} -- COMMAND")
+    network = options.network or "host"
+    if network not in ("host", "none"):
+        raise UsageError(f"--network {network}: a container has the host's network, or none")
+    op = ExecOp(
+        argv=argv,
+        env=(*config.env, *(_terminal_env() if options.terminal else ()), *map(_variable, options.env)),
+        cwd=options.workdir or config.working_dir or "/",
+        user=options.user or config.user,
+        network=cast("Literal['host', 'none']", network),
+        insecure=options.privileged,
+        add_hosts=options.add_hosts,
+    )
+    store, snapshots = session.store, session.snapshots
+    bases = session.bases("never")
+    bases.add(found)
+    below = snapshots.of(bases.ref(found.op))
+    driver = snapshots.driver
+    with ExitStack() as stack:
+        snapshot = driver.prepare(store.new_snapshot_id(), below)
+        stack.callback(driver.remove, snapshot.id)
+        mounts = stack.enter_context(
+            ExecMounts(store, snapshots, op, (), secrets=lambda name: None, ssh=lambda name: None)
+        )
+        for volume in options.volumes:
+            mounts.bind_host(*_volume(volume))
+        spec = container_spec(
+            op,
+            driver.rootfs(snapshot, stubs=mounts.stubs, writable=True),
+            None if below is None else driver.view(below),
+            hidden_env=(),
+            defaults=_defaults(options),
+            mounts=mounts.mounts,
+            files=mounts.files,
+        )
+        return _run_here(session, spec, options)
+
+
+def _defaults(options: RunOptions) -> ContainerSpec:
+    from pywerf.linux import caps
+
+    changed = options.cap_add or options.cap_drop
+    return ContainerSpec(
+        rootfs=Mount("bind", "/"),
+        argv=(),
+        capabilities=caps.select(options.cap_add, options.cap_drop) if changed else None,
+        read_only=options.read_only,
+        terminal=options.terminal,
+    )
+
+
+def _run_here(session: Session, spec: ContainerSpec, options: RunOptions) -> int:
+    """On our own descriptors, or on a pseudo-terminal that is joined with ours."""
+    isolation = session.isolation()
+    if options.terminal:
+        from pywerf.isolation.chroot import ChrootContainer
+        from pywerf.isolation.console import attach
+
+        if not os.isatty(0):
+            raise UsageError("-t: the input is not a terminal", hint="leave -t out when input is piped")
+        container = isolation.start(spec, 0, 1, 2)
+        assert isinstance(container, ChrootContainer) and container.console is not None
+        return attach(container, container.console, 0, 1).status
+    sys.stdout.flush()
+    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        container = isolation.start(spec, 0 if options.interactive else null, 1, 2)
+        try:
+            return container.wait().status
+        except BaseException:
+            container.kill()
+            container.wait()
+            raise
+    finally:
+        os.close(null)
+
+
+def _terminal_env() -> tuple[str, ...]:
+    return (f"TERM={os.environ.get('TERM', 'xterm')}",)
+
+
+def _variable(text: str) -> str:
+    """-e NAME=VALUE, or NAME: the value that it has here."""
+    return text if "=" in text else f"{text}={os.environ.get(text, '')}"
+
+
+def _volume(text: str) -> tuple[str, str, bool]:
+    """-v HOST:CONTAINER[:ro|rw] -> (host path, container path, read only). Raises UsageError."""
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or not parts[1].startswith("/"):
+        raise UsageError(f"-v {text}: write HOST-DIR:CONTAINER-DIR[:ro]")
+    flags = parts[2].split(",") if len(parts) == 3 else []
+    unknown = [flag for flag in flags if flag not in ("ro", "rw", "z", "Z")]
+    if unknown:
+        raise UsageError(f"-v {text}: unknown option {unknown[0]!r}", hint="ro and rw are known")
+    host = os.path.abspath(os.path.expanduser(parts[0]))
+    if not os.path.exists(host):
+        raise UsageError(f"-v {text}: {host} does not exist")
+    return host, parts[1], "ro" in flags

@@ -1,0 +1,291 @@
+"""One command's hold on the engine: store, snapshot driver, isolation, registries, wired here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pywerf.build.names import full_name, local_candidates
+from pywerf.build.options import BuildOptions, EngineOptions, PullPolicy
+from pywerf.errors import ImageNotFound, StoreError, UsageError
+from pywerf.oci.config import ImageConfig
+from pywerf.oci.manifest import Index, Manifest, parse_manifest
+from pywerf.oci.media_types import Compression, ImageFormat
+from pywerf.oci.platform import Platform
+from pywerf.store.store import Store, default_root
+
+if TYPE_CHECKING:
+    from pywerf.backend.buildah.snapshots import Snapshots
+    from pywerf.build.bases import Bases
+    from pywerf.build.build_images import BuildResult
+    from pywerf.build.fetch import LayerFetcher
+    from pywerf.build.remove import RemovedEvent
+    from pywerf.isolation.spec import Isolation
+    from pywerf.oci.digest import Digest
+    from pywerf.registry.access import RegistryAccess
+    from pywerf.store.gc import GcReport
+    from pywerf.store.images import ImageRecord
+    from pywerf.util.events import Reporter
+
+__all__ = ["MODES", "Session"]
+
+MODES = ("auto", "default", "native-chroot", "native-rootless")
+_DRIVERS = ("", "auto", "default", "overlay", "vfs")
+
+
+class Session:
+    """A context manager. What costs time (isolation, registries) is made when it is first used."""
+
+    def __init__(self, options: EngineOptions, reporter: Reporter) -> None:
+        self.options = options
+        self.reporter = reporter
+        self._stack = ExitStack()
+        self._check_mode()
+        self.store = self._stack.enter_context(Store.open(options.root or default_root()))
+        self._snapshots: Snapshots | None = None
+        self._isolation: Isolation | None = None
+        self._registries: RegistryAccess | None = None
+        self._steps = 0
+
+    @classmethod
+    def open(cls, options: EngineOptions, reporter: Reporter) -> Session:
+        """Open the store that the options name. Raises UsageError for unknown modes and drivers, StoreError."""
+        return cls(options, reporter)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _check_mode(self) -> None:
+        mode, driver = self.options.mode, self.options.storage_driver
+        if mode and mode not in MODES:
+            raise UsageError(
+                f"unknown buildah mode {mode!r}",
+                hint=f"WERF_BUILDAH_MODE and --buildah-mode take one of {', '.join(MODES)}",
+            )
+        if driver not in _DRIVERS:
+            raise UsageError(
+                f"unknown storage driver {driver!r}",
+                hint="WERF_BUILDAH_STORAGE_DRIVER and --storage-driver take overlay or vfs",
+            )
+
+    # the parts
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The snapshot driver with its store."""
+        if self._snapshots is None:
+            from pywerf.backend.buildah.snapshots import Snapshots
+            from pywerf.build.drivers import choose_driver
+
+            driver = choose_driver(self.store, self.options.storage_driver, self.reporter)
+            self._snapshots = Snapshots(self.store, driver)
+        return self._snapshots
+
+    def isolation(self) -> Isolation:
+        """What runs containers; it is started at the first call."""
+        if self._isolation is None:
+            from pywerf.build.drivers import choose_isolation
+
+            self._isolation = choose_isolation(self.options)
+            self._stack.callback(self._isolation.close)
+        return self._isolation
+
+    def registries(self) -> RegistryAccess:
+        """The way to all registries."""
+        if self._registries is None:
+            from pywerf.registry.access import RegistryAccess
+            from pywerf.registry.settings import RegistrySettings
+
+            given = self.options.registry
+            settings = RegistrySettings(
+                tls_verify=given.tls_verify,
+                authfile=given.authfile,
+                creds=given.creds,
+                cert_dir=given.cert_dir,
+                retries=given.retries,
+            )
+            self._registries = RegistryAccess(settings)
+            self._stack.callback(self._registries.close)
+        return self._registries
+
+    def next_step(self) -> int:
+        """A number for a step that nobody has had yet."""
+        self._steps += 1
+        return self._steps
+
+    def fetcher(self) -> LayerFetcher:
+        """What brings layers from registries."""
+        from pywerf.build.fetch import LayerFetcher
+
+        return LayerFetcher(self.store, self.snapshots, self.reporter, self.next_step)
+
+    def bases(self, policy: PullPolicy) -> Bases:
+        """Base images under a pull policy."""
+        from pywerf.build.bases import Bases
+
+        return Bases(self.store, self.registries, self.fetcher(), policy)
+
+    # images
+
+    def find_image(self, name: str) -> ImageRecord:
+        """The image of a name (short ones as buildah resolves them) or of an id. Raises ImageNotFound."""
+        try:
+            return self.store.images.resolve_first(local_candidates(name))
+        except ImageNotFound as error:
+            raise ImageNotFound(name, hint="`werf buildah images` lists what is here") from error
+
+    def image_manifest(self, record: ImageRecord) -> Manifest:
+        """The manifest of an image; of an index that for this machine. Raises StoreError."""
+        document = parse_manifest(self.store.blobs.read(record.manifest_digest), record.media_type)
+        if isinstance(document, Index):
+            from pywerf.oci.platform import host_platform
+
+            chosen = document.select(host_platform()) or (document.manifests[0] if document.manifests else None)
+            if chosen is None or self.store.blobs.has(chosen.digest) is None:
+                raise StoreError(f"{record.id}: no image of this index is here")
+            document = parse_manifest(self.store.blobs.read(chosen.digest), chosen.media_type)
+        assert isinstance(document, Manifest)
+        return document
+
+    def image_config(self, record: ImageRecord) -> ImageConfig:
+        """The config of an image. Raises StoreError, InvalidDocument."""
+        return ImageConfig.from_json(self.store.blobs.read(self.image_manifest(record).config.digest))
+
+    def tag(self, image: str, names: Sequence[str]) -> None:
+        """Give an image further names, taken from whoever has them. Raises ImageNotFound, InvalidReference."""
+        record = self.find_image(image)
+        for name in [full_name(name) for name in names]:
+            self.store.images.tag(record.id, name)
+
+    def untag(self, image: str, names: Sequence[str]) -> None:
+        """Take names (none given: all) from an image. Raises ImageNotFound."""
+        record = self.find_image(image)
+        wanted = [self._own_name(record, name) for name in names] if names else list(record.names)
+        for name in wanted:
+            self.store.images.untag(name)
+
+    def _own_name(self, record: ImageRecord, name: str) -> str:
+        for candidate in local_candidates(name):
+            if candidate in record.names:
+                return candidate
+        raise ImageNotFound(name, hint=f"the image's names are {', '.join(record.names) or 'none'}")
+
+    def remove(
+        self, images: Sequence[str], *, force: bool = False, prune: bool = False, all: bool = False
+    ) -> list[RemovedEvent]:
+        """`rmi`: names go; with the last name, or by id, the image goes."""
+        from pywerf.build.remove import remove_images
+
+        return remove_images(self, images, force=force, prune=prune, everything=all)
+
+    def prune(self, *, all: bool = False) -> GcReport:
+        """Remove what nothing needs: orphans, and with `all` images without a name and the build cache."""
+        from pywerf.build.remove import prune
+
+        return prune(self, everything=all)
+
+    # transfer
+
+    def pull(
+        self,
+        name: str,
+        *,
+        policy: PullPolicy = "always",
+        platform: Platform | None = None,
+        all_tags: bool = False,
+    ) -> ImageRecord:
+        """Bring an image here, layers and all, from any transport."""
+        from pywerf.build.transfer import pull
+
+        return pull(self, name, policy=policy, platform=platform, all_tags=all_tags)
+
+    def push(
+        self,
+        image: str,
+        destination: str = "",
+        *,
+        compression: Compression = "gzip",
+        compression_level: int | None = None,
+        image_format: ImageFormat | None = None,
+        digestfile: str = "",
+        all: bool = False,
+    ) -> Digest:
+        """Send an image to any transport (no destination: to the registry that its name tells); its digest there."""
+        from pywerf.build.transfer import push
+
+        return push(
+            self,
+            image,
+            destination,
+            compression=compression,
+            level=compression_level,
+            image_format=image_format,
+            digestfile=digestfile,
+            everything=all,
+        )
+
+    # work
+
+    def build(self, options: BuildOptions) -> BuildResult:
+        """Build the image (one a platform) of a Dockerfile; tag it, write it where it is wanted."""
+        from pywerf.build.build_images import build
+
+        return build(self, options)
+
+    def run(
+        self,
+        image: str,
+        command: Sequence[str] = (),
+        *,
+        env: Sequence[str] = (),
+        volumes: Sequence[str] = (),
+        user: str = "",
+        workdir: str = "",
+        entrypoint: Sequence[str] | None = None,
+        network: str = "",
+        terminal: bool = False,
+        interactive: bool = False,
+        cap_add: Sequence[str] = (),
+        cap_drop: Sequence[str] = (),
+        privileged: bool = False,
+        add_hosts: Sequence[str] = (),
+        read_only: bool = False,
+        pull: PullPolicy = "missing",
+    ) -> int:
+        """Run a container of an image on this terminal, and throw its files away; its exit status."""
+        from pywerf.build.run_image import RunOptions, run_image
+
+        return run_image(
+            self,
+            image,
+            RunOptions(
+                command=tuple(command),
+                env=tuple(env),
+                volumes=tuple(volumes),
+                user=user,
+                workdir=workdir,
+                entrypoint=None if entrypoint is None else tuple(entrypoint),
+                network=network,
+                terminal=terminal,
+                interactive=interactive,
+                cap_add=tuple(cap_add),
+                cap_drop=tuple(cap_drop),
+                privileged=privileged,
+                add_hosts=tuple(add_hosts),
+                read_only=read_only,
+                pull=pull,
+            ),
+        )
+
+    def info(self) -> dict[str, object]:
+        """What `werf buildah info` shows: the host, the store, and how containers are run."""
+        from pywerf.build.info import info
+
+        return info(self)

@@ -1,0 +1,310 @@
+"""Pull and push: images between the store and every transport."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pywerf.build.bases import Found, found_of, origins_of, remember_origin
+from pywerf.build.layer_bytes import LayerBytes
+from pywerf.errors import BuildError, ImageNotFound, UsageError
+from pywerf.oci import media_types
+from pywerf.oci.chain import chain_ids
+from pywerf.oci.descriptor import Descriptor
+from pywerf.oci.digest import Digest
+from pywerf.oci.image_io import ImageDestination
+from pywerf.oci.manifest import Index, Manifest, parse_manifest
+from pywerf.oci.media_types import Compression, ImageFormat
+from pywerf.oci.platform import Platform, host_platform
+from pywerf.oci.reference import Reference
+from pywerf.util.promise import run_in_thread
+
+if TYPE_CHECKING:
+    from pywerf.build.options import PullPolicy
+    from pywerf.build.session import Session
+    from pywerf.oci.config import ImageConfig
+    from pywerf.registry.transports import TransportName
+    from pywerf.store.images import ImageRecord
+
+__all__ = ["pull", "push", "push_to"]
+
+_AT_ONCE = 4
+
+
+def pull(
+    session: Session, name: str, *, policy: PullPolicy, platform: Platform | None, all_tags: bool = False
+) -> ImageRecord:
+    """Bring an image here with its layers, unpacked while they arrive; it gets the name that it has there."""
+    if all_tags:
+        return _pull_all_tags(session, name, policy, platform)
+    wanted = platform or host_platform()
+    bases = session.bases(policy)
+    from pywerf.registry.transports import parse_transport
+
+    transport = parse_transport(name)
+    if transport.transport in ("name", "docker"):
+        found = bases.find(transport.reference, wanted)
+        names: list[str] = []
+    else:
+        from pywerf.registry.pull import resolve_image
+
+        found = found_of(resolve_image(name, session.registries(), wanted), name)
+        bases.add(found)
+        names = [_name_of(transport.path, transport.reference, found.config)]
+    ref = bases.ref(found.op)
+    session.snapshots.of(ref)
+    return session.store.images.put(
+        found.manifest_bytes, found.manifest.media_type, found.config_bytes, [item for item in names if item]
+    )
+
+
+def _name_of(path: str, reference: str, config: ImageConfig) -> str:
+    """What an image from an archive or folder is called here: its own name, or its file's; buildah does the same."""
+    from pywerf.build.names import full_name
+    from pywerf.errors import InvalidReference
+
+    for text in (reference, path.strip("/").lower()):
+        try:
+            return full_name(text) if text else ""
+        except InvalidReference:
+            continue
+    return ""
+
+
+def _pull_all_tags(session: Session, name: str, policy: PullPolicy, platform: Platform | None) -> ImageRecord:
+    reference = Reference.parse(name.removeprefix("docker://"))
+    if reference.tag or reference.digest is not None:
+        raise UsageError(f"{name}: --all-tags wants a repository without a tag")
+    access = session.registries()
+    full = access.candidates(reference)[0]
+    endpoint = access.registries.resolve(full.tagged())[0]
+    record: ImageRecord | None = None
+    for tag in access.client(endpoint).tags(endpoint.repository):
+        record = pull(session, str(Reference(full.host, full.repository, tag)), policy=policy, platform=platform)
+    if record is None:
+        raise ImageNotFound(name, hint="the repository has no tags")
+    return record
+
+
+def push(
+    session: Session,
+    image: str,
+    destination: str,
+    *,
+    compression: Compression,
+    level: int | None,
+    image_format: ImageFormat | None,
+    digestfile: str,
+    everything: bool,
+) -> Digest:
+    """Send an image to a transport. Layers that are there, or were seen near, are not sent again."""
+    from pywerf.registry.transports import open_destination, parse_transport
+
+    record = session.find_image(image)
+    where = parse_transport(destination or _own_registry(record, image))
+    found = _found_for(session, record, image)
+    near = _near(session, found.manifest)
+    target = open_destination(where, session.registries(), mount_from=near, names=())
+    step = session.next_step()
+    session.reporter.step_started(step, f"pushing {image} to {where}")
+    try:
+        try:
+            digest = push_to(
+                session, record, found, target, compression=compression, level=level,
+                image_format=image_format, everything=everything, step=step,
+            )  # fmt: skip
+        finally:
+            target.close()
+    except BaseException as error:
+        session.reporter.step_finished(step, "failed", error=str(error))
+        raise
+    session.reporter.step_finished(step, "done")
+    _note_place(session, where, found.manifest)
+    if digestfile:
+        with open(digestfile, "w", encoding="ascii") as file:
+            file.write(str(digest))
+    return digest
+
+
+def _note_place(session: Session, where: TransportName, manifest: Manifest) -> None:
+    """Remember that a repository has the layers that were sent as they are: they can be mounted from there."""
+    if where.transport in ("name", "docker"):
+        place = session.registries().candidates(Reference.parse(where.reference))[0]
+        for layer in manifest.layers:
+            if media_types.layer_compression(layer.media_type) != "none":
+                remember_origin(session.store, layer.digest, place)
+
+
+def _own_registry(record: ImageRecord, image: str) -> str:
+    from pywerf.build.names import local_candidates
+
+    name = next((item for item in local_candidates(image) if item in record.names), None)
+    if name is None or name.startswith("localhost/"):
+        raise UsageError(
+            f"{image}: where to?", hint=f"name a destination: werf buildah push {image} docker://REGISTRY/NAME:TAG"
+        )
+    return f"docker://{name}"
+
+
+def _found_for(session: Session, record: ImageRecord, image: str) -> Found:
+    found = session.bases("never").of_record(record, None if not record.is_index else host_platform(), image)
+    if found is None:
+        raise BuildError(f"{image}: the image is not whole: parts of it are not in the store")
+    return found
+
+
+def _near(session: Session, manifest: Manifest) -> list[Reference]:
+    """Repositories in which layers of the image have been seen: a registry can mount them from there."""
+    near: list[Reference] = []
+    for layer in manifest.layers:
+        near += [item for item in origins_of(session.store, layer.digest) if item not in near]
+    return near
+
+
+def push_to(
+    session: Session,
+    record: ImageRecord,
+    found: Found,
+    target: ImageDestination,
+    *,
+    compression: Compression,
+    level: int | None,
+    image_format: ImageFormat | None,
+    everything: bool,
+    step: int,
+) -> Digest:
+    """Send the image, or with `everything` all images of an index, to an open destination."""
+    pusher = _Pusher(session, target, compression, level, image_format, step)
+    if record.is_index and everything:
+        return pusher.push_index(record)
+    return pusher.push_image(found, top=True)[0].digest
+
+
+class _Pusher:
+    def __init__(
+        self,
+        session: Session,
+        target: ImageDestination,
+        compression: Compression,
+        level: int | None,
+        image_format: ImageFormat | None,
+        step: int,
+    ) -> None:
+        self.session = session
+        self.target = target
+        fixed = getattr(target, "layer_compression", None)
+        self.fixed: Compression | None = fixed
+        self.compression: Compression = fixed or compression
+        self.level = level
+        self.format = image_format
+        self.step = step
+        self.parallel = not getattr(target, "sequential", False)
+
+    def push_index(self, record: ImageRecord) -> Digest:
+        store = self.session.store
+        index = parse_manifest(store.blobs.read(record.manifest_digest), record.media_type)
+        assert isinstance(index, Index)
+        pushed: list[Descriptor] = []
+        for item in index.manifests:
+            one = store.images.by_manifest(item.digest)
+            if one is None:
+                raise BuildError(f"{record.id}: the image for {item.platform} is not here")
+            found = _found_for(self.session, one, str(item.digest))
+            descriptor, _ = self.push_image(found, top=False)
+            pushed.append(msgspec.structs.replace(descriptor, platform=item.platform))
+        document = msgspec.structs.replace(index, manifests=tuple(pushed))
+        return self.target.put_manifest(document.to_json(), document.media_type)
+
+    def push_image(self, found: Found, *, top: bool) -> tuple[Descriptor, Manifest]:
+        manifest = found.manifest
+        chains = chain_ids(found.config.diff_ids)
+        layers: list[Descriptor | None] = [None] * len(manifest.layers)
+        gate = threading.Semaphore(_AT_ONCE if self.parallel else 1)
+
+        def one(index: int) -> None:
+            with gate:
+                layer = manifest.layers[index]
+                bytes_of = LayerBytes(self.session, found, index, chains)
+                layers[index] = self._push_layer(layer, bytes_of)
+
+        if self.parallel:
+            for promise in [run_in_thread(lambda index=index: one(index), "push") for index in range(len(layers))]:  # type: ignore[misc]  # the default binds the loop's value
+                promise.result()
+        else:
+            for index in range(len(layers)):
+                one(index)
+        sent = tuple(layer for layer in layers if layer is not None)
+        changed = self._manifest(manifest, sent)
+        config = changed.config
+        if not self.target.has_blob(config):
+            self.target.put_blob(config, lambda: iter((found.config_bytes,)))
+        data = found.manifest_bytes if changed == manifest else changed.to_json()
+        digest = self.target.put_manifest(data, changed.media_type, top=top)
+        return Descriptor(changed.media_type, digest, len(data)), changed
+
+    def _push_layer(self, layer: Descriptor, source: LayerBytes) -> Descriptor:
+        present = media_types.layer_compression(layer.media_type)
+        keep = present is not None and present != "none" and self.fixed in (None, present)
+        if keep or self.compression == "none":
+            wanted = layer if keep else source.plain()
+            if not self.target.has_blob(wanted):
+                self.target.put_blob(wanted, lambda: self._counted(source.stored(wanted), wanted))
+            return wanted
+        return self._compress(source)
+
+    def _compress(self, source: LayerBytes) -> Descriptor:
+        """A plain layer, compressed on its way; what it came to is remembered, so that it is not done twice."""
+        memo = self.session.store.memo
+        key = f"{source.diff_id} {self.compression} {self.level or ''}"
+        kept = memo.get("compressed", key)
+        media_type = media_types.layer_media_type(self.compression, self.format or "oci")
+        if kept is not None:
+            digest, _, size = kept.decode().partition(" ")
+            known = Descriptor(media_type, Digest.parse(digest), int(size))
+            if self.target.has_blob(known):
+                return known
+        plain = source.plain()
+        digest_, size_ = self.target.put_blob_stream(
+            source.compressed(self.compression, self.level, lambda chunks: self._counted(chunks, plain))
+        )
+        memo.put("compressed", key, f"{digest_} {size_}".encode())
+        return Descriptor(media_type, digest_, size_)
+
+    def _counted(self, chunks: Iterator[bytes], what: Descriptor) -> Iterator[bytes]:
+        current = 0
+        report: Callable[[int, str, int, int], None] = self.session.reporter.step_progress
+        for chunk in chunks:
+            current += len(chunk)
+            report(self.step, what.digest.short, current, what.size)
+            yield chunk
+
+    def _manifest(self, manifest: Manifest, layers: tuple[Descriptor, ...]) -> Manifest:
+        """The manifest over the layers as they were sent, in the format that is asked for."""
+        docker = manifest.media_type == media_types.DOCKER_MANIFEST
+        wanted = self.format or ("docker" if docker else "oci")
+        if any(media_types.layer_compression(layer.media_type) == "zstd" for layer in layers):
+            wanted = "oci"  # Docker's types know no zstd
+        same = wanted == ("docker" if docker else "oci")
+        if same and layers == manifest.layers:
+            return manifest
+        kind: ImageFormat = "docker" if wanted == "docker" else "oci"
+        return Manifest(
+            media_type=media_types.DOCKER_MANIFEST if kind == "docker" else media_types.OCI_MANIFEST,
+            config=msgspec.structs.replace(
+                manifest.config,
+                media_type=media_types.DOCKER_CONFIG if kind == "docker" else media_types.OCI_CONFIG,
+            ),
+            layers=tuple(
+                msgspec.structs.replace(
+                    layer,
+                    media_type=media_types.layer_media_type(
+                        media_types.layer_compression(layer.media_type) or "gzip", kind
+                    ),
+                )
+                for layer in layers
+            ),
+            annotations={} if kind == "docker" else manifest.annotations,
+        )
