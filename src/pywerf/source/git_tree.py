@@ -1,0 +1,230 @@
+"""The files of a git commit as a FileTree, read from the object database: nothing is checked out."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pywerf.errors import ContextError
+from pywerf.source.wildcards import clean
+from pywerf.util.filetree import Kind, Node, join
+
+if TYPE_CHECKING:
+    from pygit2 import Repository
+
+__all__ = ["GitTree", "pinned_submodules"]
+
+_TREE = 0o040000
+_LINK = 0o120000
+_SUBMODULE = 0o160000
+
+
+class GitTree:
+    """The tree of `commit` from the folder `subdir` on.
+
+    Files have the modes 0644 and 0755, folders 0755, all belong to root and have the time of the commit
+    (committer's time: unlike the time of a checkout it is the same at every build). Submodules are folders: empty,
+    or with what `with_submodules` gave them. Methods may be called from several threads.
+    """
+
+    __slots__ = ("_root", "_seconds", "_submodules", "_trees", "commit", "repo", "subdir")
+
+    def __init__(
+        self, repo: Repository, commit: str, subdir: str = "", *, submodules: Mapping[str, GitTree] | None = None
+    ) -> None:
+        found: Any = repo[commit]
+        self.repo = repo
+        self.commit = commit
+        self.subdir = subdir
+        self._seconds: int = found.committer.time
+        self._submodules: dict[str, GitTree] = dict(submodules or {})  # by their path in the whole commit
+        self._root: Any = found.tree
+        self._trees: dict[str, Any] = {"": self._root}
+        if subdir and (self.lstat("") is None):
+            raise ContextError(
+                f"no folder {subdir!r} in commit {commit[:12]}",
+                hint="the part of the URL behind # is BRANCH_OR_TAG_OR_COMMIT[:FOLDER]",
+            )
+
+    def with_submodules(self, submodules: Mapping[str, GitTree]) -> GitTree:
+        """The same tree with trees in the places of its submodules, by their paths in the whole commit."""
+        return GitTree(self.repo, self.commit, self.subdir, submodules=submodules)
+
+    def below(self, subdir: str) -> GitTree:
+        """The tree from a folder on. Raises ContextError when there is no such folder."""
+        place, inner = self._enter(clean("/" + subdir)[1:])
+        if inner is not None:
+            return inner.below(place) if place else inner
+        return GitTree(self.repo, self.commit, place, submodules=self._submodules)
+
+    def lstat(self, path: str) -> Node | None:
+        """See FileTree."""
+        place, inner = self._enter(path)
+        name = path.rpartition("/")[2]
+        if inner is not None:
+            node = inner.lstat(place)
+            return node if place or node is None else self._node(name, _TREE, None)
+        entry = self._entry(place)
+        if entry is None or (not path and entry[0] != _TREE):
+            return None
+        return self._node(name, *entry)
+
+    def scandir(self, path: str) -> list[Node]:
+        """See FileTree."""
+        place, inner = self._enter(path)
+        if inner is not None:
+            return inner.scandir(place)
+        tree = self._tree(place)
+        if tree is None:
+            entry = self._entry(place)
+            if entry is not None and entry[0] == _SUBMODULE:
+                return []
+            number = errno.ENOENT if entry is None else errno.ENOTDIR
+            raise OSError(number, os.strerror(number), path)
+        nodes = [self._node(os.fsdecode(entry.raw_name), int(entry.filemode), entry.id) for entry in tree]
+        nodes.sort(key=lambda node: os.fsencode(node.name))  # git sorts a folder as if its name ended in a slash
+        return nodes
+
+    def readlink(self, path: str) -> str:
+        """See FileTree."""
+        place, inner = self._enter(path)
+        if inner is not None:
+            return inner.readlink(place)
+        return os.fsdecode(self._blob(path, place, links=True))
+
+    def open(self, path: str) -> int:
+        """See FileTree: a descriptor of a file in memory."""
+        place, inner = self._enter(path)
+        if inner is not None:
+            return inner.open(place)
+        data = self._blob(path, place, links=False)
+        fd = os.memfd_create("git", os.MFD_CLOEXEC)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def xattrs(self, path: str) -> dict[str, bytes]:
+        """See FileTree: git knows none."""
+        return {}
+
+    def content_id(self, path: str) -> bytes:
+        """The id of a file's blob: equal for equal content, known without reading."""
+        place, inner = self._enter(path)
+        if inner is not None:
+            return inner.content_id(place)
+        entry = self._entry(place)
+        if entry is None or entry[0] in (_TREE, _SUBMODULE):
+            raise ContextError(f"{path}: no file in commit {self.commit[:12]}")
+        return b"git blob " + bytes(entry[1].raw)
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, Node]]:
+        """(path relative to the directory `path`, node) of all that is inside of it, in component order."""
+        above: list[tuple[Iterator[Node], str]] = []
+        nodes, prefix = iter(self._scandir_or_nothing(path)), ""
+        while True:
+            for node in nodes:
+                here = prefix + node.name
+                yield here, node
+                if node.kind == "dir":
+                    above.append((nodes, prefix))
+                    nodes, prefix = iter(self.scandir(join(path, here))), here + "/"
+                    break
+            else:
+                if not above:
+                    return
+                nodes, prefix = above.pop()
+
+    def _scandir_or_nothing(self, path: str) -> list[Node]:
+        node = self.lstat(path)
+        return [] if node is None or node.kind != "dir" else self.scandir(path)
+
+    def _enter(self, path: str) -> tuple[str, GitTree | None]:
+        """The place in the whole commit, and None; or the place in a submodule, and its tree."""
+        place = join(self.subdir, path) if path else self.subdir
+        for at, tree in self._submodules.items():
+            if place == at:
+                return "", tree
+            if place.startswith(at + "/"):
+                return place[len(at) + 1 :], tree
+        return place, None
+
+    def _tree(self, place: str) -> Any | None:
+        tree = self._trees.get(place)
+        if tree is None:
+            entry = self._entry(place)
+            if entry is None or entry[0] != _TREE:
+                return None
+            tree = self._trees[place] = self.repo[entry[1]]
+        return tree
+
+    def _entry(self, place: str) -> tuple[int, Any] | None:
+        """(mode, object id) of a path of the whole commit."""
+        if not place:
+            return _TREE, self._root.id
+        names = place.split("/")
+        if any(name in ("", ".", "..") for name in names):
+            return None
+        done = len(names) - 1
+        while done and "/".join(names[:done]) not in self._trees:
+            done -= 1
+        tree = self._trees["/".join(names[:done])]
+        for index in range(done, len(names)):
+            try:
+                entry = tree[names[index]]
+            except KeyError:
+                entry = self._by_raw_name(tree, names[index])
+                if entry is None:
+                    return None
+            mode = int(entry.filemode)
+            if index == len(names) - 1:
+                return mode, entry.id
+            if mode != _TREE:
+                return None
+            tree = self._trees["/".join(names[: index + 1])] = self.repo[entry.id]
+        return None
+
+    def _by_raw_name(self, tree: Any, name: str) -> Any | None:
+        """An entry whose name is not UTF-8."""
+        if name.isprintable():
+            return None
+        wanted = os.fsencode(name)
+        return next((entry for entry in tree if entry.raw_name == wanted), None)
+
+    def _node(self, name: str, mode: int, oid: Any) -> Node:
+        kind: Kind = "dir" if mode in (_TREE, _SUBMODULE) else "symlink" if mode == _LINK else "file"
+        size = 0 if kind == "dir" else self.repo.odb.read_header(oid)[1]
+        permissions = 0o777 if kind == "symlink" else 0o755 if kind == "dir" or mode & 0o100 else 0o644
+        return Node(name, kind, permissions, 0, 0, size, self._seconds * 1_000_000_000)
+
+    def _blob(self, path: str, place: str, *, links: bool) -> bytes:
+        entry = self._entry(place)
+        if entry is None:
+            raise ContextError(f"{path}: no such file in commit {self.commit[:12]}")
+        if entry[0] in (_TREE, _SUBMODULE) or (entry[0] == _LINK) != links:
+            raise ContextError(f"{path}: not a {'symlink' if links else 'regular file'}")
+        data: bytes = self.repo[entry[1]].data  # type: ignore[attr-defined, unused-ignore]
+        return data
+
+
+def pinned_submodules(tree: GitTree) -> list[tuple[str, str, str]]:
+    """(path, commit, URL as written) of the submodules of a commit that .gitmodules names and the tree pins."""
+    from pywerf.source.git_modules import read_modules
+
+    node = tree.lstat(".gitmodules")
+    if node is None or node.kind != "file":
+        return []
+    fd = tree.open(".gitmodules")
+    try:
+        text = os.read(fd, node.size).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)
+    found: list[tuple[str, str, str]] = []
+    for path, url in read_modules(text):
+        entry = tree._entry(path)
+        if entry is not None and entry[0] == _SUBMODULE:
+            found.append((path, str(entry[1]), url))
+    return found
