@@ -15,7 +15,7 @@ from pywerf.backend.buildah.ref import Ref
 from pywerf.build.bases import Bases, Found
 from pywerf.build.contexts import Contexts, parse_named
 from pywerf.build.names import full_name
-from pywerf.build.options import BuildOptions
+from pywerf.build.options import BuildOptions, Output
 from pywerf.errors import BuildError, UsageError, WerfError
 from pywerf.frontend.dockerfile.convert import BaseImage, Converter, Settings
 from pywerf.frontend.dockerfile.parser import parse
@@ -343,7 +343,7 @@ class _Agents:
         return self._sockets.get(name)
 
 
-def _checked_outputs(options: BuildOptions) -> tuple[object, ...]:
+def _checked_outputs(options: BuildOptions) -> tuple[Output, ...]:
     if not options.outputs:
         return ()
     from pywerf.build.outputs import check_output

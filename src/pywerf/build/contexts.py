@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from pywerf.source.dockerignore import IgnoreRules, load_rules
 from pywerf.source.local import LocalTree
 
 if TYPE_CHECKING:
+    from pywerf.build.remote_contexts import RemoteContext
     from pywerf.store.store import Store
 
 __all__ = ["Contexts"]
@@ -39,7 +39,7 @@ class Contexts:
         self._lock = threading.RLock()
         self._folder: str | None = None
         self._dockerfile_data: bytes | None = None
-        self._tree: object = None
+        self._remote: RemoteContext | None = None
 
     # the Dockerfile
 
@@ -127,14 +127,12 @@ class Contexts:
             return self._local("the build context", folder, rules)
         if not self._main:
             return Files("the build context (there is none)", EmptyTree())
-        from pywerf.build.remote_contexts import open_remote
+        if self._remote is None:
+            from pywerf.build.remote_contexts import open_remote
 
-        if self._tree is None:
-            self._tree = open_remote(self._store, self._stack, self._main)
-        opened = self._tree
-        assert hasattr(opened, "dockerfile")
-        self._dockerfile_data = opened.dockerfile
-        return opened.files(self._ignorefile, dockerfile, ignored)
+            self._remote = open_remote(self._store, self._stack, self._main)
+            self._dockerfile_data = self._remote.dockerfile
+        return self._remote.files(self._ignorefile, dockerfile, ignored)
 
     def _local(self, name: str, folder: str, rules: IgnoreRules | None) -> Files:
         memory = FileDigests(
@@ -183,9 +181,3 @@ def parse_named(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
             raise UsageError(f"--build-context {name}={value}: both a name and a value are needed")
         named[name.lower()] = value
     return named
-
-
-def chunks_of_stdin() -> Iterator[bytes]:
-    """Standard input in pieces."""
-    while chunk := sys.stdin.buffer.read1(1 << 20):
-        yield chunk

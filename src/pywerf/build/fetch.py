@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pywerf.oci.descriptor import Descriptor
@@ -97,19 +98,23 @@ class LayerFetcher:
         gate = threading.Semaphore(_AT_ONCE if snapshots.driver.independent_layers else 1)
 
         def one(index: int, before: Promise[None] | None) -> None:
-            if before is not None:
-                before.result()
-            with gate:
+            try:
+                if not snapshots.driver.independent_layers:
+                    snapshots.prepare(stack[index])
                 parent = chains[index - 1] if index else None
                 chunks = self._stored_or_sent(source, layers[index], step)
-                snapshots.unpack(chunks, diff_ids[index], chains[index], parent, stack[index], layers[index])
+                snapshots.unpack(chunks, diff_ids[index], chains[index], parent, stack[index], layers[index], before)
+            finally:
+                gate.release()
 
-        for index in missing:
-            snapshots.prepare(stack[index])
+        if snapshots.driver.independent_layers:
+            for index in missing:
+                snapshots.prepare(stack[index])
         running: list[Promise[None]] = []
         for index in missing:
-            before = running[-1] if running and not snapshots.driver.independent_layers else None
-            running.append(run_in_thread(lambda index=index, before=before: one(index, before), "fetch"))  # type: ignore[misc]  # defaults bind the loop's values
+            gate.acquire()  # in order, here: a layer that waits for the one below never keeps it from starting
+            before = running[-1] if running else None
+            running.append(run_in_thread(partial(one, index, before), "fetch"))
         for promise in running:
             promise.result()
 

@@ -113,7 +113,8 @@ def _run_here(session: Session, spec: ContainerSpec, options: RunOptions) -> int
         if not os.isatty(0):
             raise UsageError("-t: the input is not a terminal", hint="leave -t out when input is piped")
         container = isolation.start(spec, 0, 1, 2)
-        assert isinstance(container, ChrootContainer) and container.console is not None
+        assert isinstance(container, ChrootContainer)
+        assert container.console is not None
         return attach(container, container.console, 0, 1).status
     sys.stdout.flush()
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)

@@ -13,7 +13,7 @@ from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.snapshot.base import Snapshot, Snapshotter
 from pywerf.store.layers import LayerRecord
-from pywerf.util.promise import run_in_thread
+from pywerf.util.promise import Promise, run_in_thread
 
 if TYPE_CHECKING:
     from pywerf.store.store import Store
@@ -103,15 +103,21 @@ class Snapshots:
             self.prepare(snapshot)
         gate = threading.Semaphore(_AT_ONCE)
 
-        def work(ref: Ref, snapshot: Snapshot) -> None:
-            with gate:
-                self._unpack_one(ref, snapshot)
+        def work(ref: Ref, snapshot: Snapshot, below: Promise[None] | None) -> None:
+            try:
+                self._unpack_one(ref, snapshot, below)
+            finally:
+                gate.release()
 
-        running = [run_in_thread(partial(work, ref, snapshot), "unpack") for ref, snapshot in wanted]
+        running: list[Promise[None]] = []
+        for ref, snapshot in wanted:
+            gate.acquire()  # in order, here: a layer that waits for the one below never keeps it from starting
+            below = running[-1] if running else None
+            running.append(run_in_thread(partial(work, ref, snapshot, below), "unpack"))
         for promise in running:
             promise.result()
 
-    def _unpack_one(self, ref: Ref, snapshot: Snapshot) -> None:
+    def _unpack_one(self, ref: Ref, snapshot: Snapshot, below: Promise[None] | None = None) -> None:
         info = ref.info.result()
         chain = ref.chain_id
         assert chain is not None
@@ -124,7 +130,8 @@ class Snapshots:
                 hint="build with --no-cache, or pull the base image again",
             )
         parent = None if ref.parent is None else ref.parent.chain_id
-        ref.snapshot = self.unpack(self.store.blobs.chunks(blob.digest), info.diff_id, chain, parent, snapshot, blob)
+        chunks = self.store.blobs.chunks(blob.digest)
+        ref.snapshot = self.unpack(chunks, info.diff_id, chain, parent, snapshot, blob, below)
 
     def unpack(
         self,
@@ -134,12 +141,14 @@ class Snapshots:
         parent: Digest | None,
         snapshot: Snapshot,
         blob: Descriptor | None,
+        below: Promise[None] | None = None,
     ) -> Snapshot:
         """Unpack a layer's stream (compressed or not) into `snapshot`, which is prepared; verify and record it.
 
+        `below` is kept when the layer below has been unpacked, None when it was before.
         When another process has unpacked the same chain meanwhile, its snapshot is the one that counts.
         """
-        from pywerf.layer.apply import apply_layer
+        from pywerf.layer.apply import apply_layer, inherit_directories
         from pywerf.layer.compress import decompress
 
         driver = self.driver
@@ -152,6 +161,11 @@ class Snapshots:
             )
             if applied.diff_id != diff_id:
                 raise DigestMismatch("unpacked layer", str(diff_id), str(applied.diff_id))
+            if applied.implicit and snapshot.parents and driver.layer_form == "overlay":
+                if below is not None:
+                    below.result()
+                lowers = [driver.layer_dir(Snapshot(id, driver.name, (), True)) for id in snapshot.parents]
+                inherit_directories(driver.layer_dir(snapshot), applied.implicit, lowers)
             driver.commit(snapshot)
         except BaseException:
             driver.remove(snapshot.id)
