@@ -49,13 +49,19 @@ class _Stop(KeyboardInterrupt):
 
 
 def _run_command(args: list[str], session_class: Any) -> int:
+    import os
+
     from pywerf.cli.app import app
     from pywerf.cli.invocation import Invocation
 
     invocation = Invocation(session_class)
     with _Signals():
         try:
-            result = app.main(args, prog_name="werf", standalone_mode=False, obj=invocation)
+            if "_WERF_COMPLETE" in os.environ:
+                app.main(args, prog_name="werf", complete_var="_WERF_COMPLETE", obj=invocation)
+            # Not app.main(): it turns KeyboardInterrupt and broken pipes into failures of its own.
+            with app.make_context("werf", args, obj=invocation) as context:
+                result = app.invoke(context)
             sys.stdout.flush()
         except BrokenPipeError:
             raise

@@ -130,7 +130,12 @@ class TtyReporter:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(file=self._stream, no_color=not self._color, highlight=False, emoji=False, markup=False)
+            class Screen(Console):
+                def on_broken_pipe(self) -> None:
+                    # rich's own way shuts stdout off and ends the program.
+                    raise BrokenPipeError
+
+            console = Screen(file=self._stream, no_color=not self._color, highlight=False, emoji=False, markup=False)
             with Live(
                 console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
             ) as live:

@@ -68,7 +68,7 @@ def command(
         record = session.find_image(image)
         session.push(
             image,
-            destination or image,
+            destination,
             compression=compression,
             compression_level=compression_level,
             image_format=image_format,
