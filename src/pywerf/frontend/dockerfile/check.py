@@ -57,7 +57,18 @@ def call(method: str, dockerfile: Dockerfile, subject: Subject | None = None) ->
 
 
 def _json(document: Mapping[str, Any]) -> str:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(_clean(document)), indent=2).decode() + "\n"
+
+
+def _clean(value: Any) -> Any:
+    """The value with U+FFFD for bytes of the file that were not UTF-8."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, Mapping):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value
 
 
 def _location(source: SourceExcerpt) -> dict[str, Any]:

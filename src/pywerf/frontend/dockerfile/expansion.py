@@ -57,10 +57,8 @@ def expand_instruction(
 
 
 def located(error: DockerfileError, source: SourceExcerpt) -> DockerfileError:
-    """The same error with a place, if it has none yet."""
-    if error.source is not None:
-        return error
-    return DockerfileError(error.message, hint=error.hint, source=source)
+    """An error of the same words at its own place, or at `source` when it has none."""
+    return DockerfileError(error.message, hint=error.hint, source=error.source or source)
 
 
 def expand_from(

@@ -101,7 +101,7 @@ class _Parser:
 
     def check_length(self) -> None:
         for number, line in enumerate(self.raw):
-            if len(line.removesuffix("\n").encode("utf-8", "surrogateescape")) > MAX_LINE:
+            if len(line.removesuffix("\n").encode("utf-8", "replace")) > MAX_LINE:
                 raise DockerfileError(
                     f"dockerfile line greater than max allowed size of {MAX_LINE}",
                     hint="COPY the data from a file, or break the line with a continuation",
