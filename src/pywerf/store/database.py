@@ -212,5 +212,5 @@ def translated(path: str) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise StoreError(
             f"{path} is damaged: {error}",
-            hint="remove the file: images that have a name are in the OCI layout beside it",
+            hint="save what you need of the OCI layout beside it (skopeo copy oci:…), then remove the whole directory",
         ) from error

@@ -108,8 +108,8 @@ class _Collection:
         self.store = store
         self.remove_snapshot = remove_snapshot
         self.cutoff = oldest_session(f"{store.root}/tmp") - _GRACE
-        # Everything that is needed, by name: digests of blobs, chain ids, ids of snapshots.
-        self.needed: set[str] = set()
+        self.needed: set[str] = set()  # digests of blobs and ids of snapshots
+        self.marked: set[str] = set()  # chain ids; the lowest of a chain may be the digest of a blob, too
         self.keep = keep
         self.layers: dict[str, LayerRecord] = {}
         self.freed = 0
@@ -137,8 +137,8 @@ class _Collection:
         """Mark a name, and the layers below it if it is a chain; returns the bytes of the layers that are new."""
         size = 0
         chain: str | None = name
-        while chain is not None and chain not in self.needed:
-            self.needed.add(chain)
+        while chain is not None and chain not in self.marked:
+            self.marked.add(chain)
             record = self.layers.get(chain)
             if record is None:
                 break
@@ -148,6 +148,7 @@ class _Collection:
                 self.needed.add(record.snapshot)
             size += record.size
             chain = None if record.parent is None else str(record.parent)
+        self.needed.add(name)
         return size
 
     def _mark_manifest(self, digest: Digest, media_type: str) -> None:
@@ -197,7 +198,7 @@ class _Collection:
         count = 0
         # Those on top first, so that no layer is ever without the one below it.
         for chain, record in sorted(self.layers.items(), key=lambda item: -self._depth(item[1])):
-            if chain in self.needed or record.created >= self.cutoff:
+            if chain in self.marked or record.created >= self.cutoff:
                 self._mark(chain)
                 continue
             with self.store.unleased("layer", chain) as free:
