@@ -24,13 +24,20 @@ MAX_LINKS = 20
 class TarIndex:
     """The regular files of a tar, by name. Links among them are followed; nothing is unpacked."""
 
+    _file = -1
+
     def __init__(self, file: IO[bytes], what: str) -> None:
-        """Index an uncompressed tar that can seek; the file becomes this object's. Raises ArchiveError."""
+        """Index an uncompressed tar that can seek; the file is closed. Raises ArchiveError."""
         self.what = what
-        self._file = file
+        # a descriptor of our own: nobody is asked to close an ImageSource, and a file object would complain
+        self._file = os.dup(file.fileno())
         self._members: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
-        self._scan()
+        with file:
+            self._scan(file)
+
+    def __del__(self) -> None:
+        self.close()
 
     @classmethod
     def open(cls, path: str, what: str) -> TarIndex:
@@ -72,11 +79,11 @@ class TarIndex:
     def beginning(self, name: str) -> bytes:
         """The first bytes of a file, by which its compression is known."""
         offset, size = self.place(name)
-        return os.pread(self._file.fileno(), min(size, MAGIC_LENGTH), offset)
+        return os.pread(self._file, min(size, MAGIC_LENGTH), offset)
 
     def chunks(self, offset: int, size: int) -> Iterator[bytes]:
         """A part of the archive."""
-        return read_chunks(self._file.fileno(), offset, size)
+        return read_chunks(self._file, offset, size)
 
     def blob(self, name: str, descriptor: Descriptor) -> Iterator[bytes]:
         """A file as a verified blob."""
@@ -85,13 +92,15 @@ class TarIndex:
 
     def close(self) -> None:
         """Close the file. Idempotent."""
-        self._file.close()
+        descriptor, self._file = self._file, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
-    def _scan(self) -> None:
+    def _scan(self, file: IO[bytes]) -> None:
         import tarfile
 
         try:
-            with tarfile.open(fileobj=_HeaderReader(self._file, self.what), mode="r:") as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=_HeaderReader(file, self.what), mode="r:") as tar:  # type: ignore[call-overload]
                 for _ in range(MAX_MEMBERS):
                     member = tar.next()
                     if member is None:

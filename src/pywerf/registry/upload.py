@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from pywerf.errors import RegistryError
+from pywerf.errors import DigestMismatch, RegistryError
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.oci.image_io import BlobChunks
@@ -73,6 +73,8 @@ def known(session: RegistrySession, target: Target, descriptor: Descriptor, chun
             failure.transient = True
             _give_up(session, target, location)
             location, start = "", 0
+        elif failure.error.code == "DIGEST_INVALID":
+            raise DigestMismatch(target.what, str(descriptor.digest), "content of another digest") from failure.error
         patience.wait_after(failure)
         if location:
             if _landed(session, target, descriptor.digest):
