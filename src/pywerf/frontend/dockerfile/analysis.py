@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -18,6 +16,7 @@ from pywerf.frontend.dockerfile.expansion import expand_instruction
 from pywerf.frontend.dockerfile.gotext import quote
 from pywerf.frontend.dockerfile.instructions import parse_instructions, parse_onbuild
 from pywerf.frontend.dockerfile.ports import parse_port
+from pywerf.frontend.dockerfile.rules import promises_secret
 from pywerf.frontend.dockerfile.stages import StageLinks, find_target, link_stages, reachable
 from pywerf.frontend.dockerfile.suggest import nearest
 from pywerf.oci.config import ImageConfig
@@ -331,7 +330,7 @@ class Analysis:
                 self._find("LegacyKeyValueFormat", detail, written)
 
     def _secret(self, command: c.Command, instruction: str, key: str) -> None:
-        if _secret_name().search(key) and not _harmless_name().search(key):
+        if promises_secret(key):
             detail = f"Do not use ARG or ENV instructions for sensitive data ({instruction} {quote(key)})"
             self._find("SecretsUsedInArgOrEnv", detail, command)
 
@@ -402,14 +401,3 @@ _RULES: dict[type[c.Command], Callable[..., None]] = {
     c.Shell: Analysis.shell,
     c.Workdir: Analysis.workdir,
 }
-
-
-@functools.cache
-def _secret_name() -> re.Pattern[str]:
-    words = "apikey|auth|credentials?|key|password|pword|passwd|secret|token"
-    return re.compile(rf"(?:_|^)(?:{words})(?:_|$)", re.I)
-
-
-@functools.cache
-def _harmless_name() -> re.Pattern[str]:
-    return re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.I)

@@ -13,6 +13,7 @@ __all__ = [
     "fields",
     "parse_bool",
     "parse_duration",
+    "parse_int",
     "parse_size",
     "parse_uint",
     "quote",
@@ -105,6 +106,14 @@ def parse_uint(text: str, base: int, bits: int) -> int | None:
         return None
     value = int(text, base)
     return value if value < 1 << bits else None
+
+
+def parse_int(text: str) -> int | None:
+    """strconv.Atoi; None for what is no number."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        return None
+    return int(text)
 
 
 _UNITS = {
