@@ -78,7 +78,7 @@ RULES = {
 
 
 def promises_secret(name: str) -> bool:
-    """Whether a part of a variable's name is a word for secrets (`GIT_TOKEN`), and none takes it back (`PUBLIC_KEY`)."""
+    """Whether a part of the name is a word for secrets (`GIT_TOKEN`), and none takes it back (`PUBLIC_KEY`)."""
     return bool(_secret_name().search(name)) and not _harmless_name().search(name)
 
 
