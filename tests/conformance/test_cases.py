@@ -45,9 +45,15 @@ class Case:
         setup = CASES / name / "setup.sh"
         if setup.exists():
             machine.run("sh", "-eu", "-c", f"umask 022; . {setup}", cwd=self.context)
-        self.original = self.context / self.settings.get("file", "Dockerfile")
-        self.text = self.original.read_bytes()
-        self.original.write_bytes(self.text.replace(BASE.encode(), base.encode()))
+        # outside of the context, since its text differs from run to run: it names the base
+        original = self.context / str(self.settings.get("file", "Dockerfile"))
+        self.text = original.read_bytes()
+        self.dockerfile = work / "dockerfile" / original.name
+        self.dockerfile.parent.mkdir()
+        self.dockerfile.write_bytes(self.text.replace(BASE.encode(), base.encode()))
+        ignore = original.with_name(f"{original.name}.dockerignore")
+        if ignore.exists():
+            shutil.copy(ignore, self.dockerfile.parent)
         self.args = [word.replace("{context}", str(self.context)) for word in self.settings.get("args", [])]
 
     @staticmethod
@@ -55,10 +61,10 @@ class Case:
         path = CASES / name / "case.toml"
         return tomllib.loads(path.read_text()) if path.exists() else {}
 
-    def allowed(self) -> list[image_compare.Allowed]:
+    def allowed(self, judge: judges.Judge) -> list[image_compare.Allowed]:
         rules = [image_compare.Allowed(**rule) for rule in self.settings.get("difference", [])]
         assert all(rule.reason for rule in rules), "a difference needs its reason"
-        return rules
+        return [*rules, *judge.known]
 
 
 def test_there_are_many_kinds() -> None:
@@ -78,11 +84,11 @@ def test_same_image_as_the_judge(
     case = Case(name, tmp_path, busybox)
     judge: judges.Judge = request.getfixturevalue(f"{case.settings.get('judge', 'buildah')}_judge")
     tag = f"case-{name}"
-    flags = ["--format", "docker", "--no-cache", "-f", str(case.original), *case.args]
+    flags = ["--format", "docker", "--no-cache", "-f", str(case.dockerfile), *case.args]
     built = shared_werf.build(case.context, tag, *flags, check=False)
     said = f"{built.stdout}\n{built.stderr}"
     key = f"{layout_digest(busybox_layout)} {case.text.hex()}"
-    theirs, refusal = judges.judged(judge, case.original, case.context, case.args, tmp_path, key, base=busybox)
+    theirs, refusal = judges.judged(judge, case.dockerfile, case.context, case.args, tmp_path, key, base=busybox)
 
     if case.settings.get("expect") == "failure":
         assert theirs is None, f"{judge.name} builds what this case expects to be refused"
@@ -95,7 +101,7 @@ def test_same_image_as_the_judge(
     ours = image_compare.read_image(shared_werf.export(tag, tmp_path / "ours.tar"))
     shared_werf.run("buildah", "rmi", tag)
 
-    found = image_compare.differences(ours, theirs, case.allowed())
+    found = image_compare.differences(ours, theirs, case.allowed(judge))
     extra = case.settings.get("fields", [])
     if extra:
         paths = {path for path in ours.files for glob in case.settings["only"] if fnmatch.fnmatchcase(path, glob)}
@@ -104,6 +110,6 @@ def test_same_image_as_the_judge(
             image_compare.Image({path: image.files[path] for path in paths}, image.config, 0)
             for image in (ours, theirs)
         ]
-        found += image_compare.differences(*part, case.allowed(), fields=lambda field: field in extra)
+        found += image_compare.differences(*part, case.allowed(judge), fields=lambda field: field in extra)
     assert not found, f"against {judge.version}:\n" + "\n".join(found) + f"\n{said}"
     shutil.rmtree(case.context)

@@ -285,7 +285,10 @@ def _inode(tar: tarfile.TarFile, info: tarfile.TarInfo) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Allowed:
-    """A difference that is known, with its reason: `path` is a glob of files, or `config.FIELD`."""
+    """A difference that is known, with its reason: `path` is a glob of files, or `config.FIELD`.
+
+    `field` is a glob of a file's fields, or `only ours`, `only theirs` for a file that the other image lacks.
+    """
 
     path: str
     field: str = "*"
@@ -310,8 +313,8 @@ def differences(
             continue  # the root directory: most tools leave it out
         mine, judge = ours.files.get(path), theirs.files.get(path)
         if mine is None or judge is None:
-            side = "only in the judge's image" if mine is None else "only in ours"
-            found.append((path, "existence", f"{path}: {side}"))
+            side, text = ("only theirs", "only in the judge's image") if mine is None else ("only ours", "only in ours")
+            found.append((path, side, f"{path}: {text}"))
             continue
         for name in sorted(mine.keys() | judge.keys()):
             if fields(name) and mine.get(name) != judge.get(name):

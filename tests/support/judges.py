@@ -17,6 +17,11 @@ class Buildah:
     """Debian's `buildah` with a store of its own."""
 
     name = "buildah"
+    known = tuple(
+        image_compare.Allowed(path, "only theirs", "a mount point that it leaves behind after a RUN")
+        for path in ("dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "proc", "run", "sys")
+    )
+    """How its images always differ."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,6 +56,8 @@ class ClassicDocker:
     """dockerd's own builder (without BuildKit)."""
 
     name = "docker"
+    known: tuple[image_compare.Allowed, ...] = ()
+    """How its images always differ."""
 
     def __init__(self, docker: Docker) -> None:
         self.docker = docker
