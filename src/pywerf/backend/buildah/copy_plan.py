@@ -56,16 +56,19 @@ class Planned:
 class _PlannedView:
     """The tree below with the planned entries on top: what path resolution has to look at."""
 
-    __slots__ = ("_plan",)
+    __slots__ = ("_plan", "_prefix")
 
-    def __init__(self, plan: CopyPlan) -> None:
+    def __init__(self, plan: CopyPlan, prefix: str = "") -> None:
         self._plan = plan
+        self._prefix = prefix
 
     def lstat(self, path: str) -> Node | None:
+        path = self._prefix + path
         entry = self._plan.entries.get(path)
         return entry.node if entry is not None else self._plan.below(path)
 
     def readlink(self, path: str) -> str:
+        path = self._prefix + path
         entry = self._plan.entries.get(path)
         if entry is None:
             assert self._plan.lower is not None
@@ -113,9 +116,14 @@ class CopyPlan:
             return None
         return self.lower.lstat(path)
 
-    def resolve(self, path: str, *, follow_last: bool = True) -> str:
-        """`path` with symlinks followed, those planned here included."""
-        return resolve(self._view, path, follow_last=follow_last)
+    def resolve(self, path: str, *, root: str = "", follow_last: bool = True) -> str:
+        """`path` with symlinks followed, those planned here included.
+
+        With a `root`, a directory that is resolved already, `path` is one below it, and no link leads out of it.
+        """
+        if not root:
+            return resolve(self._view, path, follow_last=follow_last)
+        return join(root, resolve(_PlannedView(self, f"{root}/"), path, follow_last=follow_last)).rstrip("/")
 
     def lstat(self, path: str) -> Node | None:
         """What is at `path` once the plan is carried out."""
@@ -140,13 +148,13 @@ class CopyPlan:
             raise BuildError(f"cannot copy to non-directory: /{path}")
 
     def copy_directory(self, tree: FileTree, source: str, entries: Iterable[tuple[str, Node]], target: str) -> None:
-        """Copy what is in the directory `source` (`entries`: paths from the tree's root) to `target`, resolved."""
+        """Copy what is in the directory `source` (`entries`: paths below it) to `target`, which is resolved."""
         self.make_directories(target)
-        skip = len(source) + 1 if source else 0
         put = self.put
         prefix = f"{target}/" if target else ""
+        origin = f"{source}/" if source else ""
         for path, node in entries:
-            put(prefix + path[skip:], node, tree, path)
+            put(prefix + path, node, tree, origin + path)
 
     def copy_file(self, tree: FileTree, source: str, node: Node, target: str) -> None:
         """Copy one file that is no directory to `target`, resolved."""
@@ -193,12 +201,12 @@ class CopyPlan:
 
 
 def walk(tree: FileTree, top: str) -> Iterator[tuple[str, Node]]:
-    """(path from the root, node) of all below the directory `top`: a directory before what is in it."""
+    """(path below `top`, node) of all in the directory `top`: a directory before what is in it."""
     fast = getattr(tree, "walk", None)
     if fast is not None:
         yield from fast(top)
         return
-    stack: list[tuple[str, list[Node]]] = [(top, tree.scandir(top)[::-1])]
+    stack: list[tuple[str, list[Node]]] = [("", tree.scandir(top)[::-1])]
     while stack:
         folder, nodes = stack[-1]
         if not nodes:
@@ -208,7 +216,7 @@ def walk(tree: FileTree, top: str) -> Iterator[tuple[str, Node]]:
         path = join(folder, node.name)
         yield path, node
         if node.kind == "dir":
-            stack.append((path, tree.scandir(path)[::-1]))
+            stack.append((path, tree.scandir(join(top, path))[::-1]))
 
 
 def _component_order(item: tuple[str, Planned]) -> bytes:

@@ -89,6 +89,7 @@ def copy_layer(
 
 
 def _plan_sources(op: CopyOp, plan: CopyPlan, tree: FileTree, selected: list[Selected], spool: int) -> None:
+    owner = plan.owner
     dest = plan.resolve(op.dest)
     there = plan.lstat(dest) if dest else None
     into = op.dest_is_dir or not dest or (there is not None and there.kind == "dir")
@@ -105,7 +106,9 @@ def _plan_sources(op: CopyOp, plan: CopyPlan, tree: FileTree, selected: list[Sel
             continue
         if op.unpack and item.node.kind == "file" and is_archive(_opener(tree, item.path)):
             plan.make_directories(dest)
+            plan.owner = None if op.owner is None else owner  # an archive's owners stay
             unpack_archive(_opener(tree, item.path)(), plan, dest, spool)
+            plan.owner = owner
             continue
         if op.parents:
             target = _with_parents(op, plan, dest, item, tree)

@@ -24,9 +24,9 @@ def export_tree(tree: FileTree, path: str, destination: str, *, owners: bool = T
     os.makedirs(destination, exist_ok=True)
     links: dict[tuple[int, int], str] = {}
     folders: list[tuple[str, Node]] = [(destination, node)] if path else []
-    skip = len(path) + 1 if path else 0
-    for source, item in walk(tree, path):
-        target = os.path.join(destination, source[skip:])
+    for relative, item in walk(tree, path):
+        source = f"{path}/{relative}" if path else relative
+        target = os.path.join(destination, relative)
         if item.kind == "dir":
             if os.path.lexists(target) and (os.path.islink(target) or not os.path.isdir(target)):
                 os.unlink(target)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from tempfile import TemporaryDirectory
 
 from pywerf.backend.buildah.ref import LayerInfo
 from pywerf.layer.diff import diff_trees, write_overlay_diff
@@ -31,6 +30,8 @@ def write_layer(
     if driver.layer_form == "overlay":
         summary = write_overlay_diff(upper, below, writer)
     else:
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory() as empty:
             summary = diff_trees(upper, below[0] if below else empty, writer)
     writer.close()

@@ -34,27 +34,27 @@ class Selected:
         self._entries: list[tuple[str, Node]] | None = None
 
     def entries(self, tree: FileTree) -> list[tuple[str, Node]]:
-        """(path from the tree's root, node) of all in a source directory that is not excluded, in order."""
+        """(path below the source, node) of all in a source directory that is not excluded, in order."""
         if self._entries is None:
             excluded = self._excluded
             if excluded is None:
                 self._entries = list(walk(tree, self.path))
             else:
-                skip = len(self.path) + 1 if self.path else 0
-                self._entries = [item for item in walk(tree, self.path) if not excluded(item[0][skip:])]
+                self._entries = [item for item in walk(tree, self.path) if not excluded(item[0])]
         return self._entries
 
 
 def select(tree: FileTree, op: CopyOp, where: str) -> list[Selected]:
-    """The sources of a COPY in `tree`; `where` names the tree in errors. Raises BuildError when one is missing."""
+    """The sources of a COPY in `tree`; `where` names the tree in errors. Raises BuildError when one is missing.
+
+    A wildcard may match nothing, as BuildKit has it.
+    """
     excluded = PatternMatcher(op.exclude).matches_or_parent_matches if op.exclude else None
     found: list[Selected] = []
     for source in op.sources:
         cleaned = posixpath.normpath("/" + source).lstrip("/")
         wild = has_wildcard(cleaned)
         matches = glob(tree, cleaned) if wild else [cleaned]
-        if not matches:
-            raise BuildError(f'"{source}": no file in {where} matches', hint=_MISSING)
         for match in matches:
             path = resolve(tree, match)
             node = tree.lstat(path) if path else Node("", "dir", 0o755, 0, 0, 0, 0)

@@ -64,13 +64,13 @@ def _place(plan: CopyPlan, folder: str, entry: TarEntry) -> str:
         raise ArchiveError(f"{entry.path}: the entry's name leads out of the archive")
     if not parts:
         return ""
-    parent = plan.resolve(join(folder, "/".join(parts[:-1])))
+    parent = plan.resolve("/".join(parts[:-1]), root=folder)
     plan.make_directories(parent)
     return join(parent, parts[-1])
 
 
 def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
-    target = plan.resolve(join(folder, entry.linkname.lstrip("/")), follow_last=False)
+    target = plan.resolve(entry.linkname, root=folder, follow_last=False)
     first = plan.entries.get(target)
     if first is None or first.node.kind == "dir":
         raise BuildError(f"{entry.path}: hard link to {entry.linkname}, which the archive does not have")
