@@ -63,7 +63,7 @@ class Walk:
             if root_entry:
                 self._put_root()
             # Folders are generators on a stack of our own: trees may be deeper than Python's.
-            stack = [self._folder(self._root, b"", self._view.roots, trusted=True)]
+            stack = [self._folder(self._root, b"", self._view.roots, trusted=True, whole=not self._overlay)]
             while stack:
                 deeper = next(stack[-1], None)
                 if deeper is None:
@@ -76,13 +76,14 @@ class Walk:
                 raise  # of the writer's sink
             raise ArchiveError(f"cannot read {show(where)} for the layer: {error.strerror}") from error
 
-    def _folder(self, path: bytes, rel: bytes, lowers: list[bytes], *, trusted: bool) -> _Folder:
-        """The walk through one directory; `lowers` are the ones below that it merges with.
+    def _folder(self, path: bytes, rel: bytes, lowers: list[bytes], *, trusted: bool, whole: bool) -> _Folder:
+        """The walk through one directory; `lowers` are the ones below that it is compared with.
 
-        `trusted`: no folder above it can have been moved there since `since_ns`.
+        `trusted`: no folder above it can have been moved there since `since_ns`. `whole`: it shows nothing of them,
+        since all in it is its own, or since a folder above it is opaque (overlay marks only the highest).
         """
         if lowers or rel[:-1] in self._ignore_parents or rel[:-1] in self._ignore:
-            return self._merged(path, rel, lowers, trusted)
+            return self._merged(path, rel, lowers, trusted, whole)
         return self._fresh(path, rel)
 
     def _fresh(self, path: bytes, rel: bytes) -> _Folder:
@@ -121,13 +122,13 @@ class Walk:
             elif entry.is_dir(follow_symlinks=False):
                 here = path + name + b"/"
                 self._put_directory(rel + name + b"/", os.lstat(here), read_xattrs(here))
-                yield self._folder(here, rel + name + b"/", [], trusted=False)
+                yield self._folder(here, rel + name + b"/", [], trusted=False, whole=True)
             else:
                 status = entry.stat(follow_symlinks=False)
                 if not is_gone(status):
                     self._put_special(path + name, rel + name, status)
 
-    def _merged(self, path: bytes, rel: bytes, lowers: list[bytes], trusted: bool) -> _Folder:
+    def _merged(self, path: bytes, rel: bytes, lowers: list[bytes], trusted: bool, whole: bool) -> _Folder:
         """A directory that merges with others below, or in which mount points are to be ignored."""
         found: dict[bytes, os.DirEntry[bytes]] = {}
         removed: set[bytes] = set()
@@ -140,7 +141,8 @@ class Walk:
                 else:
                     found[entry.name] = entry
         removed -= found.keys()
-        if not self._overlay or (lowers and self._view.is_opaque(path)):
+        whole = whole or bool(lowers and self._view.is_opaque(path))
+        if whole:
             below = self._view.entries(lowers, None)
             removed = below.keys() - found.keys()
         else:
@@ -158,7 +160,7 @@ class Walk:
                 self._file(path + name, rel + name, item.stat(follow_symlinks=False), below.get(name), trusted)
             else:
                 waiting = len(self._pending)
-                yield self._directory(path + name + b"/", rel + name + b"/", below.get(name), trusted)
+                yield self._directory(path + name + b"/", rel + name + b"/", below.get(name), trusted, whole)
                 del self._pending[waiting:]  # nothing in it asked for it
 
     def _is_mark(self, name: bytes) -> bool:
@@ -182,7 +184,7 @@ class Walk:
             return False
         return is_whiteout_mark(list_xattrs(entry.path))
 
-    def _directory(self, path: bytes, rel: bytes, below: LowerEntry | None, trusted: bool) -> _Folder:
+    def _directory(self, path: bytes, rel: bytes, below: LowerEntry | None, trusted: bool, whole: bool) -> _Folder:
         """Write a directory now or, when it did not change by itself, once something in it is written."""
         status = os.lstat(path)
         xattrs = read_xattrs(path)
@@ -204,7 +206,8 @@ class Walk:
             self._put_directory(rel, status, xattrs)
         else:
             self._pending.append((rel, status, xattrs))
-        return self._folder(path, rel, below.folders if below is not None else [], trusted=trusted)
+        lowers = below.folders if below is not None else []
+        return self._folder(path, rel, lowers, trusted=trusted, whole=whole)
 
     def _file(self, path: bytes, rel: bytes, status: os.stat_result, below: LowerEntry | None, trusted: bool) -> None:
         """Write anything but a directory, unless it is as it was."""
