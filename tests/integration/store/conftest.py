@@ -62,8 +62,8 @@ with Store.open(root) as store:
             store.images.untag(f"worker{number}:{turn}")
         if turn % 4 == 3:
             store.images.remove(record.id)
+            store.layers.forget(layer)  # records go before files
             driver.remove(snapshot.id)
-            store.layers.forget(layer)
 """
 
 

@@ -65,6 +65,7 @@ def test_killed_at_any_moment_the_store_is_whole(
         driver = OverlaySnapshotter(store.driver_dir("overlay"))
         for record in store.layers.list():
             assert record.snapshot is not None
+            assert driver.exists(record.snapshot)
             snapshot = driver.prepare(record.snapshot, None)
             assert snapshot.committed
             assert driver.view(snapshot).lstat("file") is not None
