@@ -87,7 +87,9 @@ class PlainReporter:
             elif state == "cancelled":
                 ending = self._paint("CANCELED", "yellow")
             else:
-                ending = self._paint("ERROR", "red") + (f": {clean(error)}" if error else "")
+                # The block's first line has the step's name already.
+                error = clean(error).removeprefix(f"{known.name}: ")
+                ending = self._paint("ERROR", "red") + (f": {error}" if error else "")
             self._write([*self._block(known), f"#{known.number} {ending}"])
 
     def message(self, level: Level, text: str) -> None:

@@ -50,7 +50,12 @@ class Template:
         """
         data = NO_VALUE if data is None else data
         run = _Execution(self, missing_key, data)
-        run.run(self.trees[self.name], data)
+        try:
+            run.run(self.trees[self.name], data)
+        except RecursionError:
+            raise TemplateError(
+                f'template: {self.name}: executing "{run.current}": too many templates and blocks in each other'
+            ) from None
         return "".join(run.out)
 
 

@@ -23,7 +23,11 @@ _KEYWORDS = frozenset(("if", "else", "end", "range", "with", "define", "template
 def parse(text: str, name: str, functions: Collection[str]) -> dict[str, list[nodes.Node]]:
     """The trees of a template and of all that it defines, by name. Raises TemplateError."""
     parser = _Parser(text, name, functions)
-    parser.trees[name] = parser.block(top=True)[0]
+    try:
+        parser.trees[name] = parser.block(top=True)[0]
+    except RecursionError:
+        # Whoever called us stands deep in the stack already.
+        raise TemplateError(f"template: {name}: too many levels in each other") from None
     return parser.trees
 
 
@@ -81,7 +85,7 @@ class _Parser:
         """Nodes up to `{{end}}` or `{{else` (which is returned), or to the end of the template at the top."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise self.error(f"more than {MAX_DEPTH} blocks in each other")
+            raise self.error(f"more than {MAX_DEPTH} levels in each other")
         out: list[nodes.Node] = []
         while True:
             token = self.next()
@@ -141,7 +145,7 @@ class _Parser:
                 self.next()
                 self.depth += 1
                 if self.depth > MAX_DEPTH:
-                    raise self.error(f"more than {MAX_DEPTH} blocks in each other", following)
+                    raise self.error(f"more than {MAX_DEPTH} levels in each other", following)
                 otherwise = [self.branch(following)]
                 self.depth -= 1
             else:
@@ -196,7 +200,7 @@ class _Parser:
         """A pipeline up to one of the tokens `ends`, which stays to be taken."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise self.error(f"more than {MAX_DEPTH} parentheses in each other")
+            raise self.error(f"more than {MAX_DEPTH} levels in each other")
         start = self.skip_space().position
         variables, assign = self.declarations(where)
         commands: list[nodes.Command] = []

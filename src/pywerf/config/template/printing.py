@@ -121,17 +121,18 @@ def sprintf(pattern: str, *values: Any) -> str:
             out.append("%")
             continue
         flags = found["flags"]
-        width, precision = found["width"], found["precision"]
         sizes: list[int | None] = []
-        for given, index in ((width, found["width_index"]), (precision, found["precision_index"])):
-            if given == "*":
-                size = take(index)
+        for name in ("width", "precision"):
+            given = found[name]
+            if found[f"{name}_star"]:
+                size = take(found[f"{name}_index"])
                 if not isinstance(size, int) or isinstance(size, bool) or abs(size) > MAX_WIDTH:
                     out.append("%!(BADWIDTH)" if len(sizes) == 0 else "%!(BADPREC)")
                     size = None
                 sizes.append(size)
             else:
-                sizes.append(None if given is None else int(given or 0))
+                # A dot alone is the precision 0; no digits before it are no width.
+                sizes.append(int(given or 0) if given or (given == "" and name == "precision") else None)
         if any(size is not None and abs(size) > MAX_WIDTH for size in sizes):
             raise FunctionError("printf: width or precision is too large")
         value = take(found["index"])
@@ -159,15 +160,16 @@ def _directive() -> re.Pattern[str]:
     import re
 
     index = r"(?:\[(?P<{}>[0-9]{{1,6}})\])?"
+    size = r"(?:{index}(?P<{name}_star>\*)|(?P<{name}>[0-9]{{0,9}}))"
     return re.compile(
         r"%(?P<flags>[-+# 0]*)"
-        + index.format("width_index")
-        + r"(?P<width>[0-9]{1,9}|\*)?"
+        + size.format(index=index.format("width_index"), name="width")
         + r"(?:\."
-        + index.format("precision_index")
-        + r"(?P<precision>[0-9]{1,9}|\*|))?"
+        + size.format(index=index.format("precision_index"), name="precision")
+        + r")?"
         + index.format("index")
-        + r"(?P<verb>[^\W\d_]|%)?"
+        + r"(?P<verb>.)?",
+        re.DOTALL,
     )
 
 
@@ -216,7 +218,8 @@ def _composite(value: Any, verb: str, flags: str, width: int | None, precision: 
 def _formatted(value: Any, verb: str, flags: str, precision: int | None) -> str:
     """A single value without padding."""
     sharp = "#" in flags
-    sign = "+" if "+" in flags else " " if " " in flags else ""
+    # With v, a plus asks for the names of fields, not for a sign.
+    sign = "+" if "+" in flags and verb != "v" else " " if " " in flags else ""
     kind = kind_of(value)
     if kind == "int" and verb in "vdboxXOU":
         text = _integer(value, verb, sharp and verb != "v")
@@ -266,16 +269,13 @@ def _scalar(value: Any, verb: str, sharp: bool = False, *, spaced: bool = False)
     if kind == "func" and verb == "v":
         return "func"
     if kind == "string":
-        if verb == "v":
-            return quote(value) if sharp else str(value)
-        if verb == "s":
-            return str(value)
+        if verb in "vs":
+            return quote(value) if sharp and verb == "v" else str(value)
         if verb == "q":
             return f"`{value}`" if sharp and "`" not in value and _raw_quotable(value) else quote(value)
         if verb in "xX":
-            text = value.encode().hex(" ") if spaced else value.encode().hex()
-        digits: str = text.upper() if verb == "X" else text
-        return ("0x" if sharp else "") + digits
+            digits = value.encode().hex(" ") if spaced else value.encode().hex()
+            return ("0x" if sharp else "") + str(digits.upper() if verb == "X" else digits)
     if kind == "nil":
         return "<nil>" if verb == "v" else f"%!{verb}(<nil>)"
     return f"%!{verb}({go_type(value)}={show(value)})"
