@@ -103,6 +103,8 @@ def _apply(
         name = entry.name
         if name[-1:] == b"/":
             name = name[:-1]
+        if name[:2] == b"./":
+            name = name[2:]  # as `tar -c .` has them all
         if b"./" in name or b"//" in name or name[:1] == b"/" or name[-1:] in (b".", b"/"):
             name = clean_name(name)
         parent, _, base = name.rpartition(b"/")

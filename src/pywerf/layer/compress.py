@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pywerf.errors import ArchiveError
+from pywerf.layer.zstd_frames import FrameScanner
 from pywerf.oci.media_types import Compression
 
 if TYPE_CHECKING:
@@ -147,17 +148,18 @@ def _feeder(kind: ArchiveCompression) -> tuple[Callable[[], tuple[Any, _Step]], 
 
 
 class _Source:
-    """A chunk iterator as the file that zstandard reads from; `tail` follows the last chunk."""
+    """A chunk iterator as the file that zstandard reads from; it follows the frames that pass."""
 
-    def __init__(self, chunks: Iterator[bytes], tail: bytes) -> None:
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.frames = FrameScanner()
         self._chunks = chunks
-        self._tail = tail
         self._rest = b""
 
     def read(self, size: int = -1) -> bytes:
-        data = self._rest or next(self._chunks, b"")
+        data = self._rest
         if not data:
-            data, self._tail = self._tail, b""
+            data = next(self._chunks, b"")
+            self.frames.feed(data)
         if 0 <= size < len(data):
             self._rest = data[size:]
             return data[:size]
@@ -165,30 +167,26 @@ class _Source:
         return data
 
 
-def _zstd(source: Iterator[bytes], what: str) -> Iterator[bytes]:
+def _zstd(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
     """zstd, any number of frames.
 
-    The library's reader, the only interface that bounds the output, does not say whether the input
-    ended inside a frame. So a frame of ours follows the input: whoever does not end with its content was cut.
+    The library's reader, the only interface that bounds the output, does not say whether the input ended inside
+    a frame: the frames are followed besides.
     """
     import zstandard
 
-    mark = os.urandom(16)
+    source = _Source(chunks)
     reader = zstandard.ZstdDecompressor().stream_reader(
-        _Source(source, zstandard.ZstdCompressor(level=1).compress(mark)),  # type: ignore[arg-type]
+        source,  # type: ignore[arg-type]
         read_size=_OUT,
         read_across_frames=True,
     )
-    held = b""
     try:
         while piece := reader.read(_OUT):
-            held += piece
-            if len(held) > len(mark):
-                yield held[: -len(mark)]
-                held = held[-len(mark) :]
+            yield piece
     except zstandard.ZstdError as error:
-        raise ArchiveError(f"{what}: damaged or truncated zstd data ({error})") from error
-    if held != mark:
+        raise ArchiveError(f"{what}: damaged zstd data ({error})") from error
+    if not source.frames.complete:
         raise ArchiveError(
             f"{what}: the zstd data end too early", hint="the file is truncated: copy or download it again"
         )

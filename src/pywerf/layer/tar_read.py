@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from typing import Literal
+from zlib import adler32
 
 from pywerf.errors import ArchiveError
 from pywerf.layer.tar_format import (
@@ -35,6 +36,8 @@ _ZERO = bytes(_BLOCK)
 _ZEROS = bytes(1 << 20)
 _NANOSECONDS = 1_000_000_000
 _MAX_SIZE = (1 << 63) - 1
+_MAX_ID = (1 << 32) - 2  # -1 means "leave it" to chown(2)
+_MAX_TIME = (1 << 48) * _NANOSECONDS  # nine million years: what any file system may be asked for
 _MAX_EXTENSION = 8 << 20  # a pax header or a long name; Go allows 1 MiB, sparse maps and many xattrs may need more
 _MAX_SPARSE = 1 << 20  # pieces of a sparse file
 _KINDS: dict[int, EntryKind] = {
@@ -166,14 +169,19 @@ class TarReader:
         self._padding = 0
         self._global: dict[bytes, bytes] = {}
         self._owners: dict[bytes, tuple[int, int, int]] = {}  # header fields, parsed once for each that occurs
+        self._sums: dict[bytes, int] = {}
         self._name = b""  # of the entry at hand, for messages
         self._start = 0
 
     def __iter__(self) -> Iterator[TarEntry]:
         while True:
-            if self._left or self._padding:
-                self._skip(self._left + self._padding)
+            rest = self._left + self._padding
+            if rest:
                 self._left = self._padding = 0
+                if self._at + rest <= len(self._chunk):
+                    self._at += rest
+                else:
+                    self._skip(rest)
             try:
                 entry = self._next()
             except FieldError as error:
@@ -212,6 +220,67 @@ class TarReader:
 
     def _next(self) -> TarEntry | None:
         """The next real entry, with everything that the headers before it said about it."""
+        header = self._chunk[self._at : self._at + _BLOCK]
+        if len(header) == _BLOCK and not self._global:
+            quick = self._quick(header)
+            if quick is not None:
+                self._at += _BLOCK
+                return quick
+        return self._any()
+
+    def _quick(self, header: bytes) -> TarEntry | None:
+        """The entry of a plain header of a file or directory, which nearly all are; None: look at it closely.
+
+        It takes a third of the time of `_any`, and accepts nothing that that would not.
+        """
+        kind = header[156]
+        if (kind != 0x30 and kind != 0x35) or header[345] or header[157] or header[135] > 0x20 or header[147] > 0x20:
+            return None  # also numbers without a terminator
+        expected = self._sums.get(header[148:156])
+        if expected is None:
+            expected = self._expected(header[148:156])
+        if (adler32(header[:256]) & 0xFFFF) + (adler32(header[256:]) & 0xFFFF) != expected:
+            return None
+        size = header[124:135]
+        mtime = header[136:147]
+        name = header[:100].split(b"\0", 1)[0]
+        if not (size.isdigit() and mtime.isdigit()) or not name or b".wh..wh." in name:
+            return None
+        try:
+            owner = self._owners.get(header[100:124]) or self._owner(header[100:124])
+            length = int(size, 8)
+            seconds = int(mtime, 8)
+        except ValueError:
+            return None
+        entry = TarEntry(self, self._base + self._at)
+        entry.name = name
+        entry.mode, entry.uid, entry.gid = owner
+        entry.mtime_ns = seconds * _NANOSECONDS
+        if kind == 0x35:
+            entry.kind = "dir"
+        elif name[-1:] == b"/":
+            return None
+        else:
+            entry.size = self._left = length
+            self._padding = -length & 511
+        self._name = name
+        self._start = entry.offset
+        return entry
+
+    def _expected(self, field: bytes) -> int:
+        """What the adler32 sums of a header's halves come to when its checksum field is right."""
+        try:
+            # The field counts as spaces in the checksum; each adler32 begins with one.
+            expected = number(field) + sum(field) - 256 + 2
+        except FieldError:
+            expected = -1
+        if len(self._sums) >= 4096:
+            self._sums.clear()
+        self._sums[field] = expected
+        return expected
+
+    def _any(self) -> TarEntry | None:
+        """`_next` for entries of all kinds."""
         local: dict[bytes, bytes] | None = None
         points: list[bytes] = []
         long_name = long_link = b""
@@ -313,7 +382,6 @@ class TarReader:
             segments = self._sparse_blocks(header)
         if pax is not None:
             size = self._apply_pax(entry, pax, size)
-            name = self._name
             if kind == "file" and (points or any(key.startswith(b"GNU.sparse.") for key in pax)):
                 found = self._sparse_pax(pax, points)
                 if found is not None:
@@ -323,10 +391,13 @@ class TarReader:
                         before = self._base + self._at
                         segments = self._sparse_map()
                         size -= self._base + self._at - before
+            name = self._name
         if not 0 <= size <= _MAX_SIZE:
             raise FieldError(f"bad size {size}")
-        if entry.uid < 0 or entry.gid < 0:
-            raise FieldError("negative owner")
+        if entry.uid > _MAX_ID or entry.gid > _MAX_ID:
+            raise FieldError(f"bad owner {entry.uid}:{entry.gid}")
+        if not -_MAX_TIME <= entry.mtime_ns <= _MAX_TIME:
+            raise FieldError("a time out of all bounds")
         if b"\0" in name or b"\0" in entry.link:
             raise FieldError("a name with a NUL in it")
         if kind == "file" and segments is None and name[-1:] == b"/":
@@ -357,6 +428,8 @@ class TarReader:
         if len(self._owners) >= 4096:
             self._owners.clear()
         owner = (number(fields[:8]) & 0o7777, number(fields[8:16]), number(fields[16:]))
+        if not (0 <= owner[1] <= _MAX_ID and 0 <= owner[2] <= _MAX_ID):
+            raise FieldError(f"bad owner {owner[1]}:{owner[2]}")
         self._owners[fields] = owner
         return owner
 

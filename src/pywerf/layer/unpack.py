@@ -123,9 +123,7 @@ class Unpacker:
         if path == self._last:
             return self._last_fd
         fd = self.existing(path)
-        if fd is None:
-            fd = self._remember(path, self._make_folders(path))
-        return fd
+        return self._make_folders(path) if fd is None else fd
 
     def existing(self, path: bytes) -> int | None:
         """The same for a directory that may not be there."""

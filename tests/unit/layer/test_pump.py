@@ -1,0 +1,70 @@
+"""Streams across threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pywerf.layer.pump import Consumer, prefetch
+
+CHUNKS = [bytes([number]) * 1000 for number in range(100)]
+
+
+@pytest.mark.parametrize("after", [0, 5000, 1 << 30])
+def test_prefetch_keeps_chunks_and_order(after: int) -> None:
+    before = threading.active_count()
+    assert list(prefetch(CHUNKS, after=after)) == CHUNKS
+    assert threading.active_count() == before
+
+
+def test_prefetch_raises_what_its_source_raised_in_its_place() -> None:
+    def source() -> Iterator[bytes]:
+        yield from CHUNKS[:10]
+        raise ValueError("source")
+
+    seen = []
+    with pytest.raises(ValueError, match="source"):  # noqa: PT012 - some chunks come before the error
+        for chunk in prefetch(source(), after=0):
+            seen.append(chunk)
+    assert seen == CHUNKS[:10]
+
+
+def test_prefetch_is_bounded_and_ends_when_it_is_closed() -> None:
+    produced = 0
+
+    def source() -> Iterator[bytes]:
+        nonlocal produced
+        while True:
+            produced += 1
+            yield b"x" * 1000
+
+    before = threading.active_count()
+    stream = prefetch(source(), after=0)
+    for _ in range(3):
+        next(stream)
+    stream.close()
+    assert produced < 30
+    assert threading.active_count() == before
+
+
+def test_consumer_works_in_order_and_gives_its_error_back() -> None:
+    seen: list[bytes] = []
+    consumer = Consumer(seen.append, "test")
+    for chunk in CHUNKS:
+        consumer.put(chunk)
+    consumer.close()
+    consumer.close()
+    assert seen == CHUNKS
+
+    def fail(chunk: bytes) -> None:
+        raise ValueError("work")
+
+    consumer = Consumer(fail, "test")
+    with pytest.raises(ValueError, match="work"):  # noqa: PT012 - whichever `put` comes after the error
+        for chunk in CHUNKS:
+            consumer.put(chunk)
+    with pytest.raises(ValueError, match="work"):
+        consumer.close()
+    consumer.close(check=False)
