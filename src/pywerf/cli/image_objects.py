@@ -124,8 +124,8 @@ def _id_mapping() -> GoObject:
     )
 
 
-def _set(items: Sequence[str]) -> dict[str, dict[str, str]]:
-    return {item: {} for item in items}
+def _set(items: Sequence[str]) -> dict[str, GoObject]:
+    return {item: GoObject("struct {}", ()) for item in items}
 
 
 def _oci_config(config: ContainerConfig) -> GoObject:

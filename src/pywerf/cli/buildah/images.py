@@ -9,7 +9,7 @@ import click
 
 from pywerf.cli.buildah.filters import select
 from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.go_objects import GoObject, dump, field
+from pywerf.cli.go_objects import GoObject, dump, field, go_time
 from pywerf.cli.invocation import engine_flags, invocation
 from pywerf.cli.tables import age, decimal_size, format_rows, parse_time, print_table
 from pywerf.config.template import Func
@@ -20,6 +20,8 @@ from pywerf.store.images import ImageRecord
 __all__ = ["command"]
 
 NONE = "<none>"
+# The time that Go has when there is none.
+NEVER = "0001-01-01T00:00:00Z"
 
 _HEADINGS = {
     "Tag": "TAG",
@@ -120,7 +122,7 @@ def _row(record: ImageRecord, name: str, no_trunc: bool) -> GoObject:
             field("Created", "Created", int(parse_time(record.created) or 0)),
             field("CreatedAt", "CreatedAt", created),
             field("Size", "Size", decimal_size(record.size)),
-            field("CreatedAtRaw", "CreatedAtRaw", record.created),
+            field("CreatedAtRaw", "CreatedAtRaw", go_time(record.created or NEVER)),
             field("ReadOnly", "ReadOnly", False),
             field("History", "History", ", ".join(others) or NONE),
         ),
@@ -143,7 +145,7 @@ def _json_row(record: ImageRecord, no_trunc: bool) -> GoObject:
             field("CreatedAt", "createdat", age(record.created, time.time())),
             field("Size", "size", decimal_size(record.size)),
             field("Created", "created", int(seconds or 0)),
-            field("CreatedAtRaw", "createdatraw", record.created or "0001-01-01T00:00:00Z"),
+            field("CreatedAtRaw", "createdatraw", record.created or NEVER),
             field("ReadOnly", "readonly", False),
             field("History", "history", None),
         ),

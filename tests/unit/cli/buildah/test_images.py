@@ -73,7 +73,7 @@ def test_quiet(werf: Werf, image: ImageRecord) -> None:
         (r"{{.Name}}\t{{.Size}}", "localhost/app\t2.05 KB"),
         ("{{range .Names}}[{{.}}]{{end}}", "[localhost/app:1][quay.io/x/y:2]"),
         ("{{json .Names}}", '["localhost/app:1","quay.io/x/y:2"]'),
-        ("{{.CreatedAtRaw}} {{.Created}}", "2020-01-02T03:04:05.678901234Z 1577934245"),
+        ("{{.CreatedAtRaw}} {{.Created}}", "2020-01-02 03:04:05.678901234 +0000 UTC 1577934245"),
         ("{{if eq .Tag `1`}}one{{else}}other{{end}}", "one"),
         ("{{.Name | upper}} {{truncate .ID 3}}", "LOCALHOST/APP {id3}"),
     ],
