@@ -32,7 +32,7 @@ meets them, with `from`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = [
     "ArchiveError",
@@ -64,8 +64,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceExcerpt:
+class SourceExcerpt(NamedTuple):
     """The place in a file that an error is about.
 
     `first` and `last` are line numbers from 1; `lines` is the text of those lines without line ends;

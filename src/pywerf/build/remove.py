@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from pywerf.build.names import local_candidates
+from pywerf.build.session_work import WORK
 from pywerf.errors import ImageInUse
 
 if TYPE_CHECKING:
@@ -74,12 +75,20 @@ def prune(session: Session, *, everything: bool) -> GcReport:
 
 
 def collect(session: Session, *, cache_for: float | None = None) -> GcReport:
-    """Collect garbage; cache records not used for `cache_for` seconds (None: keep all) go with their layers."""
+    """Collect garbage; cache records not used for `cache_for` seconds (None: keep all) go with their layers.
+
+    While another process builds, pulls or runs something in this store, nothing is collected.
+    """
+    from pywerf.store.gc import GcReport
     from pywerf.store.gc import collect as collect_store
 
     driver = session.snapshots.driver
-    return collect_store(
-        session.store,
-        keep_cache_for=cache_for,
-        remove_snapshot=lambda name, id: driver.remove(id) if name == driver.name else None,
-    )
+    with session.store.unleased(*WORK) as free:
+        if not free:
+            session.reporter.message("info", "another werf works in this store: what nobody needs is removed later")
+            return GcReport()
+        return collect_store(
+            session.store,
+            keep_cache_for=cache_for,
+            remove_snapshot=lambda name, id: driver.remove(id) if name == driver.name else None,
+        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pywerf.build.names import full_name, local_candidates
 from pywerf.build.options import BuildOptions, EngineOptions, PullPolicy
+from pywerf.build.session_work import WORK
 from pywerf.errors import ImageNotFound, StoreError, UsageError
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.manifest import Index, Manifest, parse_manifest
@@ -132,6 +133,12 @@ class Session:
 
         return Bases(self.store, self.registries, self.fetcher(), policy)
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While something is built, pulled or run here, nothing is collected in this store, by whatever process."""
+        with self.store.lease(*WORK):
+            yield
+
     # images
 
     def find_image(self, name: str) -> ImageRecord:
@@ -204,7 +211,8 @@ class Session:
         """Bring an image here, layers and all, from any transport."""
         from pywerf.build.transfer import pull
 
-        return pull(self, name, policy=policy, platform=platform, all_tags=all_tags)
+        with self.working():
+            return pull(self, name, policy=policy, platform=platform, all_tags=all_tags)
 
     def push(
         self,
@@ -220,16 +228,17 @@ class Session:
         """Send an image to any transport (no destination: to the registry that its name tells); its digest there."""
         from pywerf.build.transfer import push
 
-        return push(
-            self,
-            image,
-            destination,
-            compression=compression,
-            level=compression_level,
-            image_format=image_format,
-            digestfile=digestfile,
-            everything=all,
-        )
+        with self.working():
+            return push(
+                self,
+                image,
+                destination,
+                compression=compression,
+                level=compression_level,
+                image_format=image_format,
+                digestfile=digestfile,
+                everything=all,
+            )
 
     # work
 
@@ -237,7 +246,8 @@ class Session:
         """Build the image (one a platform) of a Dockerfile; tag it, write it where it is wanted."""
         from pywerf.build.build_images import build
 
-        return build(self, options)
+        with self.working():
+            return build(self, options)
 
     def run(
         self,
@@ -262,27 +272,28 @@ class Session:
         """Run a container of an image on this terminal, and throw its files away; its exit status."""
         from pywerf.build.run_image import RunOptions, run_image
 
-        return run_image(
-            self,
-            image,
-            RunOptions(
-                command=tuple(command),
-                env=tuple(env),
-                volumes=tuple(volumes),
-                user=user,
-                workdir=workdir,
-                entrypoint=None if entrypoint is None else tuple(entrypoint),
-                network=network,
-                terminal=terminal,
-                interactive=interactive,
-                cap_add=tuple(cap_add),
-                cap_drop=tuple(cap_drop),
-                privileged=privileged,
-                add_hosts=tuple(add_hosts),
-                read_only=read_only,
-                pull=pull,
-            ),
-        )
+        with self.working():
+            return run_image(
+                self,
+                image,
+                RunOptions(
+                    command=tuple(command),
+                    env=tuple(env),
+                    volumes=tuple(volumes),
+                    user=user,
+                    workdir=workdir,
+                    entrypoint=None if entrypoint is None else tuple(entrypoint),
+                    network=network,
+                    terminal=terminal,
+                    interactive=interactive,
+                    cap_add=tuple(cap_add),
+                    cap_drop=tuple(cap_drop),
+                    privileged=privileged,
+                    add_hosts=tuple(add_hosts),
+                    read_only=read_only,
+                    pull=pull,
+                ),
+            )
 
     def info(self) -> dict[str, object]:
         """What `werf buildah info` shows: the host, the store, and how containers are run."""

@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pywerf.backend.buildah.clean import remove_mount_points
-from pywerf.backend.buildah.copy_step import copy_layer, mkdir_layer
 from pywerf.backend.buildah.empty_tree import EmptyTree
-from pywerf.backend.buildah.exec_spec import container_spec
 from pywerf.backend.buildah.files import Files, Result
-from pywerf.backend.buildah.layer_of import hash_layer
 from pywerf.backend.buildah.ref import LayerInfo, Ref
-from pywerf.backend.buildah.run_step import Running, run_container
+from pywerf.backend.buildah.running import Running
 from pywerf.backend.buildah.selection import Selected, content_of, select, shape_of
 from pywerf.errors import BuildError
 from pywerf.graph.op import ContextOp, CopyOp, ExecOp, HttpOp, ImageOp, MkdirOp
@@ -147,7 +143,10 @@ class Engine:
     # the steps
 
     def _run(self, vertex: Vertex, op: ExecOp, parent: Ref | None, inputs: tuple[Result | None, ...], step: int) -> Ref:
+        from pywerf.backend.buildah.clean import remove_mount_points
         from pywerf.backend.buildah.exec_mounts import ExecMounts
+        from pywerf.backend.buildah.exec_spec import container_spec
+        from pywerf.backend.buildah.run_step import run_container
 
         store, snapshots = self._store, self._snapshots
         driver = snapshots.driver
@@ -182,6 +181,8 @@ class Engine:
         return Ref(parent, info, snapshot=snapshot)
 
     def _hash(self, parent: Ref | None, snapshot: Snapshot, created: str) -> LayerInfo:
+        from pywerf.backend.buildah.layer_of import hash_layer
+
         info = hash_layer(self._snapshots.driver, snapshot, clamp=self._clamp, created=created)
         if self._clamp is not None:
             self._store.memo.put("clamp", snapshot.id, str(self._clamp).encode())
@@ -193,6 +194,8 @@ class Engine:
     def _write_files(
         self, op: CopyOp | MkdirOp, op_digest: str, parent: Ref | None, inputs: tuple[Result | None, ...]
     ) -> Ref:
+        from pywerf.backend.buildah.copy_step import copy_layer, mkdir_layer
+
         lower = None if isinstance(op, CopyOp) and op.link and not _names_owner(op) else self._snapshots.tree(parent)
         # directories made take the time of the build; a clamp makes that the same each time
         made_ns = (self._clamp if self._clamp is not None else int(time.time())) * 1_000_000_000

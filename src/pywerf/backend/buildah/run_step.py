@@ -3,52 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from pywerf.backend.buildah.running import Running
 from pywerf.errors import ContainerFailed
-from pywerf.isolation.spec import Container, ContainerSpec, Isolation
+from pywerf.isolation.spec import ContainerSpec, Isolation
 
-if TYPE_CHECKING:
-    from pywerf.util.events import Reporter
-
-__all__ = ["Running", "run_container"]
+__all__ = ["run_container"]
 
 _TAIL_BYTES = 16 << 10
-
-
-class Running:
-    """The containers that run now, so that all of them can be stopped. Safe between threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._containers: set[Container] = set()
-        self._cancelled = False
-
-    def add(self, container: Container) -> None:
-        with self._lock:
-            self._containers.add(container)
-            cancelled = self._cancelled
-        if cancelled:
-            container.kill()
-
-    def discard(self, container: Container) -> None:
-        with self._lock:
-            self._containers.discard(container)
-
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled
-
-    def cancel(self) -> None:
-        """Kill all of them, and every one that is still to come."""
-        with self._lock:
-            self._cancelled = True
-            containers = list(self._containers)
-        for container in containers:
-            container.kill()
 
 
 def run_container(
@@ -164,8 +128,3 @@ def _hint(status: int) -> str | None:
     if status == 137:
         return "137 is SIGKILL: often the kernel was out of memory"
     return None
-
-
-def report_output(reporter: Reporter, step: int) -> Callable[[bytes, bool], None]:
-    """Where a step's output goes."""
-    return lambda data, stderr: reporter.step_output(step, data, stderr=stderr)
