@@ -177,6 +177,8 @@ class Authorizer:
                 f"{what}: the token server {show_url(realm)} is not encrypted: nothing is sent there",
                 hint="use --tls-verify=false if the network is to be trusted",
             )
+        # a registry that wants a client certificate may be its own token server
+        own = parts.netloc.lower() == self._http.host
         service = challenge.parameters.get("service", "")
         headers = {"Accept": "application/json"}
         began = time.monotonic()
@@ -185,7 +187,7 @@ class Authorizer:
             form["scope"] = " ".join(sorted(scopes))
             form["refresh_token"] = credential.identity_token
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-            response = self._http.request("POST", realm, headers, urlencode(form).encode(), what=what, own=False)
+            response = self._http.request("POST", realm, headers, urlencode(form).encode(), what=what, own=own)
         else:
             query = [("service", service)] if service else []
             query += [("scope", scope) for scope in sorted(scopes)]
@@ -193,7 +195,7 @@ class Authorizer:
                 query.append(("account", credential.username))
                 headers["Authorization"] = credential.basic()
             url = f"{realm}{'&' if parts.query else '?'}{urlencode(query)}" if query else realm
-            response = self._http.request("GET", url, headers, what=what, own=False)
+            response = self._http.request("GET", url, headers, what=what, own=own)
         if response.status in (401, 403):
             response.close()
             who = "an anonymous user" if credential is None else clean(credential.username) or "the stored token"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 from pywerf.errors import RegistryError
 
@@ -52,9 +53,10 @@ def retry_after(value: str | None, now: float) -> float | None:
 class Patience:
     """Counts the attempts of one job, and sleeps between them: exponential back-off with jitter."""
 
-    __slots__ = ("_backoff", "_left", "_retries", "_used")
+    __slots__ = ("_backoff", "_left", "_retries", "_sleep", "_used")
 
-    def __init__(self, retries: int, backoff: float) -> None:
+    def __init__(self, retries: int, backoff: float, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
         self._retries = retries
         self._left = retries
         self._used = 0
@@ -72,7 +74,7 @@ class Patience:
         wait *= random.uniform(0.75, 1.25)  # so that many builds do not come back at the same moment
         if broken.wait is not None:
             wait = max(wait, broken.wait)
-        time.sleep(min(wait, MAX_WAIT))
+        self._sleep(min(wait, MAX_WAIT))
 
     def progressed(self) -> None:
         """Something was achieved since the last failure: the count starts anew."""

@@ -198,7 +198,7 @@ def _put(
 ) -> None:
     """The request that ends an upload, with its bytes from `start` to `size`."""
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size - start)}
-    if start < size:
+    if 0 < start < size:
         headers["Content-Range"] = f"{start}-{size - 1}"
     url = location + ("&" if "?" in location else "?") + urlencode({"digest": str(digest)})
     answer = session.attempt(
