@@ -7,6 +7,7 @@ The tool `pywerf-chroot` is added to the harness' own; everything else is the ha
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import os
 import shutil
@@ -95,9 +96,17 @@ def make_tool_class(peers: Any) -> type:
     return Pywerf
 
 
+def compile_package() -> None:
+    """Byte code for pywerf, as pip makes it when it installs a package; an editable install may have none."""
+    spec = importlib.util.find_spec("pywerf")
+    if spec is not None and spec.origin is not None:
+        compileall.compile_dir(Path(spec.origin).parent, quiet=2)
+
+
 def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    compile_package()
     folder = Path(sys.argv[1])
     peers = load_harness(folder)
     tool_class = make_tool_class(peers)

@@ -117,16 +117,18 @@ class Flag(click.Option):
         return value, source
 
     def _many_from_env(self, ctx: click.Context) -> list[str]:
+        values = [os.environ.get(name, "") for name in (self.env_name, *self.extra_env)] if self.own_scalar else []
+        prefix = self.env_name + "_"
+        mine = [name for name in os.environ if name.startswith(prefix)]
+        if not mine:
+            return [value for value in values if value]
         others = [
             param.env_name
             for param in ctx.command.params
-            if isinstance(param, Flag) and param is not self and param.env_name.startswith(self.env_name + "_")
+            if isinstance(param, Flag) and param is not self and param.env_name.startswith(prefix)
         ]
         others.extend(self.not_env)
-        values = [os.environ.get(name, "") for name in (self.env_name, *self.extra_env)] if self.own_scalar else []
-        for name in sorted(os.environ):
-            if not name.startswith(self.env_name + "_"):
-                continue
+        for name in sorted(mine):
             if not any(name == other or name.startswith(other + "_") for other in others):
                 values.append(os.environ[name])
         return [value for value in values if value]
