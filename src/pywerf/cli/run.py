@@ -12,7 +12,7 @@ import click
 from pywerf.build.options import PullPolicy
 from pywerf.cli.flags import Command, bad_value, flag, switch
 from pywerf.cli.invocation import engine_flags, invocation
-from pywerf.cli.values import optional_pairs, registry_flags, registry_options
+from pywerf.cli.values import network, network_flag, optional_pairs, registry_flags, registry_options
 from pywerf.errors import UsageError
 
 __all__ = ["command", "entrypoint_words", "environment"]
@@ -35,7 +35,7 @@ __all__ = ["command", "entrypoint_words", "environment"]
 @flag(
     "--entrypoint", default=None, metavar="COMMAND", help='Instead of the image\'s; "" for none; a JSON list for words.'
 )
-@flag("--network", metavar="MODE", help="host (default), none or private.")
+@network_flag
 @flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts.")
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop.")
@@ -81,7 +81,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
             user=flags["user"],
             workdir=flags["workdir"],
             entrypoint=entrypoint_words(flags["entrypoint"]),
-            network=flags["network"],
+            network=network(flags["network"]),
             terminal=flags["tty"],
             interactive=flags["interactive"],
             cap_add=tuple(flags["cap_add"]),

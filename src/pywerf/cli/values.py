@@ -13,6 +13,8 @@ from pywerf.oci.platform import Platform, host_platform
 __all__ = [
     "OUTPUT_TYPES",
     "labels",
+    "network",
+    "network_flag",
     "optional_pairs",
     "outputs",
     "pairs",
@@ -58,6 +60,20 @@ def optional_pairs(name: str, values: Sequence[str]) -> tuple[tuple[str, str | N
             raise bad_value(name, value, "the name is empty", hint=f"for instance {name} VERSION=1.2")
         out.append((key, rest if equals else None))
     return tuple(out)
+
+
+def network_flag(function: F) -> F:
+    """`--network`."""
+    return flag("--network", "--net", metavar="MODE", help="Network of containers: host (default), none or private.")(
+        function
+    )
+
+
+def network(mode: str) -> str:
+    """The mode of `--network`; "" for the default one. Raises UsageError for what nobody knows."""
+    if mode not in ("", "default", "host", "none", "private"):
+        raise bad_value("--network", mode, "unknown network", hint="it is one of host, none, private")
+    return "" if mode == "default" else mode
 
 
 def outputs(values: Sequence[str]) -> tuple[Output, ...]:

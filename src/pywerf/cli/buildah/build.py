@@ -11,6 +11,8 @@ from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import Invocation, engine_flags, invocation, progress_flags
 from pywerf.cli.values import (
     labels,
+    network,
+    network_flag,
     optional_pairs,
     outputs,
     pairs,
@@ -28,8 +30,9 @@ __all__ = ["build_options", "command", "pull_policy"]
 _UNSUPPORTED = frozenset(
     """
     --all-platforms --cache-from --cache-to --cache-ttl --cgroup-parent --cgroupns --cpp-flag --cpu-period
-    --cpu-quota --cpu-shares -c --cpuset-cpus --cpuset-mems --decryption-key --disable-compression -D --dns
-    --dns-option --dns-search --from --hooks-dir --http-proxy --ipc --logsplit --memory -m --memory-swap --no-hosts
+    --cpu-quota --cpu-shares -c --cpuset-cpus --cpuset-mems --decryption-key --device --disable-compression -D --dns
+    --dns-option --dns-search --from --hooks-dir --http-proxy --ipc --logsplit --manifest --memory -m
+    --memory-swap --no-hosts
     --omit-history --os-feature --os-version --pid --retry-delay --runtime --runtime-flag --security-opt --sign-by
     --stdin --userns --userns-gid-map --userns-gid-map-group --userns-uid-map --userns-uid-map-user --uts
     """.split()  # noqa: SIM905
@@ -83,8 +86,14 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--logfile", metavar="FILE", help="File for all that is told, instead of stderr.")
 @switch("--quiet", "-q", help="Print the image's id only.")
 @flag("--jobs", type=click.IntRange(0), default=0, metavar="N", help="Steps that run at once (0: one a core).")
-@flag("--network", metavar="MODE", help="Network of RUN: host, none or private.")
-@flag("--isolation", env=("BUILDAH_ISOLATION",), metavar="TYPE", help="Isolation of RUN: chroot or oci.")
+@network_flag
+@flag(
+    "--isolation",
+    type=click.Choice(["", "chroot", "oci", "rootless"]),
+    metavar="TYPE",
+    env=("BUILDAH_ISOLATION",),
+    help="Isolation of RUN: chroot, oci or rootless.",
+)
 @flag(
     "--secret",
     "secrets",
@@ -100,9 +109,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
 @flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
 @flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:ro]", help="Mount into RUN.")
-@flag("--device", "devices", multiple=True, metavar="DEVICE", help="Device for RUN.")
 @flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
-@flag("--manifest", metavar="NAME", help="Manifest list to add the image to.")
 @switch("--rm", default=True, help="No effect: there are no intermediate containers to remove.")
 @switch("--force-rm", help="No effect: there are no intermediate containers to remove.")
 @switch("--compress", help="No effect, as in buildah.")
@@ -175,16 +182,14 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         ignorefile=flags["ignorefile"],
         quiet=flags["quiet"],
         jobs=flags["jobs"],
-        network=flags["network"],
+        network=network(flags["network"]),
         secrets=tuple(flags["secrets"]),
         ssh=tuple(flags["ssh"]),
         cap_add=tuple(flags["cap_add"]),
         cap_drop=tuple(flags["cap_drop"]),
         ulimits=tuple(flags["ulimits"]),
         volumes=tuple(flags["volumes"]),
-        devices=tuple(flags["devices"]),
         shm_size=flags["shm_size"],
-        manifest=flags["manifest"],
     )
 
 

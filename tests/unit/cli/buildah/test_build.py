@@ -77,9 +77,8 @@ IMAGE_ID = Digest.of(b"what was built").hex
         (["--cap-drop=all"], "cap_drop", ("all",)),
         (["--ulimit", "nofile=10:20"], "ulimits", ("nofile=10:20",)),
         (["-v", "/a:/b:ro"], "volumes", ("/a:/b:ro",)),
-        (["--device", "/dev/fuse"], "devices", ("/dev/fuse",)),
         (["--shm-size", "1m"], "shm_size", 1 << 20),
-        (["--manifest", "m"], "manifest", "m"),
+        (["--network=default"], "network", ""),
     ],
 )
 def test_flags(words: list[str], field: str, value: object, werf: Werf, session: Any) -> None:
@@ -139,6 +138,9 @@ def test_variables(
         (["-o", "type=tar,x"], "'x' is not KEY=VALUE"),
         (["-o", "type=registry"], "name is missing"),
         (["--timestamp", "-1"], "--timestamp"),
+        (["--network", "bridge"], "--network bridge: unknown network"),
+        (["--isolation", "vm"], "--isolation"),
+        (["--manifest", "m"], "does not support"),
         (["--skip-unused-stages=false"], "is not supported"),
         (["--identity-label"], "is not supported"),
         (["--creds", ":x"], "the user name is empty"),
