@@ -79,7 +79,7 @@ def test_c_program(hub_werf: Werf, tmp_path: Path) -> None:
 def test_reproducible(make_werf: Callable[[str], Werf], tmp_path: Path) -> None:
     digests = []
     for name in ("one", "two"):
-        iid = tmp_path / name
+        iid = tmp_path / f"{name}.iid"
         werf = make_werf(name)
         werf.build(EXAMPLES / "reproducible", "words", "--timestamp", "1700000000", "--iidfile", iid)
         digests.append(iid.read_text())

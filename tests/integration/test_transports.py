@@ -35,15 +35,15 @@ def expected(image: str, shared_werf: Werf, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def skopeo(tmp_path: Path) -> Callable[[str], image_compare.Image]:
-    """Reads any transport with skopeo, by copying it to a Docker archive."""
+def skopeo(tmp_path: Path) -> Callable[..., image_compare.Image]:
+    """Reads any transport with skopeo, by copying it to a Docker archive (or to a given transport)."""
     count = iter(range(100))
 
-    def read(source: str) -> image_compare.Image:
+    def read(source: str, transport: str = "docker-archive") -> image_compare.Image:
         archive = tmp_path / f"skopeo-{next(count)}.tar"
         machine.run(
             *(machine.require("skopeo"), "copy", "-q", "--src-tls-verify=false"),
-            *(source, f"docker-archive:{archive}:read:1"),
+            *(source, f"{transport}:{archive}:read:1"),
         )
         return image_compare.read_image(archive)
 
@@ -65,7 +65,7 @@ def test_push_to_a_file_and_pull_back(
     expected: image_compare.Image,
     shared_werf: Werf,
     make_werf: Callable[[str], Werf],
-    skopeo: Callable[[str], image_compare.Image],
+    skopeo: Callable[..., image_compare.Image],
     tmp_path: Path,
 ) -> None:
     place = pattern.format(tmp=tmp_path)
@@ -85,13 +85,17 @@ def test_push_to_a_registry_and_pull_back(
     expected: image_compare.Image,
     shared_werf: Werf,
     make_werf: Callable[[str], Werf],
-    skopeo: Callable[[str], image_compare.Image],
+    skopeo: Callable[..., image_compare.Image],
     registry: str,
     tmp_path: Path,
 ) -> None:
     place = f"docker://{registry}/transports/{'-'.join(flags).strip('-') or 'plain'}:1"
     shared_werf.run("buildah", "push", *flags, image, place)
-    assert image_compare.differences(skopeo(place), expected) == []
+    if "zstd" in flags:  # Docker archives have no zstd; as OCI, skopeo knows no health checks
+        without = image_compare.Allowed("config.Healthcheck")
+        assert image_compare.differences(skopeo(place, "oci-archive"), expected, [without]) == []
+    else:
+        assert image_compare.differences(skopeo(place), expected) == []
     other = make_werf("other")
     other.run("buildah", "pull", place.removeprefix("docker://"))
     back = image_compare.read_image(other.export(place.removeprefix("docker://"), tmp_path / "back.tar"))
@@ -142,10 +146,13 @@ def test_pull_what_skopeo_wrote(
     assert image_compare.differences(back, image_compare.read_image(busybox_layout)) == []
 
 
-def test_store_is_a_layout_that_skopeo_reads(
-    image: str, expected: image_compare.Image, shared_werf: Werf, skopeo: Callable[[str], image_compare.Image]
-) -> None:
-    index = json.loads((shared_werf.root / "oci/index.json").read_text())
-    names = [entry.get("annotations", {}).get("org.opencontainers.image.ref.name", "") for entry in index["manifests"]]
-    name = next(name for name in names if name.endswith(image))
-    assert image_compare.differences(skopeo(f"oci:{shared_werf.root}/oci:{name}"), expected) == []
+def test_store_is_a_layout_that_skopeo_inspects(shared_werf: Werf, busybox: str, tmp_path: Path) -> None:
+    """In place, with nothing exported. (The blobs of built layers are made when a push needs them.)"""
+    (tmp_path / "Dockerfile").write_text(f"FROM {busybox}\nRUN echo in the store > /file\nLABEL a=b\n")
+    shared_werf.build(tmp_path, "in-store:1")
+    place = f"oci:{shared_werf.root}/oci:localhost/in-store:1"
+    shown = json.loads(machine.run(machine.require("skopeo"), "inspect", place).stdout)
+    assert len(shown["Layers"]) == 2
+    assert shown["Labels"]["a"] == "b"
+    config = json.loads(machine.run("skopeo", "inspect", "--config", place).stdout)
+    assert len(config["rootfs"]["diff_ids"]) == 2

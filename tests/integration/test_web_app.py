@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -109,12 +110,15 @@ def test_dockerd_runs_it(docker: services.Docker, pushed: str) -> None:
 @pytest.fixture
 def podman(tmp_path: Path) -> Iterator[list[str]]:
     """The words before each podman command: a store and state of its own."""
-    argv = [machine.require("podman"), "--root", f"{tmp_path}/root", "--runroot", f"{tmp_path}/run"]
-    argv += ["--tmpdir", f"{tmp_path}/tmp", "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]
+    state = Path(tempfile.mkdtemp(prefix="podman-", dir="/run"))  # podman takes no path of more than 50 characters
+    argv = [machine.require("podman"), "--root", f"{tmp_path}/root", "--runroot", f"{state}/run"]
+    argv += ["--tmpdir", f"{state}/tmp", "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]
     argv += ["--events-backend", "none", "--runtime", machine.require("runc")]
     yield argv
     machine.run(*argv, "rm", "-f", "-a", "-t", "0", check=False)
     services.unmount_below(tmp_path)
+    services.unmount_below(state)
+    shutil.rmtree(state)
 
 
 def test_podman_runs_it(podman: list[str], pushed: str) -> None:
@@ -156,7 +160,7 @@ def test_same_image_as_buildah(
     theirs, refusal = judges.judged(buildah_judge, project / "Dockerfile", project, [], tmp_path, key, base=debian)
     assert theirs is not None, refusal
     assert len(ours.files) > 8000
-    found = image_compare.differences(ours, theirs, VOLATILE)
+    found = image_compare.differences(ours, theirs, [*VOLATILE, *buildah_judge.known])
     assert not found, "\n".join(found[:60])
 
 

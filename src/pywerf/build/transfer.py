@@ -107,6 +107,9 @@ def push(
     where = parse_transport(destination or _own_registry(record, image))
     found = _found_for(session, record, image)
     near = _near(session, found.manifest)
+    if where.transport in ("oci", "oci-archive"):
+        # image-spec, image-layout.md: readers look for OCI's media types only
+        image_format = image_format or "oci"
     target = open_destination(where, session.registries(), mount_from=near, names=())
     step = session.next_step()
     session.reporter.step_started(step, f"pushing {image} to {where}")
