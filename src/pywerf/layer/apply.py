@@ -18,8 +18,9 @@ import msgspec
 from pywerf.errors import ArchiveError
 from pywerf.layer.lower import OPAQUE_FILE, LowerView
 from pywerf.layer.pump import prefetch
+from pywerf.layer.tar_format import show
 from pywerf.layer.tar_read import TarReader
-from pywerf.layer.tar_write import WHITEOUT_PREFIX, show
+from pywerf.layer.tar_write import WHITEOUT_PREFIX
 from pywerf.layer.unpack import OwnerMap, Unpacker, clean_name
 from pywerf.layer.whiteout import OverlayMarks, Removals, Whiteouts
 from pywerf.layer.xattrs import OVERLAY_OPAQUE, read_xattrs

@@ -1,4 +1,4 @@
-"""The fields of tar headers as numbers, names and records: what `tar_read` is made of.
+"""The fields of tar headers as numbers, names and records, for `tar_read` and `tar_write`.
 
 Sources: IEEE Std 1003.1-2017 pax; tar(5) of libarchive; the GNU tar manual, "Tar Internals".
 """
@@ -9,21 +9,34 @@ import os
 from zlib import adler32
 
 __all__ = [
+    "NAME_SIZE",
+    "PREFIX_SIZE",
     "FieldError",
     "Segments",
+    "byte_sum",
+    "checked",
     "checksum_ok",
     "decode_xattr_key",
+    "is_utf8",
     "number",
+    "pax_decimal",
+    "pax_record",
     "pax_records",
     "pax_time",
+    "pax_time_text",
+    "show",
     "sparse_list",
     "sparse_old",
+    "split_name",
+    "xattr_key",
 ]
 
 # The data of a sparse file: (offset, length) in ascending order.
 Segments = tuple[tuple[int, int], ...]
 
-_BLOCK = 512
+# The sizes of ustar's fields for names.
+NAME_SIZE = 100
+PREFIX_SIZE = 155
 _MAX_SIZE = (1 << 63) - 1
 _NANOSECONDS = 1_000_000_000
 
@@ -54,8 +67,8 @@ def number(field: bytes) -> int:
     raise FieldError(f"bad number {field!r}")
 
 
-def _sum(data: bytes) -> int:
-    """The sum of at most 256 bytes."""
+def byte_sum(data: bytes) -> int:
+    """The sum of at most 256 bytes: adler32's lower half is exactly that, in C, plus one, modulo 65521."""
     return (adler32(data) & 0xFFFF) - 1
 
 
@@ -68,7 +81,7 @@ def checksum_ok(header: bytes) -> bool:
         expected = number(header[148:156])
     except FieldError:
         return False
-    actual = 256 + _sum(header[:148]) + _sum(header[156:345]) + _sum(header[345:])
+    actual = 256 + byte_sum(header[:148]) + byte_sum(header[156:345]) + byte_sum(header[345:])
     if actual == expected:
         return True
     signed = actual - 256 * sum(1 for byte in header[:148] + header[156:] if byte >= 0x80)
@@ -150,3 +163,51 @@ def sparse_old(block: bytes, start: int, count: int) -> list[tuple[int, int]]:
             break
         segments.append((number(block[at : at + 12]), number(block[at + 12 : at + 24])))
     return segments
+
+
+def show(name: bytes) -> str:
+    """A name from an archive or a file system for a message."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def pax_record(key: bytes, value: bytes) -> bytes:
+    """`LENGTH KEY=VALUE\\n`, where LENGTH counts its own digits."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    if len(str(length)) != len(str(rest)):
+        length += 1
+    return b"%d %b=%b\n" % (length, key, value)
+
+
+def pax_time_text(seconds: int, nanoseconds: int) -> bytes:
+    """Decimal seconds, exact, without trailing zeros; `nanoseconds` counts forward from `seconds`."""
+    if not nanoseconds:
+        return b"%d" % seconds
+    sign = b""
+    if seconds < 0:
+        sign, seconds, nanoseconds = b"-", -seconds - 1, _NANOSECONDS - nanoseconds
+    return (b"%b%d.%09d" % (sign, seconds, nanoseconds)).rstrip(b"0")
+
+
+def xattr_key(name: str) -> bytes:
+    """The pax keyword of an xattr; `=` would end a keyword, and is written as GNU tar writes it."""
+    raw = os.fsencode(name)
+    if b"=" in raw:
+        raw = raw.replace(b"%", b"%25").replace(b"=", b"%3D")
+    return b"SCHILY.xattr." + raw
+
+
+def split_name(name: bytes) -> tuple[bytes, bytes] | None:
+    """`name` as ustar's (prefix, name), with the longest prefix that leaves a name; None when it does not fit."""
+    cut = name.rfind(b"/", 0, min(PREFIX_SIZE + 1, len(name) - 1))
+    if cut <= 0 or len(name) - cut - 1 > NAME_SIZE:
+        return None
+    return name[:cut], name[cut + 1 :]
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

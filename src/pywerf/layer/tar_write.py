@@ -13,9 +13,20 @@ from typing import Literal
 from zlib import adler32
 
 from pywerf.errors import ArchiveError
+from pywerf.layer.tar_format import (
+    NAME_SIZE,
+    PREFIX_SIZE,
+    byte_sum,
+    is_utf8,
+    pax_record,
+    pax_time_text,
+    show,
+    split_name,
+    xattr_key,
+)
 from pywerf.oci.digest import Digest
 
-__all__ = ["BLOCK", "WHITEOUT_PREFIX", "DeviceKind", "TarWriter", "show"]
+__all__ = ["WHITEOUT_PREFIX", "DeviceKind", "TarWriter", "read_exactly"]
 
 DeviceKind = Literal["char", "block", "fifo"]
 
@@ -28,58 +39,19 @@ _READ = 1 << 20
 _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
 _FOREVER = 1 << 62
-_NAME = 100
-_PREFIX = 155
 
 # The header after the checksum, up to where prefix begins: type, link name, magic and version, no user
 # and group names, device numbers.
 _MAGIC = b"ustar\00000"
-_NO_LINK = bytes(_NAME)
+_NO_LINK = bytes(NAME_SIZE)
 _NO_NAMES = bytes(64)
 _NO_DEVICE = b"0000000\0" * 2
-_NO_PREFIX = bytes(_PREFIX)
-_FILE_TAIL = b"0" + _NO_LINK + _MAGIC + _NO_NAMES + _NO_DEVICE + bytes(_PREFIX + 12)
+_NO_PREFIX = bytes(PREFIX_SIZE)
+_FILE_TAIL = b"0" + _NO_LINK + _MAGIC + _NO_NAMES + _NO_DEVICE + bytes(PREFIX_SIZE + 12)
 # The checksum field counts as eight spaces.
 _FILE_SUM = sum(_FILE_TAIL) + 8 * 32
 _PADDING = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
 _DEVICE_TYPES = {"char": b"3", "block": b"4", "fifo": b"6"}
-
-
-def show(name: bytes) -> str:
-    """A name from an archive or a file system for a message."""
-    return name.decode("utf-8", "backslashreplace")
-
-
-def _sum(data: bytes) -> int:
-    """The sum of at most 256 bytes: adler32's lower half is exactly that, in C, plus one, modulo 65521."""
-    return (adler32(data) & 0xFFFF) - 1
-
-
-def _pax_record(key: bytes, value: bytes) -> bytes:
-    """`LENGTH KEY=VALUE\\n`, where LENGTH counts its own digits."""
-    rest = len(key) + len(value) + 3
-    length = rest + len(str(rest))
-    if len(str(length)) != len(str(rest)):
-        length += 1
-    return b"%d %b=%b\n" % (length, key, value)
-
-
-def _pax_time(seconds: int, nanoseconds: int) -> bytes:
-    """Decimal seconds, exact, without trailing zeros; `nanoseconds` counts forward from `seconds`."""
-    if not nanoseconds:
-        return b"%d" % seconds
-    sign = b""
-    if seconds < 0:
-        sign, seconds, nanoseconds = b"-", -seconds - 1, NANOSECONDS - nanoseconds
-    return (b"%b%d.%09d" % (sign, seconds, nanoseconds)).rstrip(b"0")
-
-
-def _xattr_key(name: str) -> bytes:
-    """The pax keyword of an xattr; `=` would end a keyword, and is written as GNU tar writes it."""
-    raw = os.fsencode(name)
-    if b"=" in raw:
-        raw = raw.replace(b"%", b"%25").replace(b"=", b"%3D")
-    return b"SCHILY.xattr." + raw
 
 
 class TarWriter:
@@ -232,7 +204,7 @@ class TarWriter:
             mtime = self._clamp
         middle = self._owners.get((mode, uid, gid))
         size = len(data)
-        if middle is None or len(name) > _NAME or not 0 <= mtime <= _MAX_SIZE:
+        if middle is None or len(name) > NAME_SIZE or not 0 <= mtime <= _MAX_SIZE:
             # One of them is for the slow way, or the owner has not been seen yet.
             self.put(name, b"0", mode, uid, gid, size, mtime * NANOSECONDS)
             self._append(data + _PADDING[size & 511] if size else b"")
@@ -300,14 +272,14 @@ class TarWriter:
         """A header of any kind (ustar's type byte), with the pax header before it that it may need."""
         records: list[tuple[bytes, bytes]] = []
         if xattrs:
-            records.extend((_xattr_key(key), value) for key, value in xattrs.items())
+            records.extend((xattr_key(key), value) for key, value in xattrs.items())
         mtime, fraction = divmod(mtime_ns, NANOSECONDS)
         if mtime >= self._clamp:
             mtime, fraction = self._clamp, 0
         if not self._subsecond:
             fraction = 0
         if fraction or not 0 <= mtime <= _MAX_SIZE:
-            records.append((b"mtime", _pax_time(mtime, fraction)))
+            records.append((b"mtime", pax_time_text(mtime, fraction)))
             mtime = min(max(mtime, 0), _MAX_SIZE)
         if size > _MAX_SIZE:
             records.append((b"size", b"%d" % size))
@@ -320,18 +292,18 @@ class TarWriter:
             gid = 0
         prefix = b""
         binary = False
-        if len(name) > _NAME:
-            split = _split(name)
+        if len(name) > NAME_SIZE:
+            split = split_name(name)
             if split is None:
                 records.append((b"path", name))
-                binary = not _is_utf8(name)
-                name = name[: _NAME - 1].rstrip(b"/") + b"/" if kind == b"5" else name[:_NAME]
+                binary = not is_utf8(name)
+                name = name[: NAME_SIZE - 1].rstrip(b"/") + b"/" if kind == b"5" else name[:NAME_SIZE]
             else:
                 prefix, name = split
-        if len(link) > _NAME:
+        if len(link) > NAME_SIZE:
             records.append((b"linkpath", link))
-            binary = binary or not _is_utf8(link)
-            link = link[:_NAME]
+            binary = binary or not is_utf8(link)
+            link = link[:NAME_SIZE]
         if binary:
             records.append((b"hdrcharset", b"BINARY"))
         if records:
@@ -339,10 +311,10 @@ class TarWriter:
         device = _NO_DEVICE
         if rdev:
             device = b"%07o\0%07o\0" % (os.major(rdev), os.minor(rdev))
-        head = b"%b%b%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), self._owner(mode, uid, gid), size, mtime)
-        tail = b"%b%b%b%b" % (kind, link.ljust(_NAME, b"\0"), _MAGIC, _NO_NAMES)
-        last = device + prefix.ljust(_PREFIX + 12, b"\0")
-        self._append(b"%b%06o\0 %b%b" % (head, _sum(head) + _sum(tail) + _sum(last) + 256, tail, last))
+        head = b"%b%b%011o\0%011o\0" % (name.ljust(NAME_SIZE, b"\0"), self._owner(mode, uid, gid), size, mtime)
+        tail = b"%b%b%b%b" % (kind, link.ljust(NAME_SIZE, b"\0"), _MAGIC, _NO_NAMES)
+        last = device + prefix.ljust(PREFIX_SIZE + 12, b"\0")
+        self._append(b"%b%06o\0 %b%b" % (head, byte_sum(head) + byte_sum(tail) + byte_sum(last) + 256, tail, last))
         self.entries += 1
 
     def _small(
@@ -376,15 +348,15 @@ class TarWriter:
     def _pax(self, name: bytes, records: list[tuple[bytes, bytes]]) -> None:
         """A local pax header. Its records are sorted, except that hdrcharset comes before what it is about."""
         records.sort(key=lambda record: (record[0] != b"hdrcharset", record[0]))
-        body = b"".join(_pax_record(key, value) for key, value in records)
+        body = b"".join(pax_record(key, value) for key, value in records)
         head = b"%b%b%011o\0%011o\0" % (
-            (b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2])[:_NAME].ljust(_NAME, b"\0"),
+            (b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2])[:NAME_SIZE].ljust(NAME_SIZE, b"\0"),
             b"0000644\0" + b"0000000\0" * 2,
             len(body),
             0,
         )
         tail = b"x" + _FILE_TAIL[1:]
-        total = _sum(head) + _FILE_SUM - ord("0") + ord("x")
+        total = byte_sum(head) + _FILE_SUM - ord("0") + ord("x")
         self._append(b"%b%06o\0 %b%b%b" % (head, total, tail, body, _PADDING[len(body) & 511]))
 
     def _append(self, data: bytes) -> None:
@@ -416,19 +388,3 @@ def _read_chunks(fd: int, size: int) -> Iterable[bytes]:
             return
         size -= len(data)
         yield data
-
-
-def _split(name: bytes) -> tuple[bytes, bytes] | None:
-    """`name` as ustar's (prefix, name), with the longest prefix that leaves a name; None when it does not fit."""
-    cut = name.rfind(b"/", 0, min(_PREFIX + 1, len(name) - 1))
-    if cut <= 0 or len(name) - cut - 1 > _NAME:
-        return None
-    return name[:cut], name[cut + 1 :]
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import TypeAlias
 
 from pywerf.errors import ArchiveError
+from pywerf.layer.tar_format import show
 from pywerf.layer.tar_read import TarEntry, TarReader
-from pywerf.layer.tar_write import show
 from pywerf.layer.xattrs import list_xattrs, wanted
 from pywerf.linux.openat2 import open_in_root
 from pywerf.linux.removal import remove_tree

@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from pywerf.errors import ArchiveError
 from pywerf.layer.lower import LowerEntry, LowerView, is_gone, same_content
-from pywerf.layer.tar_write import WHITEOUT_PREFIX, TarWriter, read_exactly, show
+from pywerf.layer.tar_format import show
+from pywerf.layer.tar_write import WHITEOUT_PREFIX, TarWriter, read_exactly
 from pywerf.layer.xattrs import is_whiteout_mark, list_xattrs, read_xattrs
 
 __all__ = ["Walk"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pywerf.errors import ArchiveError
@@ -264,7 +264,7 @@ def test_ends_that_are_accepted(data: bytes) -> None:
         (pax(path=b"a\0b") + header(b"a") + END, "NUL"),
         (pax(path=b"x"), "after an extended header|too early"),
         (pax(path=b"x") + END, "after an extended header"),
-        (header(b"PaxHeader", kind=b"x", size=1 << 32), "extended header of 4294967296 bytes"),
+        (header(b"PaxHeader", kind=b"x", size=1 << 32), "extended headers of 4294967296 bytes"),
         (header(b"L", kind=b"L", size=9 << 20), "extended header"),
         (header(b"P", kind=b"x", size=5) + padded(b"99 a=") + header(b"a"), "malformed pax"),
         (header(b"P", kind=b"x", size=5) + padded(b"4 a=b") + header(b"a"), "malformed pax"),
@@ -281,6 +281,19 @@ def test_damage_is_an_error_that_names_the_place(data: bytes, what: str, chunk: 
         contents(data, chunk)
 
 
+@pytest.mark.parametrize("kind", [b"g", b"x"])
+def test_extended_headers_without_end_are_an_error(kind: bytes) -> None:
+    def blocks() -> Iterator[bytes]:
+        for key in range(1000):
+            yield pax(kind, **{f"key{key}": bytes(1 << 16)})
+            if kind == b"g":
+                yield header(b"f")
+
+    with pytest.raises(ArchiveError, match="extended headers"):
+        for _ in read_entries(blocks()):
+            pass
+
+
 def test_every_truncation_inside_an_entry_is_an_error() -> None:
     data = pax(path=b"long" * 50) + header(b"a", size=700) + padded(b"a" * 700)
     for end in range(1, len(data)):
@@ -290,6 +303,7 @@ def test_every_truncation_inside_an_entry_is_an_error() -> None:
             contents(data[:end], 10000)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000), st.integers(0, 1 << 30))
 def test_random_damage_gives_entries_or_an_archive_error(noise: bytes, seed: int) -> None:
     out = BytesIO()
