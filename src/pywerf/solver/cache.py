@@ -11,17 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pywerf.backend.base import OpExecutor
+from pywerf.errors import BuildStopped
 from pywerf.graph.vertex import Vertex
 from pywerf.util.events import Reporter
 from pywerf.util.promise import Promise, run_in_thread
 
 if TYPE_CHECKING:
-    from pywerf.store.cache import CacheStore
+    from pywerf.store.cache import CacheRecord, CacheStore
 
-__all__ = ["CachingExecutor", "cache_key"]
+__all__ = ["CachingExecutor", "RemoteResults", "cache_key"]
 
 R = TypeVar("R")
 
@@ -32,14 +33,42 @@ def cache_key(op_digest: str, components: dict[str, str], salt: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class RemoteResults(Protocol[R]):
+    """Results that are kept elsewhere, looked up after our own; and whoever wants to hear of ours.
+
+    No method raises because of a cache that is broken or out of reach.
+    """
+
+    def may_have(self, definition: str, shape: str = "") -> bool:
+        """Whether a record of this op, and of this shape if one is given, could be there."""
+
+    def shortcut(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> R | None:
+        """A result that can be found without reading the files of inputs that are not here."""
+
+    def find(self, vertex: Vertex, inputs: tuple[R | None, ...], key: str) -> R | None:
+        """The result of a key, or None."""
+
+    def learned(self, vertex: Vertex, inputs: tuple[R | None, ...], record: CacheRecord, result: R) -> None:
+        """Called once for every step whose record is in our own cache, soon after it is; maybe on another thread."""
+
+
 class CachingExecutor(Generic[R]):
     """The scheduler's work: one vertex, from the cache or by the engine, told to the reporter.
 
-    `salt` is what all layers of this build depend on beside their steps (a clamped time, say).
+    `salt` is what all layers of this build depend on beside their steps (a clamped time, say). `remote` is asked
+    for what is not here.
     """
 
     def __init__(
-        self, engine: OpExecutor[R], cache: CacheStore, reporter: Reporter, *, salt: str, use: bool, keep: bool = True
+        self,
+        engine: OpExecutor[R],
+        cache: CacheStore,
+        reporter: Reporter,
+        *,
+        salt: str,
+        use: bool,
+        keep: bool = True,
+        remote: RemoteResults[R] | None = None,
     ) -> None:
         self._engine = engine
         self._cache = cache
@@ -47,6 +76,7 @@ class CachingExecutor(Generic[R]):
         self._salt = salt
         self._use = use
         self._keep = keep
+        self._remote = remote
         self._steps: dict[str, int] = {}
         self._pending: list[Promise[None]] = []
         self._hits: list[str] = []
@@ -63,7 +93,7 @@ class CachingExecutor(Generic[R]):
             result, cached = self._one(vertex, inputs, step)
         except BaseException as error:
             if step:
-                cancelled = not isinstance(error, Exception)
+                cancelled = isinstance(error, BuildStopped) or not isinstance(error, Exception)
                 self._reporter.step_finished(step, "cancelled" if cancelled else "failed", error=str(error))
             raise
         if step:
@@ -74,17 +104,10 @@ class CachingExecutor(Generic[R]):
         engine = self._engine
         if not engine.is_cacheable(vertex):
             return engine.execute(vertex, inputs, step), False
-        shape = ""
-        if self._use and not vertex.ignore_cache and self._cache.has_definition(vertex.op_digest):
-            shape = engine.shape(vertex, inputs)
-            if not shape or self._cache.has_shape(shape):
-                key = cache_key(vertex.op_digest, engine.components(vertex, inputs), self._salt)
-                record = self._cache.get(key)
-                if record is not None:
-                    found = engine.restore(vertex, inputs, record.result)
-                    if found is not None:
-                        self._hits.append(key)
-                        return found, True
+        if self._use and not vertex.ignore_cache:
+            found = self._look_up(vertex, inputs)
+            if found is not None:
+                return found, True
         result = engine.execute(vertex, inputs, step)
         if self._keep:
             self._pending.append(
@@ -92,24 +115,62 @@ class CachingExecutor(Generic[R]):
             )
         return result, False
 
+    def _look_up(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> R | None:
+        engine, cache, remote = self._engine, self._cache, self._remote
+        definition = vertex.op_digest
+        here = cache.has_definition(definition)
+        there = remote is not None and remote.may_have(definition)
+        if remote is not None and there:
+            found = remote.shortcut(vertex, inputs)
+            if found is not None:
+                return found
+        if not here and not there:
+            return None
+        shape = engine.shape(vertex, inputs)
+        if shape:
+            here = here and cache.has_shape(shape)
+            there = there and remote is not None and remote.may_have(definition, shape)
+            if not here and not there:
+                return None
+        key = cache_key(definition, engine.components(vertex, inputs), self._salt)
+        record = cache.get(key) if here else None
+        if record is not None:
+            found = engine.restore(vertex, inputs, record.result)
+            if found is not None:
+                self._hits.append(key)
+                if remote is not None:
+                    remote.learned(vertex, inputs, record, found)
+                return found
+        return remote.find(vertex, inputs, key) if remote is not None and there else None
+
     def _remember(self, vertex: Vertex, inputs: tuple[R | None, ...], result: R) -> None:
         from pywerf.store.cache import CacheRecord
 
         description = self._engine.describe(vertex, result)
         components = self._engine.components(vertex, inputs)
         now = time.time()
-        self._cache.put(
-            CacheRecord(
-                key=cache_key(vertex.op_digest, components, self._salt),
-                definition=vertex.op_digest,
-                shape=self._engine.shape(vertex, inputs),
-                components=json.dumps({"name": vertex.name, **components}).encode(),
-                result=description,
-                created=now,
-                last_used=now,
-                size=0,
-            )
+        record = CacheRecord(
+            key=cache_key(vertex.op_digest, components, self._salt),
+            definition=vertex.op_digest,
+            shape=self._engine.shape(vertex, inputs),
+            components=json.dumps({"name": vertex.name, **components}).encode(),
+            result=description,
+            created=now,
+            last_used=now,
+            size=0,
         )
+        self._cache.put(record)
+        if self._remote is not None:
+            self._remote.learned(vertex, inputs, record, result)
+
+    def settle(self) -> None:
+        """After a step has failed: wait until those that were finished are remembered, so that the next try finds them.
+
+        Raises nothing: what cannot be remembered is done again then.
+        """
+        for pending in self._pending:
+            pending.wait()
+        self._pending.clear()
 
     def finish(self) -> None:
         """Wait until everything is remembered; raises the first error of that."""

@@ -36,6 +36,7 @@ class Engine:
 
     `open_files` opens a context by name (ContextOp) or a download (HttpOp); `base` gives the ref of an image.
     `clamp`: no time in a layer is later than these seconds. `created` is the time that history shows.
+    `fill_cache_mount` gets the id and the folder of a cache mount that is new, and may put files there.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Engine:
         created: Callable[[], str],
         secrets: Callable[[str], bytes | None] = lambda name: None,
         ssh: Callable[[str], str | None] = lambda name: None,
+        fill_cache_mount: Callable[[str, str], object] | None = None,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -64,6 +66,7 @@ class Engine:
         self._created = created
         self._secrets = secrets
         self._ssh = ssh
+        self._fill_cache_mount = fill_cache_mount
         self._running = Running()
         self._content: dict[tuple[str, int], str] = {}
         self._content_lock = threading.Lock()
@@ -83,19 +86,37 @@ class Engine:
         return ""
 
     def components(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> dict[str, str]:
+        return self._components(vertex, inputs, self._content_of)
+
+    def identities(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> dict[str, str]:
+        """As `components`, but other stages and images are named by their layers: nothing of them is read."""
+
+        def name(op: CopyOp, op_digest: str, source: Result | None) -> str:
+            if isinstance(source, Files):
+                return self._content_of(op, op_digest, source)
+            return f"{'scratch' if source is None else source.identity} {op_digest[:16]}"
+
+        return self._components(vertex, inputs, name)
+
+    def _components(
+        self,
+        vertex: Vertex,
+        inputs: tuple[Result | None, ...],
+        content: Callable[[CopyOp, str, Result | None], str],
+    ) -> dict[str, str]:
         op = vertex.op
         parent = inputs[0] if inputs else None
         found: dict[str, str] = {}
         if not (isinstance(op, CopyOp) and op.link):
             found["parent"] = parent.identity if isinstance(parent, Ref) else "scratch"
         if isinstance(op, CopyOp) and op.sources:
-            found["files"] = self._content_of(op, vertex.op_digest, inputs[1])
+            found["files"] = content(op, vertex.op_digest, inputs[1])
         elif isinstance(op, ExecOp):
             for mount in op.mounts:
                 if mount.input >= 0:
                     select_op = CopyOp(sources=(mount.source or "/",), dest="/", dest_is_dir=True, keep_owner=True)
                     digest = Vertex(select_op).op_digest
-                    found[f"mount {mount.target}"] = self._content_of(select_op, digest, inputs[mount.input])
+                    found[f"mount {mount.target}"] = content(select_op, digest, inputs[mount.input])
         return found
 
     def execute(self, vertex: Vertex, inputs: tuple[Result | None, ...], step: int) -> Result:
@@ -154,7 +175,9 @@ class Engine:
         snapshot = driver.prepare(store.new_snapshot_id(), below)
         try:
             tree = None if below is None else driver.view(below)
-            with ExecMounts(store, snapshots, op, inputs, secrets=self._secrets, ssh=self._ssh) as mounts:
+            with ExecMounts(
+                store, snapshots, op, inputs, secrets=self._secrets, ssh=self._ssh, fill_cache=self._fill_cache_mount
+            ) as mounts:
                 spec = container_spec(
                     op,
                     driver.rootfs(snapshot, stubs=mounts.stubs, writable=True),

@@ -32,6 +32,7 @@ _FILES = frozenset(("etc/resolv.conf", "etc/hosts", "etc/hostname"))
 class ExecMounts:
     """A context manager: while it is entered, `mounts`, `files`, `env` and `stubs` can be used for one container.
 
+    `fill_cache` gets the id and the folder of a cache that is made anew.
     `stubs` is a directory with nothing but the mount points; below all layers it spares the snapshot from them.
     """
 
@@ -44,6 +45,7 @@ class ExecMounts:
         *,
         secrets: Secrets,
         ssh: Callable[[str], str | None],
+        fill_cache: Callable[[str, str], object] | None = None,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -51,6 +53,7 @@ class ExecMounts:
         self._inputs = inputs
         self._secrets = secrets
         self._ssh = ssh
+        self._fill_cache = fill_cache
         self._stack = ExitStack()
         self._mounts: list[Mount] = []
         self._files: list[tuple[str, bytes, int]] = []
@@ -192,6 +195,8 @@ class ExecMounts:
             if tree is not None:
                 export_tree(tree, resolve(tree, mount.source), new)
         os.makedirs(new, exist_ok=True)
+        if self._fill_cache is not None:
+            self._fill_cache(mount.id or self._target(mount.target), new)
         os.chmod(new, 0o755 if mount.mode is None else mount.mode)
         os.chown(new, mount.uid or 0, mount.gid or 0)
         os.makedirs(os.path.dirname(folder), exist_ok=True)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pywerf.backend.buildah.ref import Ref
-from pywerf.errors import DigestMismatch, StoreError
+from pywerf.errors import DigestMismatch, StoreError, WerfError
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.snapshot.base import Snapshot, Snapshotter
@@ -123,15 +123,31 @@ class Snapshots:
         assert chain is not None
         record = self.store.layers.get(chain)
         blob = info.descriptor or (record.blob if record is not None else None)
+        lazy = ref.lazy
+        if lazy is not None and blob is not None:
+            try:
+                ref.snapshot = self._unpack_blob(ref, lazy.chunks(), snapshot, blob, below)
+            except WerfError as error:
+                lazy.refuse(error)
+                raise
+            lazy.verified()
+            ref.lazy = None
+            return
         if blob is None or self.store.blobs.has(blob.digest) is None:
             self.driver.remove(snapshot.id)
             raise StoreError(
                 f"layer {info.diff_id} is in the store neither as a blob nor as a snapshot",
                 hint="build with --no-cache, or pull the base image again",
             )
+        ref.snapshot = self._unpack_blob(ref, self.store.blobs.chunks(blob.digest), snapshot, blob, below)
+
+    def _unpack_blob(
+        self, ref: Ref, chunks: Iterator[bytes], snapshot: Snapshot, blob: Descriptor, below: Promise[None] | None
+    ) -> Snapshot:
+        chain = ref.chain_id
+        assert chain is not None
         parent = None if ref.parent is None else ref.parent.chain_id
-        chunks = self.store.blobs.chunks(blob.digest)
-        ref.snapshot = self.unpack(chunks, info.diff_id, chain, parent, snapshot, blob, below)
+        return self.unpack(chunks, ref.info.result().diff_id, chain, parent, snapshot, blob, below)
 
     def unpack(
         self,
