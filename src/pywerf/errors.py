@@ -25,6 +25,7 @@
     ├── IsolationError            a container cannot be started as asked
     ├── ContainerFailed           the command of a RUN, or of `werf run`, ended with a status that is not 0
     └── BuildError                a build that cannot go on, for a reason that is none of the above
+        └── BuildStopped          a step that was given up because another one had failed
 
 Foreign errors (OSError, urllib3, sqlite3, click) are translated at the border of the package that
 meets them, with `from`.
@@ -37,6 +38,7 @@ from typing import NamedTuple
 __all__ = [
     "ArchiveError",
     "BuildError",
+    "BuildStopped",
     "ContainerFailed",
     "ContextError",
     "DigestMismatch",
@@ -229,3 +231,10 @@ class ContainerFailed(WerfError):
 
 class BuildError(WerfError):
     """A build that cannot go on."""
+
+
+class BuildStopped(BuildError):
+    """A step was given up because another one had failed: that one's error is what the user sees."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped, because another step failed")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.oci.image_io import ImageSource
-from pywerf.util.promise import Promise, run_in_thread
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.snapshots import Snapshots
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from pywerf.util.events import Reporter
 
 __all__ = ["LayerFetcher"]
-
-_AT_ONCE = 4
 
 
 class LayerFetcher:
@@ -87,36 +84,23 @@ class LayerFetcher:
         missing: Sequence[int],
         step: int,
     ) -> None:
+        from pywerf.backend.buildah.unpack_layers import LayerJob
+
         snapshots = self._snapshots
         below: Snapshot | None = None
-        stack: list[Snapshot] = []
+        jobs: list[LayerJob] = []
         for index, chain in enumerate(chains):
-            record = self._store.layers.get(chain)
-            known = record.snapshot if record is not None and index not in missing else None
-            below = snapshots.child(known or self._store.new_snapshot_id(), below)
-            stack.append(below)
-        gate = threading.Semaphore(_AT_ONCE if snapshots.driver.independent_layers else 1)
-
-        def one(index: int, before: Promise[None] | None) -> None:
-            try:
-                if not snapshots.driver.independent_layers:
-                    snapshots.prepare(stack[index])
+            if index in missing:
+                below = snapshots.child(self._store.new_snapshot_id(), below)
                 parent = chains[index - 1] if index else None
-                chunks = self._stored_or_sent(source, layers[index], step)
-                snapshots.unpack(chunks, diff_ids[index], chains[index], parent, stack[index], layers[index], before)
-            finally:
-                gate.release()
-
-        if snapshots.driver.independent_layers:
-            for index in missing:
-                snapshots.prepare(stack[index])
-        running: list[Promise[None]] = []
-        for index in missing:
-            gate.acquire()  # in order, here: a layer that waits for the one below never keeps it from starting
-            before = running[-1] if running else None
-            running.append(run_in_thread(partial(one, index, before), "fetch"))
-        for promise in running:
-            promise.result()
+                chunks = partial(self._stored_or_sent, source, layers[index], step)
+                jobs.append(LayerJob(below, diff_ids[index], chain, parent, layers[index], chunks))
+            else:
+                record = self._store.layers.get(chain)
+                assert record is not None
+                assert record.snapshot is not None
+                below = snapshots.child(record.snapshot, below)
+        snapshots.unpack_all(jobs)
 
     def _stored_or_sent(self, source: ImageSource, layer: Descriptor, step: int) -> Iterator[bytes]:
         """The layer's blob: read from the store, or fetched and written there in passing."""

@@ -51,8 +51,16 @@ class Vertex:
     def definition(self) -> str:
         """The digest of what was asked: this op on those inputs."""
         if not self._definition:
-            parts = [self.op_digest, *("-" if item is None else item.definition for item in self.inputs)]
-            self._definition = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+            stack = [self]  # no recursion: a Dockerfile may have more steps than Python has frames
+            while stack:
+                vertex = stack[-1]
+                missing = [item for item in vertex.inputs if item is not None and not item._definition]
+                if missing:
+                    stack += missing
+                    continue
+                stack.pop()
+                parts = [vertex.op_digest, *("-" if item is None else item._definition for item in vertex.inputs)]
+                vertex._definition = hashlib.sha256(" ".join(parts).encode()).hexdigest()
         return self._definition
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ from pywerf.snapshot.live import LiveTree
 from pywerf.snapshot.merged import MergedTree
 from pywerf.util.filetree import FileTree
 
-__all__ = ["MAX_LAYERS", "OverlaySnapshotter", "overlay_options"]
+__all__ = ["MAX_LAYERS", "OverlaySnapshotter", "copy_root", "overlay_options"]
 
 # The kernel stacks at most 500 lowers (fs/overlayfs/params.h); the stubs and one spare are taken off.
 MAX_LAYERS = 498
@@ -175,7 +175,7 @@ class OverlaySnapshotter:
         os.mkdir(fs)
         os.chmod(fs, 0o755)
         if parent is not None:
-            _copy_root(self.layer_dir(parent), fs)
+            copy_root(self.layer_dir(parent), fs)
         link = self._make_link(id)
         with open(f"{new}/link", "w", encoding="ascii") as file:
             file.write(link)
@@ -234,7 +234,7 @@ def _lowerdir(lowers: list[str]) -> str:
     return "lowerdir=" + ":".join([path.replace(":", "\\:") for path in lowers])
 
 
-def _copy_root(source: str, target: str) -> None:
+def copy_root(source: str, target: str) -> None:
     """Give a new upper directory what overlay shows of the top layer alone: the attributes of the root."""
     st = os.lstat(source)
     target_st = os.lstat(target)

@@ -19,7 +19,7 @@ def solve(targets: Sequence[Vertex | None], work: Work[R], *, jobs: int, cancel:
     """The results of `targets` (None for None). Only what they need is done, equal vertices once.
 
     `work` runs on this thread as long as one step at a time is ready, on up to `jobs` threads otherwise.
-    The first error stops the rest (`cancel` is called for what runs) and is raised.
+    The first error stops the rest (`cancel` is called once, for what runs) and is raised when all threads have ended.
     """
     wanted = [target for target in targets if target is not None]
     if wanted:
@@ -38,8 +38,8 @@ class _Run(Generic[R]):
         self.needed_by: dict[str, list[Vertex]] = {}
         self.ready: deque[Vertex] = deque()
         self.error: BaseException | None = None
-        self.running = 0
-        self.helpers = 0
+        self.threads: list[threading.Thread] = []
+        self.idle = 1  # threads that have nothing to do, this one included
         self._collect(targets)
         self.left = len(self.waiting)
 
@@ -59,30 +59,28 @@ class _Run(Generic[R]):
                 self.ready.append(vertex)
 
     def run(self) -> dict[str, R]:
-        threads: list[threading.Thread] = []
         try:
-            while True:
-                with self.changed:
-                    while not self.ready and self.left and self.error is None:
-                        self.changed.wait()
-                    if self.error is not None or not self.left:
-                        break
-                    while len(self.ready) > 1 + self.helpers and self.helpers < self.jobs - 1:
-                        self.helpers += 1
-                        thread = threading.Thread(target=self._help, name=f"solver-{self.helpers}", daemon=True)
-                        threads.append(thread)
-                        thread.start()
-                    vertex = self.ready.popleft()
-                self._do(vertex)
+            with self.changed:
+                self._call_helpers()
+            self._work()
         except BaseException as error:  # an interrupt of the main thread: the helpers must end as well
             self._stop(error)
-        for thread in threads:
+        for thread in self.threads:
             thread.join()
         if self.error is not None:
             raise self.error
         return self.results
 
-    def _help(self) -> None:
+    def _call_helpers(self) -> None:
+        """Start a thread for every vertex that nobody would begin at once, as far as allowed."""
+        while len(self.ready) > self.idle and len(self.threads) < self.jobs - 1:
+            thread = threading.Thread(target=self._work, name=f"solver-{len(self.threads) + 1}", daemon=True)
+            self.threads.append(thread)
+            self.idle += 1
+            thread.start()
+
+    def _work(self) -> None:
+        """What every thread does: one vertex after the other, until none is left or one has failed."""
         while True:
             with self.changed:
                 while not self.ready and self.left and self.error is None:
@@ -90,6 +88,7 @@ class _Run(Generic[R]):
                 if self.error is not None or not self.left:
                     return
                 vertex = self.ready.popleft()
+                self.idle -= 1
             self._do(vertex)
 
     def _do(self, vertex: Vertex) -> None:
@@ -102,11 +101,14 @@ class _Run(Generic[R]):
         with self.changed:
             self.results[vertex.definition] = result
             self.left -= 1
+            self.idle += 1
             for waiter in self.needed_by.get(vertex.definition, ()):
                 self.waiting[waiter.definition] -= 1
                 if not self.waiting[waiter.definition]:
                     self.ready.append(waiter)
-            self.changed.notify_all()
+            self._call_helpers()
+            if len(self.ready) > 1 or not self.left:
+                self.changed.notify_all()
 
     def _stop(self, error: BaseException) -> None:
         with self.changed:

@@ -40,6 +40,15 @@ class Promise(Generic[T]):
     def done(self) -> bool:
         return self._done.is_set()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it was broken. Asked when it is done."""
+        return self._error is not None
+
+    def wait(self) -> None:
+        """Wait until it is kept or has failed; raises nothing."""
+        self._done.wait()
+
     def result(self) -> T:
         """The value, waited for; raises the error that it failed with."""
         self._done.wait()

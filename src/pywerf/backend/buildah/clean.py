@@ -6,41 +6,46 @@ import os
 import stat
 from collections.abc import Sequence
 
+from pywerf.linux.openat2 import open_in_root
+
 __all__ = ["remove_mount_points"]
 
 
-def remove_mount_points(upper: str, created: Sequence[str]) -> None:
-    """Remove `created` (relative paths, parents before children) from an overlay upper directory.
+def remove_mount_points(layer_dir: str, created: Sequence[str]) -> None:
+    """Remove `created` (relative paths, parents before children) from a snapshot's own files.
 
-    Only empty directories and empty files go. A parent directory that was copied up for nothing but them goes as
-    well, so that the lower one, with its own times, shows again.
+    Only empty directories and empty files go. The directories that they were in keep their times, so that one in
+    which nothing else was changed is no change. The command may have put symlinks in the way: they are followed
+    inside of `layer_dir` alone.
     """
-    for path in reversed(created):
-        full = os.path.join(upper, path)
-        try:
-            info = os.lstat(full)
-        except OSError:
-            continue  # the command has removed it or a parent of it
-        try:
-            if stat.S_ISDIR(info.st_mode):
-                os.rmdir(full)
-            elif stat.S_ISREG(info.st_mode) and info.st_size == 0:
-                os.unlink(full)
-            else:
-                continue
-        except OSError:
-            continue  # something is in it: it belongs into the layer
-        _remove_empty_parents(upper, os.path.dirname(path))
+    if not created:
+        return
+    root = os.open(layer_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for path in reversed(created):
+            folder, _, name = path.rpartition("/")
+            try:
+                above = open_in_root(root, os.fsencode(folder or "."), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError:
+                continue  # the command has removed it
+            try:
+                _remove_empty(above, name)
+            finally:
+                os.close(above)
+    finally:
+        os.close(root)
 
 
-def _remove_empty_parents(upper: str, folder: str) -> None:
-    while folder:
-        full = os.path.join(upper, folder)
-        if os.listdir(full) or _is_opaque(full):
+def _remove_empty(folder: int, name: str) -> None:
+    before = os.fstat(folder)
+    try:
+        there = os.lstat(name, dir_fd=folder)
+        if stat.S_ISDIR(there.st_mode):
+            os.rmdir(name, dir_fd=folder)
+        elif stat.S_ISREG(there.st_mode) and there.st_size == 0:
+            os.unlink(name, dir_fd=folder)
+        else:
             return
-        os.rmdir(full)
-        folder = os.path.dirname(folder)
-
-
-def _is_opaque(path: str) -> bool:
-    return any(name.endswith(".overlay.opaque") for name in os.listxattr(path, follow_symlinks=False))
+    except OSError:
+        return  # the command has removed it, or has put something into it: it belongs into the layer
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
