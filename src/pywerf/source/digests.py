@@ -16,7 +16,7 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 import msgspec
@@ -29,6 +29,7 @@ __all__ = ["ContentAddressed", "FileDigests", "content_digest", "fingerprint"]
 
 Found = tuple[str, Node]  # a path, and the file there
 Excluded = Callable[[str], bool]
+Listed = Mapping[str, Sequence[Found]]
 
 _MAGIC: Final = b"pwfd\x00\x01\x00\x00"
 _HEADER: Final = struct.Struct("<8sIIQ")  # magic, selections, files, bytes of the paths
@@ -92,6 +93,7 @@ def content_digest(
     digests: FileDigests | None = None,
     owners: bool = True,
     excluded: Excluded | None = None,
+    listed: Listed | None = None,
 ) -> Digest:
     """The digest of what a selection of files is: the same on every machine and at every time.
 
@@ -101,11 +103,12 @@ def content_digest(
     own mode and owner. Sockets are left out. `excluded` tells of a path below its source whether it (a
     directory: with all that is in it) is left out. In a `ContentAddressed` tree nothing is read.
 
-    `digests` remembers. Raises ContextError.
+    `listed` spares a walk: by a source's path what is in that directory (paths below it, nothing that is
+    excluded). `digests` remembers. Raises ContextError.
     """
     if digests is None:
         digests = FileDigests(lambda: None, lambda data: None)
-    return digests.content_digest(tree, selection, owners=owners, excluded=excluded)
+    return digests.content_digest(tree, selection, owners=owners, excluded=excluded, listed=listed)
 
 
 class _Source:
@@ -113,7 +116,9 @@ class _Source:
 
     __slots__ = ("found", "name", "path")
 
-    def __init__(self, tree: FileTree, name: str, path: str, excluded: Excluded | None) -> None:
+    def __init__(
+        self, tree: FileTree, name: str, path: str, excluded: Excluded | None, listed: Sequence[Found] | None
+    ) -> None:
         self.name = name
         self.path = path
         self.found: list[Found] = []
@@ -124,7 +129,7 @@ class _Source:
             self.found.append(("", node))
             if node.kind != "dir":
                 return
-        self.found.extend(_walk(tree, path, excluded))
+        self.found.extend(_walk(tree, path, excluded) if listed is None else listed)
 
     def fingerprint(self) -> bytes:
         """Equal when the source was not touched."""
@@ -224,10 +229,12 @@ class FileDigests:
         *,
         owners: bool = True,
         excluded: Excluded | None = None,
+        listed: Listed | None = None,
     ) -> Digest:
         """See the function `content_digest`; what is learnt is remembered."""
         started = time.time_ns()
-        sources = [_Source(tree, name, path, excluded) for name, path in selection]
+        lists: Listed = listed or {}
+        sources = [_Source(tree, name, path, excluded, lists.get(path)) for name, path in selection]
         if isinstance(tree, ContentAddressed):
             return Digest.sha256(self._compute(tree, sources, owners).hex())
         self._read_header()

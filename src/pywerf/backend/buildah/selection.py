@@ -90,11 +90,11 @@ def _shape(path: str, node: Node) -> tuple[str, str, int, int]:
 
 def content_of(selected: list[Selected], source: Files, op: CopyOp) -> Digest:
     """The digest of what is copied: contents, modes, owners (unless they are set anyway); no times."""
-    skip = op.exclude and PatternMatcher(op.exclude).matches_or_parent_matches
+    tree = source.tree
     return content_digest(
-        source.tree,
+        tree,
         [(item.written, item.path) for item in selected],
         digests=source.digests,
         owners=op.keep_owner and op.owner is None,
-        excluded=skip or None,
+        listed={item.path: item.entries(tree) for item in selected if item.node.kind == "dir"},
     )
