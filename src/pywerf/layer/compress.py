@@ -28,11 +28,12 @@ ArchiveCompression = Literal["gzip", "zstd", "bzip2", "xz", "none"]
 GZIP_LEVEL = 2
 ZSTD_LEVEL = 2
 
-_OUT = 1 << 20  # the largest piece that a decompressor returns at once
+_OUT = 256 << 10  # the largest piece that a decompressor returns at once; larger ones cost page faults
 _MAGIC_BYTES = 6
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB; its header may ask for gigabytes
 _GZIP_BLOCK = 1 << 20
 _WINDOW = 32 << 10
+_ZSTD_JOB = 2 << 20
 _MAX_THREADS = 8
 
 
@@ -51,7 +52,7 @@ def detect(first_bytes: bytes) -> ArchiveCompression:
 
 
 def decompress(chunks: Iterable[bytes], *, what: str = "archive") -> Iterator[bytes]:
-    """The plain bytes of a stream, whatever it is compressed with; pieces of at most 1 MiB, never empty.
+    """The plain bytes of a stream, whatever it is compressed with; pieces of at most 256 KiB, never empty.
 
     Raises ArchiveError (naming `what`) for damaged or truncated data.
     """
@@ -222,13 +223,19 @@ def compressor(
 
 
 class _Zstd:
-    """One frame. libzstd's own threads: their output is the same for any number of them from one on."""
+    """One frame. libzstd's own threads: their output is the same for any number of them from one on.
+
+    Its own choice of job size takes 250 MiB with eight threads; 2 MiB jobs take a fifth and pack 0.2 % worse.
+    """
 
     def __init__(self, out: Callable[[bytes], object], level: int, threads: int) -> None:
         import zstandard
 
         self._out = out
-        self._state = zstandard.ZstdCompressor(level=level, threads=max(threads, 1), write_checksum=True).compressobj()
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level, threads=max(threads, 1), job_size=_ZSTD_JOB, write_checksum=1, write_content_size=0
+        )
+        self._state = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
     def write(self, data: bytes) -> None:
         packed = self._state.compress(data)

@@ -48,7 +48,9 @@ class LowerView:
                 if self._whiteout_files:
                     marks = {name for name in listed if name.startswith(WHITEOUT_PREFIX)}
                     listed -= marks
-                    removed = {name[len(WHITEOUT_PREFIX) :] for name in marks}
+                    removed = {
+                        name[len(WHITEOUT_PREFIX) :] for name in marks if stat.S_ISREG(os.lstat(folder + name).st_mode)
+                    }
                 here = listed if names is None else listed.intersection(names)
             else:
                 here = names

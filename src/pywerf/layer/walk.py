@@ -136,7 +136,9 @@ class Walk:
         with os.scandir(path) as scan:
             for entry in scan:
                 if entry.name[:_PREFIX] == WHITEOUT_PREFIX and self._is_mark(rel + entry.name):
-                    removed.add(entry.name[_PREFIX:])
+                    # fuse-overlayfs leaves a device `.wh..opq` beside its `.wh..wh..opq`: no removal of `.opq`.
+                    if entry.is_file(follow_symlinks=False):
+                        removed.add(entry.name[_PREFIX:])
                 elif self._is_removal(entry):
                     removed.add(entry.name)
                 else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -346,3 +347,26 @@ def test_set_group_id_folders_do_not_own_what_is_unpacked(tmp_path: Path) -> Non
         apply_layer(chunks, str(root), form=form)  # type: ignore[arg-type]
         owners = {name: entry[1:3] for name, entry in tree(root).items()}
         assert owners == {"d": (3, 50), "d/of root": (0, 0), "d/of another": (7, 8)}
+
+
+@pytest.mark.parametrize(
+    "change", ["delete", "delete a folder", "opaque folder", "opaque folder over an opaque one", "rename"]
+)
+def test_fuse_overlayfs(both: Both, tmp_path: Path, change: str) -> None:
+    """Its upper directories hold files of its own beside the marks; the layer is the same."""
+    if shutil.which("fuse-overlayfs") is None:
+        pytest.fail("fuse-overlayfs is needed: install the Debian package of that name")
+    upper, work, merged = (tmp_path / f"fuse-{name}" for name in ("upper", "work", "merged"))
+    for folder in (upper, work, merged):
+        folder.mkdir()
+    lowers = [str(lower) for lower in both.lowers]
+    options = f"lowerdir={':'.join(lowers)},upperdir={upper},workdir={work}"
+    subprocess.run(["fuse-overlayfs", "-o", options, str(merged)], check=True, capture_output=True)
+    try:
+        sh(CHANGES[change][0], merged)
+    finally:
+        subprocess.run(["umount", str(merged)], check=True)
+    sh(CHANGES[change][0], both.copy)
+    data, _ = layer_of(lambda writer: write_overlay_diff(str(upper), lowers, writer, whiteout_files=True))
+    assert list(collect(data)) == CHANGES[change][1]
+    assert data == both.plain()[0]

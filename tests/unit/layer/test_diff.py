@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from pywerf.errors import ArchiveError
 from pywerf.layer.apply import apply_layer
 from pywerf.layer.diff import DiffSummary, diff_trees, write_overlay_diff, write_tree
 from pywerf.layer.tar_write import TarWriter
+from pywerf.linux.removal import remove_tree
 from support.trees import collect, tree
 
 NS = 10**9
@@ -102,15 +103,23 @@ def test_removed_hard_link_brings_nothing(new: Path, old: Path) -> None:
     assert names(diff(new, old)) == [".wh.hard"]
 
 
-def test_tree_deeper_than_the_stack(tmp_path: Path) -> None:
-    root = tmp_path / "deep"
+@pytest.fixture
+def deep_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for trees that pytest's own cleaning is not made for."""
+    yield tmp_path
+    remove_tree(str(tmp_path))
+    tmp_path.mkdir()
+
+
+def test_tree_deeper_than_the_stack(deep_folder: Path) -> None:
+    root = deep_folder / "deep"
     path = root.joinpath(*["d"] * 1200)
     for depth in range(1201):
         os.mkdir(root.joinpath(*["d"] * depth))
     (path / "leaf").write_text("x")
     data = layer(lambda writer: write_tree(str(root), writer))
     assert len(names(data)) == 1201
-    target = tmp_path / "target"
+    target = deep_folder / "target"
     target.mkdir()
     apply_layer([data], str(target), form="plain", owner_map=lambda uid, gid: None)
     assert os.path.exists(target.joinpath(*["d"] * 1200, "leaf"))
@@ -202,13 +211,15 @@ def test_whiteout_files_of_fuse_overlayfs(upper: Path, old: Path, tmp_path: Path
     (upper / "d/.wh.never").touch()
     (upper / "o").mkdir()
     (upper / "o/.wh..wh..opq").touch()
-    (upper / "o/new").touch()
+    os.mkfifo(upper / "o/.wh..opq")  # stands for the device that needs privilege
     (old / "o").mkdir()
+    (old / "o/.opq").touch()
+    (upper / "o/new").touch()
     (old / "o/hidden").touch()
     (upper / "fresh").mkdir()
     (upper / "fresh/.wh..wh..opq").touch()
     data = overlay(upper, old, whiteout_files=True)
-    assert names(data) == ["d", "d/.wh.file", "fresh", "o", "o/.wh.hidden", "o/new"]
+    assert names(data) == ["d", "d/.wh.file", "fresh", "o", "o/.wh..opq", "o/.wh.hidden", "o/new"]
     above = tmp_path / "above"
     (above / "o").mkdir(parents=True)
     (above / "o/.wh.new").touch()
