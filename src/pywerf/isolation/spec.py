@@ -8,7 +8,9 @@ import msgspec
 
 from pywerf.linux.mount import Mount
 
-__all__ = ["Container", "ContainerResult", "ContainerSpec", "Isolation", "Rlimit"]
+__all__ = ["Container", "ContainerResult", "ContainerSpec", "ContainerFile", "Isolation", "Rlimit"]
+
+ContainerFile = tuple[str, bytes, int] | tuple[str, bytes, int, int, int]
 
 
 class Rlimit(msgspec.Struct, frozen=True):
@@ -24,7 +26,7 @@ class ContainerSpec(msgspec.Struct, frozen=True):
 
     `rootfs` has an empty target. `mounts` come in order, after the kernel's own (/proc, /dev, /sys).
     `files` are generated files (`/etc/resolv.conf`, `/etc/hosts`, secrets) that are bound over their
-    targets, never part of the layer: (target, content, mode).
+    targets, never part of the layer: (target, content, mode), or with the owner: (target, content, mode, uid, gid).
     """
 
     rootfs: Mount
@@ -39,7 +41,7 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...] | None = None  # None: Docker's default set; names as CAP_CHOWN
     rlimits: tuple[Rlimit, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    files: tuple[tuple[str, bytes, int], ...] = ()
+    files: tuple[ContainerFile, ...] = ()
     privileged: bool = False  # RUN --security=insecure, `run --privileged`
     read_only: bool = False
     seccomp: Literal["default", "unconfined"] = "default"

@@ -79,8 +79,9 @@ def _attach_bind(plan: dict[str, Any], directory: int, path: str) -> None:
         attributes = plan["attributes"]
         if attributes & sys.MOUNT_ATTR_NODEV and _is_device(tree):
             attributes &= ~sys.MOUNT_ATTR_NODEV
-        if attributes:
-            sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, attributes)
+        clear = plan.get("clear", 0)
+        if attributes or clear:
+            sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, attributes, clear)
         to_empty = 0 if path else sys.MOVE_MOUNT_T_EMPTY_PATH
         sys.move_mount(tree, "", directory, path, sys.MOVE_MOUNT_F_EMPTY_PATH | to_empty)
     finally:
@@ -191,14 +192,16 @@ def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:
         is_folder = not bind or os.path.isdir(mount["source"])
         fd = root.open(mount["target"], "folder" if is_folder else "file")
         try:
+            where = f"/proc/self/fd/{fd}"
             if bind:
                 _attach_bind(mount, fd, "")
+            elif mount["type"] == "overlay":
+                _mount_overlay(mount, where)
             else:
-                where = f"/proc/self/fd/{fd}"
                 sys.mount(mount["source"], where, mount["type"], mount["flags"], mount["data"] or None)
         finally:
             os.close(fd)
-    for number, (target, content, mode) in enumerate(plan["files"]):
+    for number, (target, content, mode, *owner) in enumerate(plan["files"]):
         step(f"put the generated file {target} in place")
         source = f"files/{number}"
         out = os.open(source, os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -206,12 +209,16 @@ def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:
             view = memoryview(content)
             while view:
                 view = view[os.write(out, view) :]
+            if owner:
+                os.fchown(out, *owner)
             os.fchmod(out, mode)
         finally:
             os.close(out)
         fd = root.open(target, "file")
         try:
-            _attach_bind({"source": source, "recursive": False, "attributes": 0}, fd, "")
+            # The staging area is `noexec`; what is meant to be run has to be exempt.
+            clear = sys.MOUNT_ATTR_NOEXEC if mode & 0o111 else 0
+            _attach_bind({"source": source, "recursive": False, "attributes": 0, "clear": clear}, fd, "")
         finally:
             os.close(fd)
     if plan["read_only"]:

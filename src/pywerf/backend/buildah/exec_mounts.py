@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import posixpath
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from pywerf.backend.buildah.cache_mounts import CacheFolder, cache_name, lock_caches
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.export_tree import export_tree
 from pywerf.backend.buildah.files import Files, Result
 from pywerf.errors import BuildError
 from pywerf.graph.op import ExecMount, ExecOp
+from pywerf.isolation.spec import ContainerFile
 from pywerf.linux.mount import Mount
 from pywerf.util.filetree import FileTree, resolve
 
@@ -56,7 +58,7 @@ class ExecMounts:
         self._fill_cache = fill_cache
         self._stack = ExitStack()
         self._mounts: list[Mount] = []
-        self._files: list[tuple[str, bytes, int]] = []
+        self._files: list[ContainerFile] = []
         self.env: list[str] = []
         self.stubs = ""
 
@@ -65,7 +67,7 @@ class ExecMounts:
         return tuple(self._mounts)
 
     @property
-    def files(self) -> tuple[tuple[str, bytes, int], ...]:
+    def files(self) -> tuple[ContainerFile, ...]:
         return tuple(self._files)
 
     def __enter__(self) -> ExecMounts:
@@ -78,6 +80,7 @@ class ExecMounts:
                 self._stub(target, is_dir=target not in _FILES)
             if self._op.script is not None:
                 self._file(f"/dev/pipes/{self._op.script.name}", self._op.script.data, 0o755)
+            self._lock_caches()
             for number, mount in enumerate(self._op.mounts):
                 self._add(mount, number)
         except BaseException:
@@ -111,11 +114,20 @@ class ExecMounts:
             os.close(os.open(last, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 
     def _target(self, target: str) -> str:
-        return target if target.startswith("/") else os.path.join(self._op.cwd or "/", target)
+        return "/" + posixpath.normpath(posixpath.join("/", self._op.cwd, target)).lstrip("/")
 
     def _file(self, target: str, data: bytes, mode: int) -> None:
         self._stub(target, is_dir=False)
         self._files.append((target, data, mode))
+
+    def _lock_caches(self) -> None:
+        self._cache_names = {
+            number: cache_name(mount, self._inputs[mount.input] if mount.input >= 0 else None)
+            for number, mount in enumerate(self._op.mounts)
+            if mount.type == "cache"
+        }
+        locked = [name for number, name in self._cache_names.items() if self._op.mounts[number].sharing == "locked"]
+        lock_caches(self._store, self._stack, locked)
 
     def _add(self, mount: ExecMount, number: int) -> None:
         if mount.type == "bind":
@@ -132,7 +144,7 @@ class ExecMounts:
     def _bind(self, mount: ExecMount, number: int) -> None:
         source = self._inputs[mount.input] if mount.input >= 0 else None
         if isinstance(source, Files):
-            self._bind_copy(mount, source.tree, source.name, number)
+            self._bind_copy(mount, source.tree, source.name, number, owner=(0, 0))  # as COPY has it
             return
         self._bind_snapshot(mount, source, number)
 
@@ -155,56 +167,28 @@ class ExecMounts:
         self._stub(target, is_dir=True)
         self._mounts.append(Mount(root.type, root.source, target, root.options))
 
-    def _bind_copy(self, mount: ExecMount, tree: FileTree, where: str, number: int) -> None:
+    def _bind_copy(
+        self, mount: ExecMount, tree: FileTree, where: str, number: int, owner: tuple[int, int] | None = None
+    ) -> None:
         """A copy of what the mount shows, so that nothing can write to where it comes from."""
         folder = os.path.join(self._tmp, f"bind-{number}")
         path = resolve(tree, mount.source)
         node = tree.lstat(path) if path else None
         if path and node is None:
             raise BuildError(f'--mount=type=bind: "{mount.source}": not found in {where}')
-        export_tree(tree, path, folder)
+        export_tree(tree, path, folder, owner=owner)
         target = self._target(mount.target)
         self._stub(target, is_dir=node is None or node.kind == "dir")
         self._mounts.append(Mount("bind", folder, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))
 
     def _cache(self, mount: ExecMount, number: int) -> None:
-        name = hashlib.sha256((mount.id or self._target(mount.target)).encode()).hexdigest()
-        folder = os.path.join(self._store.root, "cache-mounts", name)
-        if mount.sharing == "locked":
-            self._stack.enter_context(self._store.lock(f"cache-mount-{name}"))
-        elif mount.sharing == "private":
-            folder = self._private_cache(folder, name)
-        if not os.path.isdir(folder):
-            self._make_cache(mount, folder, number)
+        source = self._inputs[mount.input] if mount.input >= 0 else None
+        tree = source.tree if isinstance(source, Files) else self._snapshots.tree(source)
+        folder = CacheFolder(self._store, self._stack, mount, self._cache_names[number], tree)
+        path = folder.open(os.path.join(self._tmp, f"cache-{number}"))
         target = self._target(mount.target)
-        self._stub(target, is_dir=True)
-        self._mounts.append(Mount("bind", folder, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))
-
-    def _private_cache(self, folder: str, name: str) -> str:
-        """The first of folder, folder-1, … that no running step has."""
-        for number in range(1000):
-            if self._stack.enter_context(self._store.lock(f"cache-mount-{name}-{number}", wait=False)):
-                return folder if not number else f"{folder}-{number}"
-        raise BuildError("too many steps use the same private cache mount at once")
-
-    def _make_cache(self, mount: ExecMount, folder: str, number: int) -> None:
-        new = os.path.join(self._tmp, f"cache-{number}")
-        if mount.input >= 0:
-            source = self._inputs[mount.input]
-            tree = source.tree if isinstance(source, Files) else self._snapshots.tree(source)
-            if tree is not None:
-                export_tree(tree, resolve(tree, mount.source), new)
-        os.makedirs(new, exist_ok=True)
-        if self._fill_cache is not None:
-            self._fill_cache(mount.id or self._target(mount.target), new)
-        os.chmod(new, 0o755 if mount.mode is None else mount.mode)
-        os.chown(new, mount.uid or 0, mount.gid or 0)
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        try:
-            os.rename(new, folder)
-        except OSError:
-            if not os.path.isdir(folder):  # else another process was first: its cache is as good
-                raise
+        self._stub(target, is_dir=os.path.isdir(path))
+        self._mounts.append(Mount("bind", path, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))
 
     def _tmpfs(self, mount: ExecMount) -> None:
         target = self._target(mount.target)
@@ -227,7 +211,8 @@ class ExecMounts:
                 return
         target = self._target(mount.target or f"/run/secrets/{name}")
         self._stub(target, is_dir=False)
-        self._files.append((target, data, 0o400 if mount.mode is None else mount.mode))
+        mode = 0o400 if mount.mode is None else mount.mode
+        self._files.append((target, data, mode, mount.uid or 0, mount.gid or 0))
 
     def _agent(self, mount: ExecMount, number: int) -> None:
         name = mount.id or "default"

@@ -7,7 +7,7 @@ import os
 from pywerf.errors import BuildError
 from pywerf.graph.op import ExecOp
 from pywerf.isolation.network import container_files
-from pywerf.isolation.spec import ContainerSpec
+from pywerf.isolation.spec import ContainerFile, ContainerSpec
 from pywerf.isolation.users import User, resolve_user
 from pywerf.linux.mount import Mount
 from pywerf.util.filetree import FileTree, resolve
@@ -62,7 +62,7 @@ def container_spec(
     hidden_env: tuple[str, ...],
     defaults: ContainerSpec,
     mounts: tuple[Mount, ...] = (),
-    files: tuple[tuple[str, bytes, int], ...] = (),
+    files: tuple[ContainerFile, ...] = (),
 ) -> ContainerSpec:
     """The container of a RUN. `tree` is the root file system below the step; `defaults` carries what flags ask
     for all containers of the build (capabilities, limits, size of /dev/shm)."""

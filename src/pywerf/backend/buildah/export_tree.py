@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from pywerf.backend.buildah.copy_plan import walk
 from pywerf.util.filetree import FileTree, Node
 
 __all__ = ["export_tree"]
 
 
-def export_tree(tree: FileTree, path: str, destination: str, *, owners: bool = True) -> None:
+def export_tree(
+    tree: FileTree, path: str, destination: str, *, owners: bool = True, owner: tuple[int, int] | None = None
+) -> None:
     """Write what is at `path` (a file or a directory, resolved) to `destination`, which is made or filled.
 
-    Hard links are kept. Without `owners` everything belongs to who runs this, and devices are left out.
+    Hard links are kept. With `owner` everything is theirs. Without `owners` everything belongs to who runs this, and devices are left out.
     """
     node = tree.lstat(path) if path else Node("", "dir", 0o755, 0, 0, 0, 0)
     if node is None:
         raise FileNotFoundError(path)
     if node.kind != "dir":
-        _write(tree, path, node, destination, {}, owners)
+        _write(tree, path, _owned(node, owner), destination, {}, owners)
         return
     os.makedirs(destination, exist_ok=True)
     links: dict[tuple[int, int], str] = {}
-    folders: list[tuple[str, Node]] = [(destination, node)] if path else []
-    for relative, item in walk(tree, path):
+    folders: list[tuple[str, Node]] = [(destination, _owned(node, owner))] if path else []
+    for relative, found in walk(tree, path):
+        item = _owned(found, owner)
         source = f"{path}/{relative}" if path else relative
         target = os.path.join(destination, relative)
         if item.kind == "dir":
@@ -39,6 +44,10 @@ def export_tree(tree: FileTree, path: str, destination: str, *, owners: bool = T
             os.chown(target, item.uid, item.gid)
         os.chmod(target, item.mode)
         os.utime(target, ns=(item.mtime_ns, item.mtime_ns))
+
+
+def _owned(node: Node, owner: tuple[int, int] | None) -> Node:
+    return node if owner is None else msgspec.structs.replace(node, uid=owner[0], gid=owner[1])
 
 
 def _write(

@@ -1,0 +1,103 @@
+"""RUN --mount=type=cache: folders that outlive the build, shared by all steps that ask for the same one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from pywerf.backend.buildah.export_tree import export_tree
+from pywerf.backend.buildah.files import Files, Result
+from pywerf.errors import BuildError
+from pywerf.graph.op import ExecMount
+from pywerf.linux.openat2 import open_in_root
+
+if TYPE_CHECKING:
+    from pywerf.store.store import Store
+    from pywerf.util.filetree import FileTree
+
+__all__ = ["CacheFolder", "cache_name", "lock_caches"]
+
+_PRIVATE_LIMIT = 1000
+
+
+def cache_name(mount: ExecMount, source: Result | None) -> str:
+    """The folder's name. The id makes it, and what the cache begins with: `from`, and uid, gid and mode of its root.
+
+    So it is with BuildKit: steps that want other owners, or begin with other files, do not share.
+    """
+    begins_with = ""
+    if mount.input >= 0:
+        if isinstance(source, Files):
+            begins_with = source.identity or source.name
+        else:
+            begins_with = "scratch" if source is None else source.identity
+    parts = (mount.id or mount.target, begins_with, mount.uid, mount.gid, mount.mode)
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def lock_caches(store: Store, stack: ExitStack, names: Iterable[str]) -> None:
+    """Hold the caches of `sharing=locked`: always in the same order, so that two steps never wait for each other."""
+    for name in sorted(set(names)):
+        stack.enter_context(store.lock(f"cache-mount-{name}"))
+
+
+class CacheFolder:
+    """One cache mount of a step that is about to run. `tree` has what `from` names, None for an empty beginning."""
+
+    def __init__(self, store: Store, stack: ExitStack, mount: ExecMount, name: str, tree: FileTree | None) -> None:
+        self._store = store
+        self._stack = stack
+        self._mount = mount
+        self._name = name
+        self._tree = tree
+
+    def open(self, scratch: str) -> str:
+        """The path to bind: the folder, made if it is new (in `scratch` first), or what `source` names in it.
+
+        Held by a descriptor, that no other container can put a symlink in its place. Raises BuildError.
+        """
+        folder = os.path.join(self._store.root, "cache-mounts", self._name)
+        if self._mount.sharing == "private":
+            folder = self._private(folder)
+        if not os.path.isdir(folder):
+            self._make(folder, scratch)
+        if not self._mount.source.strip("/."):
+            return folder
+        root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = open_in_root(root, os.fsencode(self._mount.source.lstrip("/")), os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            raise BuildError(
+                f'--mount=type=cache: "{self._mount.source}": {(error.strerror or "").lower()} in the cache',
+                hint="source is a path in what `from` names, or in what earlier steps have put into the cache",
+            ) from error
+        finally:
+            os.close(root)
+        self._stack.callback(os.close, fd)
+        return f"/proc/{os.getpid()}/fd/{fd}"
+
+    def _private(self, folder: str) -> str:
+        """The first of folder, folder-1, … that no running step has."""
+        for number in range(_PRIVATE_LIMIT):
+            lock = self._store.lock(f"cache-mount-{self._name}-{number}", wait=False)
+            if self._stack.enter_context(lock):
+                return folder if not number else f"{folder}-{number}"
+        raise BuildError("too many steps use the same private cache mount at once")
+
+    def _make(self, folder: str, new: str) -> None:
+        mount = self._mount
+        if self._tree is not None:
+            export_tree(self._tree, "", new)
+        os.makedirs(new, exist_ok=True)
+        if mount.mode is not None or self._tree is None:
+            os.chmod(new, 0o755 if mount.mode is None else mount.mode)
+        os.chown(new, mount.uid or 0, mount.gid or 0)
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        try:
+            os.rename(new, folder)
+        except OSError:
+            if not os.path.isdir(folder):  # else another process was first: its cache is as good
+                raise
