@@ -53,7 +53,7 @@ CHANGES: dict[str, tuple[str, list[str] | None]] = {
     "create and delete": ("echo x > etc/x; rm etc/x", ["etc"]),
     "create and delete again": ("echo x > etc/x; rm etc/x; touch -d @1500000000.25 etc", []),
     "delete and create as it was": (
-        "cp -a etc/hosts /tmp/.kept-$$; rm etc/hosts; mv /tmp/.kept-$$ etc/hosts",
+        "cp -a etc/hosts ../kept; rm etc/hosts; mv ../kept etc/hosts",
         ["etc"],
     ),
     "opaque folder": (
