@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from pywerf.graph.vertex import Vertex
@@ -34,6 +35,9 @@ class OpExecutor(Protocol[R]):
 
     def restore(self, vertex: Vertex, inputs: tuple[R | None, ...], description: bytes) -> R | None:
         """The stored result, or None when it is no longer there."""
+
+    def listings(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> list[tuple[str, Callable[[], bytes]]]:
+        """For each component that is the digest of files: it, and what makes the list of those files (b"": none)."""
 
     def cancel(self) -> None:
         """Stop what is running, soon; `execute` raises then. Idempotent."""

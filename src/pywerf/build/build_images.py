@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,7 @@ from pywerf.solver.scheduler import solve
 if TYPE_CHECKING:
     from pywerf.build.session import Session
     from pywerf.frontend.dockerfile.ast import Dockerfile
+    from pywerf.solver.turns import Turns
     from pywerf.store.images import ImageRecord
 
 __all__ = ["BuildResult", "build"]
@@ -47,7 +50,7 @@ class BuildResult(msgspec.Struct, frozen=True):
 
 
 def build(session: Session, options: BuildOptions) -> BuildResult:
-    """Build, store, tag; write --iidfile and --output. Raises WerfError, with nothing tagged then."""
+    """Build, store, tag; write --iidfile and --output. Raises WerfError; a build that fails tags nothing."""
     names = tuple(full_name(tag) for tag in options.tags)
     outputs = _checked_outputs(options)
     with ExitStack() as stack:
@@ -58,11 +61,15 @@ def build(session: Session, options: BuildOptions) -> BuildResult:
         dockerfile = parse(data, filename)
         bases = session.bases(options.pull)
         platforms = options.platforms or (host_platform(),)
-        built: list[tuple[Platform, ImageRecord]] = []
-        for platform in platforms:
-            one = _OneImage(session, options, contexts, bases, filename)
-            plan, vertices = one.plan(dockerfile, platform)
-            built.append((platform, one.build(dockerfile, plan, vertices)))
+        images = [_OneImage(session, options, contexts, bases) for _ in platforms]
+        for image, platform in zip(images, platforms, strict=True):
+            image.make_plan(dockerfile, platform, many=len(platforms) > 1)
+        try:
+            records = _Work(session, options, contexts, bases, dockerfile, filename).run(images)
+        except Exception:
+            contexts.finish()
+            raise
+        built = list(zip(platforms, records, strict=True))
         contexts.finish()
     record = _store_names(session, options, built, names)
     if options.iidfile:
@@ -75,16 +82,15 @@ def build(session: Session, options: BuildOptions) -> BuildResult:
 
 
 class _OneImage:
-    """The build of one Dockerfile for one platform."""
+    """The image of one Dockerfile for one platform."""
 
-    def __init__(
-        self, session: Session, options: BuildOptions, contexts: Contexts, bases: Bases, filename: str
-    ) -> None:
+    plan: ImagePlan
+
+    def __init__(self, session: Session, options: BuildOptions, contexts: Contexts, bases: Bases) -> None:
         self.session = session
         self.options = options
         self.contexts = contexts
         self.bases = bases
-        self.filename = filename
         self.time = _Times(options)
 
     # Resolver, as the frontend asks
@@ -126,8 +132,8 @@ class _OneImage:
             return ContextOp(url)
         return HttpOp(url, checksum) if is_http_url(url) else None
 
-    def plan(self, dockerfile: Dockerfile, platform: Platform) -> tuple[ImagePlan, list[Vertex]]:
-        """What is to be done: the image's plan, and its vertices in the order in which they are shown."""
+    def make_plan(self, dockerfile: Dockerfile, platform: Platform, *, many: bool) -> None:
+        """Find out what is to be done. `many`: for other platforms as well, so that steps are named after this one."""
         options = self.options
         settings = Settings(
             target=options.target,
@@ -140,56 +146,14 @@ class _OneImage:
             add_hosts=options.add_hosts,
             hidden_env=_host_proxies(),
             no_cache=options.no_cache,
+            no_cache_filter=options.no_cache_filter,
+            name_platform=many,
         )
-        plan = Converter(dockerfile, settings, self).convert()
-        return plan, _in_order(plan.vertex)
+        self.plan = Converter(dockerfile, settings, self).convert()
 
-    def build(self, dockerfile: Dockerfile, plan: ImagePlan, vertices: list[Vertex]) -> ImageRecord:
-        """Solve the plan, assemble the image, store it without a name."""
-        session, options = self.session, self.options
-        engine = Engine(
-            session.store,
-            session.snapshots,
-            session.isolation,
-            session.reporter,
-            open_files=lambda op: self.contexts.open(op, self.filename),
-            base=self.bases.ref,
-            defaults=_defaults(session, options),
-            clamp=options.timestamp,
-            created=self.time.now,
-            secrets=_Secrets(options.secrets).get,
-            ssh=_Agents(options.ssh).get,
-        )
-        executor: CachingExecutor[object] = CachingExecutor(
-            engine,  # type: ignore[arg-type]  # Result is the engine's own union
-            session.store.cache,
-            session.reporter,
-            salt="" if options.timestamp is None else f"clamp {options.timestamp}",
-            use=options.layers and not options.no_cache,
-        )
-        for vertex in vertices:
-            executor.number(vertex, session.next_step())
-        refs: dict[str, Ref] = {}
-
-        def work(vertex: Vertex, inputs: tuple[object | None, ...]) -> object:
-            try:
-                result = executor(vertex, inputs)
-            except WerfError as error:
-                if error.source is None and vertex.source is not None:
-                    error.source = dockerfile.excerpt(vertex.source.first, vertex.source.last)
-                raise
-            if isinstance(result, Ref):
-                refs[vertex.definition] = result
-            return result
-
-        (ref,) = solve([plan.vertex], work, jobs=options.jobs or os.cpu_count() or 1, cancel=engine.cancel)
-        assert ref is None or isinstance(ref, Ref)
-        image = self._assemble(plan, ref, refs)
-        executor.finish()
-        manifest = image.manifest
-        return session.store.images.put(manifest.to_json(), manifest.media_type, image.config_bytes, (), image.size)
-
-    def _assemble(self, plan: ImagePlan, ref: Ref | None, refs: dict[str, Ref]) -> Assembled:
+    def assemble(self, ref: Ref | None, refs: dict[str, Ref]) -> Assembled:
+        """The image on top of `ref`; `refs` are the results of all steps by definition."""
+        plan = self.plan
         options, memo = self.options, self.session.store.memo
 
         def when(draft: bytes) -> str:
@@ -210,12 +174,108 @@ class _OneImage:
             image_format=options.image_format,
             annotations=dict(options.annotations),
             when=when,
+            step_time=self.time.fixed,
         )
         if options.squash and ref is not None:
             from pywerf.build.squash import squash
 
             image = squash(self.session, image, ref, _base_layers(plan), options)
         return image
+
+
+class _Work:
+    """What has to be done for the images of a build, of all platforms at once."""
+
+    def __init__(
+        self,
+        session: Session,
+        options: BuildOptions,
+        contexts: Contexts,
+        bases: Bases,
+        dockerfile: Dockerfile,
+        filename: str,
+    ) -> None:
+        self.session = session
+        self.options = options
+        self.dockerfile = dockerfile
+        times = _Times(options)
+        self.engine = Engine(
+            session.store,
+            session.snapshots,
+            session.isolation,
+            session.reporter,
+            open_files=lambda op: contexts.open(op, filename),
+            base=bases.ref,
+            defaults=_defaults(session, options),
+            clamp=options.timestamp,
+            epoch=options.source_date_epoch,
+            created=times.now,
+            secrets=_Secrets(options.secrets).get,
+            ssh=_Agents(options.ssh).get,
+        )
+        self._turns: Turns | None = None
+        self._lock = threading.Lock()
+        self.executor: CachingExecutor[object] = CachingExecutor(
+            self.engine,  # type: ignore[arg-type]  # Result is the engine's own union
+            session.store.cache,
+            session.reporter,
+            salt="" if options.timestamp is None else f"clamp {options.timestamp}",
+            use=options.layers and not options.no_cache and options.cache_ttl != 0,
+            max_age=options.cache_ttl,
+            turns=self._take_turns,
+            memo=session.store.memo,
+        )
+        self.refs: dict[str, Ref] = {}
+
+    def run(self, images: Sequence[_OneImage]) -> list[ImageRecord]:
+        """Solve the plans, assemble the images, store them without names."""
+        session, options, executor = self.session, self.options, self.executor
+        plans = [image.plan for image in images]
+        for vertex in _in_order([plan.vertex for plan in plans]):
+            executor.number(vertex, session.next_step())
+        try:
+            refs = solve(
+                [plan.vertex for plan in plans],
+                self._step,
+                jobs=options.jobs or os.cpu_count() or 1,
+                cancel=self._cancel,
+            )
+            records = []
+            for image, ref in zip(images, refs, strict=True):
+                assert ref is None or isinstance(ref, Ref)
+                made = image.assemble(ref, self.refs)
+                manifest = made.manifest
+                records.append((manifest.to_json(), manifest.media_type, made.config_bytes, (), made.size))
+            executor.finish()
+        except Exception:
+            executor.settle()  # the next try finds what was finished
+            self.engine.close()
+            raise
+        self.engine.close()
+        return [session.store.images.put(*record) for record in records]
+
+    def _step(self, vertex: Vertex, inputs: tuple[object | None, ...]) -> object:
+        try:
+            result = self.executor(vertex, inputs)
+        except WerfError as error:
+            if error.source is None and vertex.source is not None:
+                error.source = self.dockerfile.excerpt(vertex.source.first, vertex.source.last)
+            raise
+        if isinstance(result, Ref):
+            self.refs[vertex.definition] = result
+        return result
+
+    def _take_turns(self) -> Turns:
+        from pywerf.solver.turns import Turns
+
+        with self._lock:
+            if self._turns is None:
+                self._turns = Turns(self.session.store.step_locks(), self.session.reporter)
+            return self._turns
+
+    def _cancel(self) -> None:
+        self._take_turns().cancel()
+        self.engine.cancel()
 
 
 class _Times:
@@ -238,12 +298,12 @@ def _rfc3339(seconds: int, nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
 
 
-def _in_order(last: Vertex | None) -> list[Vertex]:
+def _in_order(targets: Sequence[Vertex | None]) -> list[Vertex]:
     """The vertices with a name, each once, before those that need them."""
     seen: set[str] = set()
     order: list[Vertex] = []
 
-    stack: list[tuple[Vertex, bool]] = [(last, False)] if last is not None else []
+    stack = [(last, False) for last in reversed(targets) if last is not None]
     while stack:
         vertex, done = stack.pop()
         if done:

@@ -22,6 +22,7 @@ __all__ = [
     "platforms",
     "registry_flags",
     "registry_options",
+    "seconds",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,6 +61,22 @@ def optional_pairs(name: str, values: Sequence[str]) -> tuple[tuple[str, str | N
             raise bad_value(name, value, "the name is empty", hint=f"for instance {name} VERSION=1.2")
         out.append((key, rest if equals else None))
     return tuple(out)
+
+
+def seconds(name: str, text: str) -> float | None:
+    """A duration as Go writes it (`1h30m`, `0`) in seconds; None for an empty text. Raises UsageError."""
+    if not text:
+        return None
+    from pywerf.errors import DockerfileError
+    from pywerf.frontend.dockerfile.gotext import parse_duration
+
+    try:
+        duration = parse_duration(text)
+    except DockerfileError as error:
+        raise bad_value(name, text, error.message, hint="write for instance 90m or 1h30m") from error
+    if duration < 0:
+        raise bad_value(name, text, "a duration must not be negative")
+    return duration / 1e9
 
 
 def network_flag(function: F) -> F:

@@ -17,9 +17,10 @@ class Vertex:
 
     `definition` is the digest (hexadecimal) of the op and of its inputs' definitions: what was asked.
     `name` and `source` are for people and have no part in it. `ignore_cache`: --no-cache for this step.
+    `args` are the names of the variables in a command's environment that are ARGs.
     """
 
-    __slots__ = ("_definition", "_op_digest", "hidden_env", "ignore_cache", "inputs", "name", "op", "source")
+    __slots__ = ("_definition", "_op_digest", "args", "hidden_env", "ignore_cache", "inputs", "name", "op", "source")
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Vertex:
         source: SourceRange | None = None,
         ignore_cache: bool = False,
         hidden_env: tuple[str, ...] = (),
+        args: tuple[str, ...] = (),
     ) -> None:
         self.op = op
         self.inputs = inputs
@@ -37,6 +39,7 @@ class Vertex:
         self.source = source
         self.ignore_cache = ignore_cache
         self.hidden_env = hidden_env
+        self.args = args
         self._definition = ""
         self._op_digest = ""
 

@@ -11,20 +11,28 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from pywerf.backend.base import OpExecutor
 from pywerf.errors import BuildStopped
+from pywerf.graph.op import ExecOp
 from pywerf.graph.vertex import Vertex
-from pywerf.util.events import Reporter
+from pywerf.util.events import Reporter, StepState
 from pywerf.util.promise import Promise, run_in_thread
 
 if TYPE_CHECKING:
+    from pywerf.solver.turns import Turn, Turns
     from pywerf.store.cache import CacheRecord, CacheStore
+    from pywerf.store.memo import Memo
 
-__all__ = ["CachingExecutor", "RemoteResults", "cache_key"]
+__all__ = ["CachingExecutor", "Note", "Outcome", "RemoteResults", "cache_key"]
 
 R = TypeVar("R")
+Outcome = tuple[StepState, float, float]  # the times are seconds since the epoch: begin and end
+Note = Literal["disabled", "expired", "lost"]
+
+_LISTINGS = 64 << 20  # bytes that lists of files may take
 
 
 def cache_key(op_digest: str, components: dict[str, str], salt: str) -> str:
@@ -45,8 +53,13 @@ class RemoteResults(Protocol[R]):
     def shortcut(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> R | None:
         """A result that can be found without reading the files of inputs that are not here."""
 
-    def find(self, vertex: Vertex, inputs: tuple[R | None, ...], key: str) -> R | None:
-        """The result of a key, or None."""
+    def find(
+        self, vertex: Vertex, inputs: tuple[R | None, ...], key: str, keep: Callable[[R, float], object]
+    ) -> R | None:
+        """The result of a key, or None. `keep` puts it into our own cache, with the time when it was made.
+
+        That is called, on whatever thread, when the result has turned out to be what it was said to be.
+        """
 
     def learned(self, vertex: Vertex, inputs: tuple[R | None, ...], record: CacheRecord, result: R) -> None:
         """Called once for every step whose record is in our own cache, soon after it is; maybe on another thread."""
@@ -56,7 +69,12 @@ class CachingExecutor(Generic[R]):
     """The scheduler's work: one vertex, from the cache or by the engine, told to the reporter.
 
     `salt` is what all layers of this build depend on beside their steps (a clamped time, say). `remote` is asked
-    for what is not here.
+    for what is not here. Records older than `max_age` seconds count for nothing. `turns`, which are asked for when
+    there is something to do, keep builds that want the same step at the same time from both doing it. `memo` keeps
+    lists of the files that steps took, so that it can be told which of them was changed.
+
+    `keys` has the cache key of each step that has one, `outcomes` what became of it and when, `notes` why no record
+    was used where there was one or could be one; all of them by definition.
     """
 
     def __init__(
@@ -69,6 +87,9 @@ class CachingExecutor(Generic[R]):
         use: bool,
         keep: bool = True,
         remote: RemoteResults[R] | None = None,
+        max_age: float | None = None,
+        turns: Callable[[], Turns] | None = None,
+        memo: Memo | None = None,
     ) -> None:
         self._engine = engine
         self._cache = cache
@@ -77,6 +98,12 @@ class CachingExecutor(Generic[R]):
         self._use = use
         self._keep = keep
         self._remote = remote
+        self._max_age = max_age
+        self._turns = turns
+        self._memo = memo
+        self.keys: dict[str, str] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.notes: dict[str, Note] = {}
         self._steps: dict[str, int] = {}
         self._pending: list[Promise[None]] = []
         self._hits: list[str] = []
@@ -89,34 +116,78 @@ class CachingExecutor(Generic[R]):
         step = self._steps.get(vertex.definition, 0)
         if step:
             self._reporter.step_started(step, vertex.name, source=str(vertex.source or ""))
+        began = time.time()
         try:
             result, cached = self._one(vertex, inputs, step)
         except BaseException as error:
+            cancelled = isinstance(error, BuildStopped) or not isinstance(error, Exception)
+            state: StepState = "cancelled" if cancelled else "failed"
+            self.outcomes[vertex.definition] = (state, began, time.time())
             if step:
-                cancelled = isinstance(error, BuildStopped) or not isinstance(error, Exception)
-                self._reporter.step_finished(step, "cancelled" if cancelled else "failed", error=str(error))
+                self._reporter.step_finished(step, state, error=str(error))
             raise
+        state = "cached" if cached else "done"
+        self.outcomes[vertex.definition] = (state, began, time.time())
         if step:
-            self._reporter.step_finished(step, "cached" if cached else "done")
+            self._reporter.step_finished(step, state)
         return result
 
     def _one(self, vertex: Vertex, inputs: tuple[R | None, ...], step: int) -> tuple[R, bool]:
         engine = self._engine
         if not engine.is_cacheable(vertex):
             return engine.execute(vertex, inputs, step), False
-        if self._use and not vertex.ignore_cache:
-            found = self._look_up(vertex, inputs)
+        if not self._use or vertex.ignore_cache:
+            self.notes[vertex.definition] = "disabled"
+            return self._execute(vertex, inputs, step, None), False
+        found = self._look_up(vertex, inputs, self._remote)
+        if found is not None:
+            return found, True
+        turn = None
+        if self._turns is not None:
+            turn = self._turns().begin(vertex, engine.shape(vertex, inputs))
+            try:
+                found = self._after_others(vertex, inputs, turn)
+            except BaseException:
+                turn.end()
+                raise
             if found is not None:
+                turn.end()
                 return found, True
-        result = engine.execute(vertex, inputs, step)
-        if self._keep:
-            self._pending.append(
-                run_in_thread(lambda: self._remember(vertex, inputs, result), f"cache-{vertex.op_digest[:8]}")
-            )
-        return result, False
+        return self._execute(vertex, inputs, step, turn), False
 
-    def _look_up(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> R | None:
-        engine, cache, remote = self._engine, self._cache, self._remote
+    def _after_others(self, vertex: Vertex, inputs: tuple[R | None, ...], turn: Turn) -> R | None:
+        """Now that it is our turn: the result, if somebody else has come by it meanwhile."""
+        if turn.contended:
+            turn.wait_for(cache_key(vertex.op_digest, self._engine.components(vertex, inputs), self._salt))
+        return self._look_up(vertex, inputs, None)
+
+    def _execute(self, vertex: Vertex, inputs: tuple[R | None, ...], step: int, turn: Turn | None) -> R:
+        done: Promise[R] = Promise()
+        # The key of a command is found out while it runs, that of files while they are copied.
+        early = turn is not None and isinstance(vertex.op, ExecOp)
+        if early:
+            self._start_remembering(vertex, inputs, done, turn)
+        try:
+            result = self._engine.execute(vertex, inputs, step)
+        except BaseException as error:
+            done.fail(error)
+            if turn is not None and not early:
+                turn.end()
+            raise
+        done.resolve(result)
+        if not early and (self._keep or turn is not None):
+            self._start_remembering(vertex, inputs, done, turn)
+        return result
+
+    def _start_remembering(
+        self, vertex: Vertex, inputs: tuple[R | None, ...], done: Promise[R], turn: Turn | None
+    ) -> None:
+        self._pending.append(
+            run_in_thread(lambda: self._remember(vertex, inputs, done, turn), f"cache-{vertex.op_digest[:8]}")
+        )
+
+    def _look_up(self, vertex: Vertex, inputs: tuple[R | None, ...], remote: RemoteResults[R] | None) -> R | None:
+        engine, cache = self._engine, self._cache
         definition = vertex.op_digest
         here = cache.has_definition(definition)
         there = remote is not None and remote.may_have(definition)
@@ -134,29 +205,58 @@ class CachingExecutor(Generic[R]):
                 return None
         key = cache_key(definition, engine.components(vertex, inputs), self._salt)
         record = cache.get(key) if here else None
+        if record is not None and self._max_age is not None and record.created < time.time() - self._max_age:
+            self.notes[vertex.definition] = "expired"
+            return None
         if record is not None:
             found = engine.restore(vertex, inputs, record.result)
             if found is not None:
                 self._hits.append(key)
-                if remote is not None:
-                    remote.learned(vertex, inputs, record, found)
+                self.keys[vertex.definition] = key
+                if self._remote is not None:
+                    self._remote.learned(vertex, inputs, record, found)
                 return found
-        return remote.find(vertex, inputs, key) if remote is not None and there else None
+            self.notes[vertex.definition] = "lost"
+        if remote is None or not there:
+            return None
+        return remote.find(vertex, inputs, key, lambda result, made: self._record(vertex, inputs, result, made))
 
-    def _remember(self, vertex: Vertex, inputs: tuple[R | None, ...], result: R) -> None:
+    def _remember(self, vertex: Vertex, inputs: tuple[R | None, ...], done: Promise[R], turn: Turn | None) -> None:
+        try:
+            if turn is not None:
+                if not done.done:
+                    turn.found(cache_key(vertex.op_digest, self._engine.components(vertex, inputs), self._salt))
+                done.wait()
+            if not done.failed and self._keep:
+                self._put(vertex, inputs, done.result())
+        finally:
+            if turn is not None:
+                turn.end()
+
+    def _put(self, vertex: Vertex, inputs: tuple[R | None, ...], result: R) -> None:
+        self._record(vertex, inputs, result, time.time())
+        if self._memo is not None:
+            for name, make in self._engine.listings(vertex, inputs):
+                if not self._memo.has("files", name) and (listing := make()):
+                    self._memo.put("files", name, listing)
+                    self._memo.trim("files", keep_bytes=_LISTINGS)
+
+    def _record(self, vertex: Vertex, inputs: tuple[R | None, ...], result: R, made: float) -> None:
+        from pywerf.solver.facts import facts_of
         from pywerf.store.cache import CacheRecord
 
         description = self._engine.describe(vertex, result)
         components = self._engine.components(vertex, inputs)
-        now = time.time()
+        key = cache_key(vertex.op_digest, components, self._salt)
+        self.keys[vertex.definition] = key
         record = CacheRecord(
-            key=cache_key(vertex.op_digest, components, self._salt),
+            key=key,
             definition=vertex.op_digest,
             shape=self._engine.shape(vertex, inputs),
-            components=json.dumps({"name": vertex.name, **components}).encode(),
+            components=json.dumps({**facts_of(vertex, self._salt), **components}).encode(),
             result=description,
-            created=now,
-            last_used=now,
+            created=made,
+            last_used=time.time(),
             size=0,
         )
         self._cache.put(record)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from pywerf.store.database import Database
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["Memo"]
 
@@ -37,6 +41,32 @@ class Memo:
                 (kind, key, value, time.time()),
             )
 
+    def has(self, kind: str, key: str) -> bool:
+        """Whether there is a value; its use is not marked."""
+        return self._database.row("SELECT 1 FROM memo WHERE kind = ? AND key = ?", (kind, key)) is not None
+
+    def keys(self, kind: str, limit: int = -1) -> list[str]:
+        """The keys of a kind, the last one in the order of text first; at most `limit`."""
+        rows = self._database.rows("SELECT key FROM memo WHERE kind = ? ORDER BY key DESC LIMIT ?", (kind, limit))
+        return [row[0] for row in rows]
+
+    def trim(self, kind: str, *, keep: int | None = None, keep_bytes: int | None = None) -> int:
+        """Of one kind, keep the last `keep` keys in the order of text, and the last used ones up to `keep_bytes`."""
+        removed = 0
+        with self._database.write() as connection:
+            if keep is not None:
+                removed += connection.execute(
+                    "DELETE FROM memo WHERE kind = ?1 AND key NOT IN"
+                    " (SELECT key FROM memo WHERE kind = ?1 ORDER BY key DESC LIMIT ?2)",
+                    (kind, keep),
+                ).rowcount
+            if keep_bytes is not None:
+                rows = connection.execute(
+                    "SELECT rowid, length(value) FROM memo WHERE kind = ? ORDER BY last_used DESC, rowid DESC", (kind,)
+                )
+                removed += _remove_over(connection, rows.fetchall(), keep_bytes)
+        return removed
+
     def forget(self, kind: str, key: str | None = None) -> None:
         """Remove one value, or all of a kind. Idempotent."""
         with self._database.write() as connection:
@@ -54,13 +84,18 @@ class Memo:
                     "DELETE FROM memo WHERE last_used <= ?", (time.time() - unused_for,)
                 ).rowcount
             if keep_bytes is not None:
-                total = 0
-                gone = []
                 rows = connection.execute("SELECT rowid, length(value) FROM memo ORDER BY last_used DESC, rowid DESC")
-                for rowid, size in rows.fetchall():
-                    total += size
-                    if total > keep_bytes:
-                        gone.append((rowid,))
-                connection.executemany("DELETE FROM memo WHERE rowid = ?", gone)
-                removed += len(gone)
+                removed += _remove_over(connection, rows.fetchall(), keep_bytes)
         return removed
+
+
+def _remove_over(connection: sqlite3.Connection, rows: list[tuple[int, int]], keep_bytes: int) -> int:
+    """Remove those of the rows (rowid, size) that come after `keep_bytes`; returns how many."""
+    total = 0
+    gone = []
+    for rowid, size in rows:
+        total += size
+        if total > keep_bytes:
+            gone.append((rowid,))
+    connection.executemany("DELETE FROM memo WHERE rowid = ?", gone)
+    return len(gone)

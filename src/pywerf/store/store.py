@@ -5,7 +5,7 @@ ROOT/oci            an OCI image layout with all blobs
 ROOT/snapshots      one folder a driver
 ROOT/cache-mounts   the caches of RUN --mount=type=cache
 ROOT/tmp            one folder a living process
-ROOT/locks, leases  files for flock(2)
+ROOT/locks, leases, steps   files for flock(2)
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from pywerf.store.memo import Memo
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from pywerf.store.step_locks import StepLocks
 
 __all__ = ["Store", "default_root"]
 
@@ -108,6 +110,12 @@ class Store:
     def unleased(self, kind: str, id: str) -> AbstractContextManager[bool]:
         """For who removes `id`: yields whether nobody holds a lease of it; nobody gets one until the end."""
         return self._locks.unleased(kind, id)
+
+    def step_locks(self) -> StepLocks:
+        """The locks on steps that are being done."""
+        from pywerf.store.step_locks import StepLocks
+
+        return StepLocks(self.root)
 
     @property
     def scratch_dir(self) -> str:

@@ -15,10 +15,11 @@ from pywerf.backend.buildah.files import Files, Result
 from pywerf.backend.buildah.ref import LayerInfo, Ref
 from pywerf.backend.buildah.running import Running
 from pywerf.backend.buildah.selection import Selected, content_of, select, shape_of
-from pywerf.errors import BuildError
+from pywerf.errors import BuildStopped, ContainerFailed, SnapshotError
 from pywerf.graph.op import ContextOp, CopyOp, ExecOp, HttpOp, ImageOp, MkdirOp
 from pywerf.graph.vertex import Vertex
 from pywerf.oci.digest import Digest
+from pywerf.source.digests import FileDigests
 from pywerf.util.promise import Promise, run_in_thread
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Engine:
     """An OpExecutor. One engine serves one build; the store, the driver and the isolation outlive it.
 
     `open_files` opens a context by name (ContextOp) or a download (HttpOp); `base` gives the ref of an image.
-    `clamp`: no time in a layer is later than these seconds. `created` is the time that history shows.
+    `clamp`: no time in a layer is later than these seconds; `epoch`: what is made new has this time, now if None.
+    `created` is the time that history shows.
     `fill_cache_mount` gets the id and the folder of a cache mount that is new, and may put files there.
     """
 
@@ -50,6 +52,7 @@ class Engine:
         base: Callable[[ImageOp], Ref | None],
         defaults: ContainerSpec,
         clamp: int | None = None,
+        epoch: int | None = None,
         created: Callable[[], str],
         secrets: Callable[[str], bytes | None] = lambda name: None,
         ssh: Callable[[str], str | None] = lambda name: None,
@@ -63,11 +66,15 @@ class Engine:
         self._base = base
         self._defaults = defaults
         self._clamp = clamp
+        self._epoch = epoch if clamp is None else clamp
         self._created = created
         self._secrets = secrets
         self._ssh = ssh
         self._fill_cache_mount = fill_cache_mount
         self._running = Running()
+        self._failure: BaseException | None = None  # of a thread that works behind a step
+        self._hashing: list[Promise[LayerInfo]] = []
+        self._own: list[str] = []  # snapshots that only this build uses
         self._content: dict[tuple[str, int], str] = {}
         self._content_lock = threading.Lock()
         self._digest_lock = threading.Lock()
@@ -119,9 +126,30 @@ class Engine:
                     found[f"mount {mount.target}"] = content(select_op, digest, inputs[mount.input])
         return found
 
+    def listings(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> list[tuple[str, Callable[[], bytes]]]:
+        found: list[tuple[str, Callable[[], bytes]]] = []
+
+        def note(op: CopyOp, op_digest: str, source: Result | None) -> str:
+            component = self._content_of(op, op_digest, source)
+            found.append((component, lambda: self._listing(op, op_digest, source)))
+            return component
+
+        self._components(vertex, inputs, note)
+        return found
+
     def execute(self, vertex: Vertex, inputs: tuple[Result | None, ...], step: int) -> Result:
-        if self._running.cancelled:
-            raise BuildError("the build was stopped")
+        if self._running.is_cancelled():
+            raise self._failure or BuildStopped()
+        try:
+            return self._execute(vertex, inputs, step)
+        except Exception as error:
+            if self._failure is not None and error is not self._failure:
+                raise self._failure from error
+            if isinstance(error, ContainerFailed) and self._running.is_cancelled():
+                raise BuildStopped from error
+            raise
+
+    def _execute(self, vertex: Vertex, inputs: tuple[Result | None, ...], step: int) -> Result:
         op = vertex.op
         if isinstance(op, ContextOp | HttpOp):
             return self._open_files(op)
@@ -161,6 +189,21 @@ class Engine:
     def cancel(self) -> None:
         self._running.cancel()
 
+    def close(self) -> None:
+        """Wait for what still works behind finished steps; remove the snapshots that nobody else will look for."""
+        for promise in self._hashing:
+            promise.wait()
+        self._hashing.clear()
+        for id in reversed(self._own):
+            self._discard(id)
+        self._own.clear()
+
+    def _discard(self, id: str) -> None:
+        try:
+            self._snapshots.driver.remove(id)
+        except SnapshotError as error:
+            self._reporter.message("warning", f"{error.message}; it is removed later")
+
     # the steps
 
     def _run(self, vertex: Vertex, op: ExecOp, parent: Ref | None, inputs: tuple[Result | None, ...], step: int) -> Ref:
@@ -197,21 +240,34 @@ class Engine:
             remove_mount_points(driver.layer_dir(snapshot), left)
             snapshot = driver.commit(snapshot)
         except BaseException:
-            driver.remove(snapshot.id)
+            self._discard(snapshot.id)
             raise
         created = self._created()
         info = run_in_thread(lambda: self._hash(parent, snapshot, created), f"layer-{snapshot.id}")
+        self._hashing.append(info)
         return Ref(parent, info, snapshot=snapshot)
 
     def _hash(self, parent: Ref | None, snapshot: Snapshot, created: str) -> LayerInfo:
+        """The layer of a snapshot; a failure stops the build now, not when somebody asks for the layer."""
+        try:
+            info = self._hashed(parent, snapshot, created)
+        except BaseException as error:
+            self._own.append(snapshot.id)
+            if self._failure is None:
+                self._failure = error
+            self._running.cancel()
+            raise
+        return info
+
+    def _hashed(self, parent: Ref | None, snapshot: Snapshot, created: str) -> LayerInfo:
         from pywerf.backend.buildah.layer_of import hash_layer
 
         info = hash_layer(self._snapshots.driver, snapshot, clamp=self._clamp, created=created)
         if self._clamp is not None:
             self._store.memo.put("clamp", snapshot.id, str(self._clamp).encode())
         ref = Ref(parent, Promise.of(info))
-        if not info.empty:
-            self._remember_layer(ref, info, snapshot.id)
+        if info.empty or self._remember_layer(ref, info, snapshot.id) != snapshot.id:
+            self._own.append(snapshot.id)  # it changed nothing, or another process had the same layer before
         return info
 
     def _write_files(
@@ -221,7 +277,7 @@ class Engine:
 
         lower = None if isinstance(op, CopyOp) and op.link and not _names_owner(op) else self._snapshots.tree(parent)
         # directories made take the time of the build; a clamp makes that the same each time
-        made_ns = (self._clamp if self._clamp is not None else int(time.time())) * 1_000_000_000
+        made_ns = (self._epoch if self._epoch is not None else int(time.time())) * 1_000_000_000
         created = self._created()
         if isinstance(op, MkdirOp):
             info = mkdir_layer(op, lower, self._store, clamp=self._clamp, made_ns=made_ns, created=created)
@@ -243,12 +299,13 @@ class Engine:
             self._remember_layer(ref, info, None)
         return ref
 
-    def _remember_layer(self, ref: Ref, info: LayerInfo, snapshot: str | None) -> None:
+    def _remember_layer(self, ref: Ref, info: LayerInfo, snapshot: str | None) -> str | None:
+        """Record a layer; the snapshot that it has in the store now."""
         from pywerf.store.layers import LayerRecord
 
         chain = ref.chain_id
         assert chain is not None
-        self._store.layers.put(
+        record = self._store.layers.put(
             LayerRecord(
                 chain_id=chain,
                 parent=None if ref.parent is None else ref.parent.chain_id,
@@ -258,6 +315,7 @@ class Engine:
                 snapshot=snapshot,
             )
         )
+        return record.snapshot
 
     # contents
 
@@ -269,7 +327,9 @@ class Engine:
             known = self._trees.get(id(source))
         if known is None:
             tree = self._snapshots.tree(source)
-            known = (source, Files("the image", EmptyTree() if tree is None else tree))
+            # What a COPY reads need not be read again for its cache key, nor for the list of its files.
+            digests = FileDigests(lambda: None, lambda data: None)
+            known = (source, Files("the image", EmptyTree() if tree is None else tree, digests=digests))
             with self._content_lock:
                 self._trees[id(source)] = known
         return known[1]
@@ -312,6 +372,13 @@ class Engine:
         if memo_key:
             self._store.memo.put("selection", memo_key, str(digest).encode())
         return str(digest)
+
+    def _listing(self, op: CopyOp, op_digest: str, source: Result | None) -> bytes:
+        from pywerf.backend.buildah.listing import listing_of
+
+        files = self._files_of(source)
+        with self._digest_lock:
+            return listing_of(self._select(op, op_digest, files), files, owners=op.keep_owner and op.owner is None)
 
 
 def _names_owner(op: CopyOp) -> bool:

@@ -20,6 +20,7 @@ from pywerf.cli.values import (
     platforms,
     registry_flags,
     registry_options,
+    seconds,
 )
 from pywerf.errors import UsageError
 from pywerf.oci.media_types import ImageFormat
@@ -29,7 +30,7 @@ __all__ = ["build_options", "command", "pull_policy"]
 # Flags of buildah 1.28 that change the result and are not there yet: refused, never ignored.
 _UNSUPPORTED = frozenset(
     """
-    --all-platforms --cache-from --cache-to --cache-ttl --cgroup-parent --cgroupns --cpp-flag --cpu-period
+    --all-platforms --cache-from --cache-to --cgroup-parent --cgroupns --cpp-flag --cpu-period
     --cpu-quota --cpu-shares -c --cpuset-cpus --cpuset-mems --decryption-key --device --disable-compression -D --dns
     --dns-option --dns-search --from --hooks-dir --http-proxy --ipc --logsplit --manifest --memory -m
     --memory-swap --no-hosts
@@ -59,6 +60,8 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--unsetenv", "unset_env", multiple=True, split=True, metavar="NAME", help="Environment to leave out.")
 @flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts in RUN.")
 @switch("--no-cache", help="Do not use results of earlier builds.")
+@flag("--no-cache-filter", multiple=True, split=True, metavar="STAGE", help="Stages to build anew.")
+@flag("--cache-ttl", metavar="DURATION", help="Use results of earlier builds no older than that (1h30m); 0: none.")
 @switch("--layers", default=True, env=("BUILDAH_LAYERS",), help="Use and keep results of steps (true by default).")
 @switch("--squash", help="Make one layer of all new ones.")
 @flag(
@@ -170,6 +173,8 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         unset_env=tuple(flags["unset_env"]),
         add_hosts=tuple(flags["add_hosts"]),
         no_cache=flags["no_cache"],
+        no_cache_filter=tuple(flags["no_cache_filter"]),
+        cache_ttl=seconds("--cache-ttl", flags["cache_ttl"]),
         layers=flags["layers"],
         squash=flags["squash"],
         pull=pull_policy(flags["pull"], always=flags["pull_always"], never=flags["pull_never"]),

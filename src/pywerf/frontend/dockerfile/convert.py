@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True):
     hidden_env: tuple[str, ...] = ()
     no_cache: bool = False
     no_cache_filter: tuple[str, ...] = ()
+    name_platform: bool = False  # in the names of steps
 
 
 class Converter:

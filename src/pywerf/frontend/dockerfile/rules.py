@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import re
-
 import msgspec
+
+from pywerf.util.secret_names import promises_secret
 
 __all__ = ["RULES", "Rule", "promises_secret"]
 
@@ -75,19 +74,3 @@ RULES = {
     name: Rule(name, text, name in ("CopyIgnoredFile", "InvalidDefinitionDescription")) for name, text in _TEXTS.items()
 }
 """All rules by name."""
-
-
-def promises_secret(name: str) -> bool:
-    """Whether a part of the name is a word for secrets (`GIT_TOKEN`), and none takes it back (`PUBLIC_KEY`)."""
-    return bool(_secret_name().search(name)) and not _harmless_name().search(name)
-
-
-@functools.cache
-def _secret_name() -> re.Pattern[str]:
-    words = "apikey|auth|credentials?|key|password|pword|passwd|secret|token"
-    return re.compile(rf"(?:_|^)(?:{words})(?:_|$)", re.I)
-
-
-@functools.cache
-def _harmless_name() -> re.Pattern[str]:
-    return re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.I)

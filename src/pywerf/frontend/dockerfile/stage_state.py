@@ -11,7 +11,7 @@ import msgspec
 
 from pywerf.errors import DockerfileError
 from pywerf.frontend.dockerfile import commands as c
-from pywerf.frontend.dockerfile.args import PROXY_ARGS, StageArgs
+from pywerf.frontend.dockerfile.args import DEFAULT_PATH, PROXY_ARGS, StageArgs
 from pywerf.frontend.dockerfile.expansion import expand_instruction
 from pywerf.frontend.dockerfile.instructions import parse_onbuild
 from pywerf.graph.image_plan import HistoryStep, ImagePlan
@@ -69,7 +69,7 @@ class StageState:
     ) -> StageState:
         """A stage that begins with an image, or with nothing. The image's ONBUILD triggers wait to be run."""
         base = None if found is None else found.config
-        config = ContainerConfig() if base is None else base.config
+        config = ContainerConfig(env=(f"PATH={DEFAULT_PATH}",)) if base is None else base.config
         triggers, config = config.onbuild, msgspec.structs.replace(config, onbuild=())
         if base is not None and base.platform.os:
             platform = base.platform
@@ -165,6 +165,8 @@ class StageState:
         self._number += 1
         many = len(self.converter.stages) > 1
         prefix = (self.stage.name or f"stage-{self.stage.index}") + " " if many else ""
+        if self.converter.settings.name_platform:
+            prefix = f"{self.platform} {prefix}"
         return f"[{prefix}{self._number}/{self._count}] {text}"
 
     def _vertex(
@@ -174,6 +176,7 @@ class StageState:
         command: c.Command,
         text: str,
         hidden: tuple[str, ...] = (),
+        args: tuple[str, ...] = (),
     ) -> Vertex:
         return Vertex(
             op,
@@ -182,6 +185,7 @@ class StageState:
             source=command.range,
             ignore_cache=self._no_cache,
             hidden_env=hidden,
+            args=args,
         )
 
     # instructions that only change the config
@@ -264,14 +268,14 @@ class StageState:
     # instructions that change files
 
     def workdir(self, command: c.Workdir) -> None:
-        """WORKDIR: relative ones are below the one before."""
+        """WORKDIR: relative ones are below the one before; what has to be made belongs to the USER, as with BuildKit."""
         path = self._absolute(command.path)
         self._change(working_dir=path)
         if path == "/":
             self._number += 1
             self._note(f"WORKDIR {path}")
             return
-        self.vertex = self._vertex(MkdirOp(path), (self.vertex,), command, f"WORKDIR {path}")
+        self.vertex = self._vertex(MkdirOp(path, _owner(self.config.user)), (self.vertex,), command, f"WORKDIR {path}")
         self._note(f"WORKDIR {path}", self.vertex)
 
     def run(self, command: c.Run) -> None:
@@ -304,7 +308,9 @@ class StageState:
             add_hosts=settings.add_hosts,
             script=script,
         )
-        self.vertex = self._vertex(op, tuple(inputs), command, command.summary, (*settings.hidden_env, *hidden))
+        names = tuple(item.partition("=")[0] for item in args)
+        hidden = (*settings.hidden_env, *hidden)
+        self.vertex = self._vertex(op, tuple(inputs), command, command.summary, hidden, names)
         counted = f"|{len(args)} {' '.join(args)} " if args else ""
         shown = " ".join(argv) if command.form == "shell" else _shown(argv)
         self._note(f"RUN {counted}{shown}", self.vertex)

@@ -1,0 +1,80 @@
+"""Lists of the files that a step took: what is kept of them, so that it can be told which of them was changed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pywerf.source.digests import ContentAddressed
+from pywerf.util.filetree import Node, join
+
+if TYPE_CHECKING:
+    from pywerf.backend.buildah.files import Files
+    from pywerf.backend.buildah.selection import Selected
+
+__all__ = ["Listed", "listing_of", "read_listing"]
+
+_MAX_BYTES = 4 << 20
+_DIGEST_BYTES = 16
+
+
+class Listed(msgspec.Struct, frozen=True, array_like=True):
+    """One file. `content` is the beginning of the digest of a regular file, the target of a link, or empty."""
+
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    content: bytes = b""
+
+
+def listing_of(selected: Iterable[Selected], files: Files, *, owners: bool) -> bytes:
+    """The files of a selection by their paths, with digests, modes and owners; b"" when they are too many to be kept.
+
+    Without `owners` those are left out. Reads only what is not remembered as read. Raises ContextError.
+    """
+    tree = files.tree
+    places: list[str] = []
+    nodes: list[tuple[str, Node]] = []
+    for item in selected:
+        if item.path:
+            places.append(item.written)
+            nodes.append((item.path, item.node))
+        if item.node.kind == "dir":
+            for path, node in item.entries(tree):
+                places.append(join(item.written, path))
+                nodes.append((join(item.path, path), node))
+    regular = [entry for entry in nodes if entry[1].kind == "file"]
+    if isinstance(tree, ContentAddressed):
+        digests = [tree.content_id(path) for path, _ in regular]
+    elif files.digests is not None:
+        digests = files.digests.digests_of(tree, regular)
+    else:
+        return b""
+    contents = iter(digests)
+    listed: dict[bytes, Listed] = {}
+    for place, (path, node) in zip(places, nodes, strict=True):
+        content = b""
+        if node.kind == "file":
+            content = next(contents)[:_DIGEST_BYTES]
+        elif node.kind == "symlink":
+            content = tree.readlink(path).encode("utf-8", "surrogateescape")
+        elif node.kind == "socket":
+            continue
+        listed[place.encode("utf-8", "surrogateescape")] = Listed(
+            node.kind, node.mode, node.uid if owners else 0, node.gid if owners else 0, content
+        )
+    data = zlib.compress(msgspec.msgpack.encode(list(listed.items())), 1)
+    return data if len(data) <= _MAX_BYTES else b""
+
+
+def read_listing(data: bytes) -> dict[str, Listed]:
+    """What `listing_of` has made. Raises ValueError for anything else."""
+    try:
+        items = msgspec.msgpack.decode(zlib.decompress(data), type=list[tuple[bytes, Listed]])
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise ValueError(f"no list of files: {error}") from error
+    return {path.decode("utf-8", "surrogateescape"): entry for path, entry in items}
