@@ -47,13 +47,14 @@ def mkdir_layer(
     op: MkdirOp, lower: FileTree | None, store: Store, *, clamp: int | None, made_ns: int, created: str
 ) -> LayerInfo:
     """The layer of a WORKDIR; empty when the directory is there."""
-    plan = CopyPlan(lower, owner=owner_numbers(op.owner, lower), mode=None, made_ns=made_ns)
+    plan = CopyPlan(lower, owner=None, mode=None, made_ns=made_ns)
     path = plan.resolve(op.path)
     if lower is not None:
         there = lower.lstat(path) if path else None
         if not path or (there is not None and there.kind == "dir"):
             plan = CopyPlan(None, owner=None, mode=None, made_ns=made_ns)
             return _write(plan, store, clamp=clamp, created=created)
+    plan.owner = owner_numbers(op.owner, lower)
     plan.make_directories(path)
     return _write(plan, store, clamp=clamp, created=created)
 
