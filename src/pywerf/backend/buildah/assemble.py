@@ -41,11 +41,13 @@ def assemble(
     image_format: media_types.ImageFormat,
     annotations: dict[str, str],
     when: Callable[[bytes], str],
+    step_time: str = "",
 ) -> Assembled:
     """The image of a plan whose vertices have been solved: `results` by definition, `ref` that of its last one.
 
     `when` gives the time of creation; it gets the config without any time of its own, so that an image that was
-    made before can have the time that it had then.
+    made before can have the time that it had then. `step_time` is what the history tells of all steps (RFC 3339);
+    empty: the time at which each was done.
     """
     layers = [] if ref is None else ref.layers()
     infos = [layer.info.result() for layer in layers]
@@ -53,13 +55,13 @@ def assemble(
         platform=plan.platform,
         config=plan.config,
         diff_ids=tuple(info.diff_id for info in infos),
-        history=_history(plan, results, ""),
+        history=_history(plan, results, "", step_time),
         author=plan.author or (plan.base.author if plan.base is not None else ""),
         os_version=plan.base.os_version if plan.base is not None else "",
         os_features=plan.base.os_features if plan.base is not None else (),
     )
     created = when(draft.to_json())
-    config = msgspec.structs.replace(draft, created=created, history=_history(plan, results, created))
+    config = msgspec.structs.replace(draft, created=created, history=_history(plan, results, created, step_time))
     return make_manifest(config, infos, image_format=image_format, annotations=annotations)
 
 
@@ -92,14 +94,14 @@ def layer_descriptor(info: LayerInfo, image_format: media_types.ImageFormat) -> 
     return Descriptor(media_types.layer_media_type(compression, image_format), blob.digest, blob.size, urls=blob.urls)
 
 
-def _history(plan: ImagePlan, results: Mapping[str, Ref], created: str) -> tuple[History, ...]:
+def _history(plan: ImagePlan, results: Mapping[str, Ref], created: str, step_time: str) -> tuple[History, ...]:
     history = list(plan.base.history) if plan.base is not None else []
     for step in plan.steps:
         info = results[step.vertex.definition].info.result() if step.vertex is not None else None
         if info is None or info.empty:
             history.append(History(created, step.created_by, comment=COMMENT, empty_layer=True))
         else:
-            history.append(History(info.created, step.created_by, comment=COMMENT))
+            history.append(History(step_time or info.created, step.created_by, comment=COMMENT))
     return tuple(history)
 
 

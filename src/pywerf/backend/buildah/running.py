@@ -28,8 +28,8 @@ class Running:
         with self._lock:
             self._containers.discard(container)
 
-    @property
-    def cancelled(self) -> bool:
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called."""
         return self._cancelled
 
     def cancel(self) -> None:
