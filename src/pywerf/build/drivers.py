@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from pywerf.errors import IsolationError, SnapshotError
+from pywerf.errors import SnapshotError
 
 if TYPE_CHECKING:
-    from pywerf.build.options import EngineOptions
+    from pywerf.isolation.ladder import Choice
     from pywerf.isolation.spec import Isolation
     from pywerf.snapshot.base import Snapshotter
     from pywerf.store.store import Store
@@ -20,8 +19,8 @@ __all__ = ["choose_driver", "choose_isolation"]
 def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
     """overlay where it can be mounted; vfs when it is asked for, or as the way out with a warning.
 
-    A store remembers which driver made its snapshots. Raises SnapshotError when overlay is asked for in vain, and
-    when the store is of the other driver.
+    A store remembers which driver made its snapshots, and for whose ids. Raises SnapshotError when overlay is asked
+    for in vain, and when the store is of the other driver, or of another user namespace.
     """
     known = store.memo.get("driver", "name")
     name = known.decode() if known is not None else ""
@@ -30,23 +29,52 @@ def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
             f"the store {store.root} was made with the {name} driver, not with {wanted}",
             hint="leave --storage-driver out, or use another --root",
         )
+    ids = _ids()
     if not name:
-        name = "vfs" if wanted == "vfs" else _probe(store, wanted, reporter)
+        name = "vfs" if wanted == "vfs" else _probe(store, wanted, reporter, userxattr=bool(ids))
+        store.memo.put("driver", "ids", ids.encode())
         store.memo.put("driver", "name", name.encode())
+    else:
+        _check_ids(store, ids)
     if name == "vfs":
         from pywerf.snapshot.vfs import VfsSnapshotter
 
         return VfsSnapshotter(store.driver_dir("vfs"))
     from pywerf.snapshot.overlay import OverlaySnapshotter
 
-    return OverlaySnapshotter(store.driver_dir("overlay"))
+    return OverlaySnapshotter(store.driver_dir("overlay"), userxattr=bool(ids))
 
 
-def _probe(store: Store, wanted: str, reporter: Reporter) -> str:
+def _ids() -> str:
+    """The mapping of user and group ids that files here have been given; empty in the initial user namespace."""
+    from pywerf.linux.facts import read_text
+    from pywerf.linux.userns import in_initial_namespace
+
+    if in_initial_namespace():
+        return ""
+    maps = (read_text(f"/proc/self/{name}").split() for name in ("uid_map", "gid_map"))
+    return " / ".join(" ".join(words) for words in maps)
+
+
+def _check_ids(store: Store, ids: str) -> None:
+    """The files of a snapshot belong to other users when ids are mapped otherwise than when it was made."""
+    kept = store.memo.get("driver", "ids")
+    made = kept.decode() if kept is not None else ""
+    if made == ids:
+        return
+    whose = f"a user namespace with the ids {made}" if made else "the machine's own ids"
+    now = f"a user namespace with the ids {ids}" if ids else "the machine's own ids"
+    raise SnapshotError(
+        f"the store {store.root} was made with {whose}, and this process has {now}: its files would change owners",
+        hint="call werf as the user who made the store, or use another --root",
+    )
+
+
+def _probe(store: Store, wanted: str, reporter: Reporter, *, userxattr: bool) -> str:
     """The driver, found out once a store, since trying costs some milliseconds."""
     from pywerf.snapshot.probe import probe
 
-    reason = probe(store.driver_dir("overlay"))
+    reason = probe(store.driver_dir("overlay"), userxattr=userxattr)
     if reason is None:
         return "overlay"
     if wanted == "overlay":
@@ -55,18 +83,12 @@ def _probe(store: Store, wanted: str, reporter: Reporter) -> str:
     return "vfs"
 
 
-def choose_isolation(options: EngineOptions) -> Isolation:
-    """chroot isolation in private namespaces. Raises IsolationError where that cannot be done."""
-    if options.mode == "native-rootless" or options.isolation in ("oci", "rootless"):
-        raise IsolationError(
-            f"{options.mode or options.isolation} isolation is not part of this version",
-            hint="use WERF_BUILDAH_MODE=native-chroot (--isolation chroot) as root",
-        )
-    if os.geteuid() != 0:
-        raise IsolationError(
-            "running containers needs root in this version",
-            hint="run it as root; what has no RUN builds without",
-        )
+def choose_isolation(choice: Choice) -> Isolation:
+    """chroot isolation in private namespaces. Raises IsolationError on a rung that has no containers."""
+    if not choice.has_containers:
+        from pywerf.isolation.ladder import RUNGS, no_containers
+
+        raise no_containers(choice, f"a command cannot be run on rung {choice.rung} ({RUNGS[choice.rung]})")
     from pywerf.isolation.chroot import ChrootIsolation
 
     return ChrootIsolation()

@@ -15,6 +15,8 @@ __all__ = ["info"]
 
 def info(session: Session) -> dict[str, object]:
     """Two objects, `host` and `store`, in buildah's words where it has them."""
+    from pywerf.linux.userns import entered
+
     platform = host_platform()
     kernel = os.uname()
     memory = _meminfo()
@@ -32,7 +34,7 @@ def info(session: Session) -> dict[str, object]:
             "hostname": kernel.nodename,
             "kernel": kernel.release,
             "os": platform.os,
-            "rootless": os.geteuid() != 0,
+            "rootless": os.geteuid() != 0 or entered(),
             "uptime": _uptime(),
             "variant": platform.variant,
         },

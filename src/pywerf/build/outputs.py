@@ -40,13 +40,20 @@ def write_output(session: Session, record: ImageRecord, output: Output, options:
     """Write one output. Raises BuildError, RegistryError."""
     if output.type == "local":
         os.makedirs(output.dest, exist_ok=True)
-        export_tree(_tree(session, record), "", output.dest, owners=os.geteuid() == 0)
+        export_tree(_tree(session, record), "", output.dest, owners=_is_root())
     elif output.type == "tar":
         _write_tar(_tree(session, record), output.dest)
     elif output.type in ("oci", "docker"):
         _write_archive(session, record, output, options)
     else:
         _push(session, record, output, options)
+
+
+def _is_root() -> bool:
+    """Whether files may belong to anybody: the root of a namespace that we made ourselves is an ordinary user."""
+    from pywerf.linux.userns import entered
+
+    return os.geteuid() == 0 and not entered()
 
 
 def _tree(session: Session, record: ImageRecord) -> FileTree:

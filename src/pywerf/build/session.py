@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pywerf.build.names import full_name, local_candidates
 from pywerf.build.options import BuildOptions, EngineOptions, PullPolicy
+from pywerf.build.rungs import choose_rung
 from pywerf.build.session_work import WORK
 from pywerf.errors import ImageNotFound, StoreError, UsageError
 from pywerf.oci.config import ImageConfig
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pywerf.build.build_images import BuildResult
     from pywerf.build.fetch import LayerFetcher
     from pywerf.build.remove import RemovedEvent
+    from pywerf.isolation.ladder import Choice
     from pywerf.isolation.spec import Isolation
     from pywerf.oci.digest import Digest
     from pywerf.registry.access import RegistryAccess
@@ -30,9 +32,8 @@ if TYPE_CHECKING:
     from pywerf.store.images import ImageRecord
     from pywerf.util.events import Reporter
 
-__all__ = ["MODES", "Session"]
+__all__ = ["Session"]
 
-MODES = ("auto", "default", "native-chroot", "native-rootless")
 _DRIVERS = ("", "auto", "default", "overlay", "vfs")
 
 
@@ -43,8 +44,10 @@ class Session:
         self.options = options
         self.reporter = reporter
         self._stack = ExitStack()
-        self._check_mode()
-        self.store = self._stack.enter_context(Store.open(options.root or default_root()))
+        self._check_driver()
+        root = options.root or default_root()  # of the user who called: afterwards this process may be another one
+        self.choice: Choice = choose_rung(options)
+        self.store = self._stack.enter_context(Store.open(root))
         self._snapshots: Snapshots | None = None
         self._isolation: Isolation | None = None
         self._registries: RegistryAccess | None = None
@@ -52,7 +55,10 @@ class Session:
 
     @classmethod
     def open(cls, options: EngineOptions, reporter: Reporter) -> Session:
-        """Open the store that the options name. Raises UsageError for unknown modes and drivers, StoreError."""
+        """Open the store that the options name, on the rung that their mode comes to.
+
+        Raises UsageError for unknown modes and drivers, IsolationError for a mode that cannot work, StoreError.
+        """
         return cls(options, reporter)
 
     def __enter__(self) -> Session:
@@ -63,13 +69,8 @@ class Session:
     ) -> None:
         self._stack.close()
 
-    def _check_mode(self) -> None:
-        mode, driver = self.options.mode, self.options.storage_driver
-        if mode and mode not in MODES:
-            raise UsageError(
-                f"unknown buildah mode {mode!r}",
-                hint=f"WERF_BUILDAH_MODE and --buildah-mode take one of {', '.join(MODES)}",
-            )
+    def _check_driver(self) -> None:
+        driver = self.options.storage_driver
         if driver not in _DRIVERS:
             raise UsageError(
                 f"unknown storage driver {driver!r}",
@@ -94,7 +95,7 @@ class Session:
         if self._isolation is None:
             from pywerf.build.drivers import choose_isolation
 
-            self._isolation = choose_isolation(self.options)
+            self._isolation = choose_isolation(self.choice)
             self._stack.callback(self._isolation.close)
         return self._isolation
 
@@ -246,6 +247,7 @@ class Session:
         """Build the image (one a platform) of a Dockerfile; tag it, write it where it is wanted."""
         from pywerf.build.build_images import build
 
+        self.reporter.message("info", self.choice.line)
         with self.working():
             return build(self, options)
 

@@ -115,6 +115,10 @@ class Invocation:
         """An open session of the engine. Without a reporter: a view that tells warnings only."""
         session_class: type[Session] | None = self.session_class
         if session_class is None:
+            if sys.platform != "linux":  # the engine's modules cannot even be imported there
+                from pywerf.isolation.ladder import check_platform
+
+                check_platform(sys.platform)
             from pywerf.build.session import Session
 
             session_class = Session

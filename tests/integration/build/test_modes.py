@@ -1,0 +1,94 @@
+"""Modes and the rungs that they come to, on this machine: as root, and as users with and without subordinate ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.users import User
+from support.werf import Werf
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    return tmp_path / "context"
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "means"),
+    [
+        ("", [], "auto"),
+        ("auto", [], "auto"),
+        ("default", [], "auto"),
+        ("native-chroot", [], "native-chroot"),
+        ("auto", ["--buildah-mode", "native-chroot"], "native-chroot"),
+        ("", ["--isolation", "chroot"], "native-chroot"),
+    ],
+)
+def test_root_takes_the_first_rung_and_the_first_line_says_so(
+    werf: Werf, context: Path, mode: str, flags: list[str], means: str
+) -> None:
+    done = werf.run("buildah", "build", *flags, context, env={"WERF_BUILDAH_MODE": mode})
+    assert done.stderr.splitlines()[0] == f"mode {means}: rung 1, private namespaces as root"
+
+
+def test_a_quiet_build_says_nothing(werf: Werf, context: Path) -> None:
+    assert werf.run("buildah", "build", "-q", context).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "code", "says"),
+    [
+        ("chroot", [], 2, "unknown mode 'chroot'"),
+        ("auto", ["--buildah-mode=nonsense"], 2, "unknown mode 'nonsense'"),
+        ("docker", [], 2, "are the embedded engine"),
+        ("native-rootless", [], 125, "mode native-rootless needs an OCI runtime"),
+        ("auto", ["--isolation=oci"], 125, "--isolation oci needs an OCI runtime"),
+    ],
+)
+def test_modes_that_cannot_be_are_refused_before_anything_is_made(
+    werf: Werf, context: Path, mode: str, flags: list[str], code: int, says: str
+) -> None:
+    done = werf.run("buildah", "build", *flags, context, env={"WERF_BUILDAH_MODE": mode}, check=False)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "hint" in done.stderr.lower()
+    assert not werf.root.exists()
+
+
+def test_a_user_with_subordinate_ids_takes_the_second_rung(builder: User) -> None:
+    builder.write("context/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    done = builder.werf("buildah", "build", "context")
+    assert done.stderr.splitlines()[0] == (
+        "mode auto: rung 2, private namespaces in a user namespace with subordinate ids "
+        "(cannot make private namespaces: Operation not permitted (EPERM))"
+    )
+
+
+def test_a_mode_with_containers_names_the_probes_that_failed(plain_user: User) -> None:
+    done = plain_user.werf("buildah", "images", env={"WERF_BUILDAH_MODE": "native-chroot"}, check=False)
+    assert done.returncode == 125
+    assert "rung 1: cannot make private namespaces: Operation not permitted (EPERM)" in done.stderr
+    assert f"rung 2: cannot map subordinate ids: no /etc/subuid range for '{plain_user.name}'" in done.stderr
+    assert "usermod --add-subuids " in done.stderr
+    assert not plain_user.root.exists()
+
+
+def test_stores_of_root_and_of_users_are_told_apart(
+    builder: User, make_werf: Callable[[str], Werf], busybox_for_all: Path, common_folder: Path
+) -> None:
+    """Files of a user's snapshots belong to subordinate ids, and their marks are in another namespace of xattrs."""
+    builder.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    builder.write("run/Dockerfile", "FROM base\nRUN true > /made\n")
+    builder.werf("buildah", "build", "-t", "theirs", "run")
+    werf = make_werf("unused")
+    done = werf.run("run", "--root", builder.root, "theirs", "--", "true", check=False)
+    assert done.returncode != 0
+    assert "was made with a user namespace with the ids 0 " in done.stderr
+    assert "call werf as the user who made the store" in done.stderr

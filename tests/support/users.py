@@ -1,0 +1,93 @@
+"""Ordinary users for tests: made and removed by them, with or without subordinate ids, and `werf` as they call it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import pywerf
+from support import machine
+
+
+class User:
+    """An ordinary user of the machine. `home` is theirs; commands run there, with a fresh environment."""
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.name = name
+        self.home = home
+        self.root = home / ".local/share/pywerf"
+
+    def run(
+        self, *argv: str | Path, check: bool = True, env: dict[str, str] | None = None, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """A command as this user, after a login."""
+        variables = [f"{name}={value}" for name, value in (env or {}).items()]
+        command = shlex.join(["env", *variables, *map(str, argv)])
+        return machine.run(machine.require("su", "login"), "-", self.name, "-c", command, check=check, timeout=timeout)
+
+    def werf(
+        self, *argv: str | Path, check: bool = True, env: dict[str, str] | None = None, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """`werf` as this user, with an interpreter that they may read."""
+        path = f"{Path(pywerf.__file__).parents[1]}:{Path(msgspec.__file__).parents[1]}"
+        variables = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+        return self.run(self.interpreter(path), "-m", "pywerf", *argv, check=check, env=variables, timeout=timeout)
+
+    def interpreter(self, path: str) -> str:
+        """This interpreter, or one of the system of the same version where this one is out of the user's reach."""
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        for candidate in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+            probe = self.run(candidate, "-c", "import click, pywerf", check=False, env={"PYTHONPATH": path})
+            if probe.returncode == 0:
+                return candidate
+        pytest.fail(
+            f"{self.name} can run no Python that imports pywerf: keep the checkout and {version} where users may read",
+            pytrace=False,
+        )
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> Path:
+        """A file in the user's home, theirs."""
+        file = self.home / path
+        uid, gid = self.home.stat().st_uid, self.home.stat().st_gid
+        for folder in reversed([folder for folder in file.parents if not folder.exists()]):
+            folder.mkdir()
+            os.chown(folder, uid, gid)
+        file.write_text(text)
+        file.chmod(mode)
+        os.chown(file, uid, gid)
+        return file
+
+
+@contextlib.contextmanager
+def user(folder: Path, name: str, *, subids: bool) -> Iterator[User]:
+    """Make a user with a home in `folder`, which others may enter; remove both at the end."""
+    machine.require_root()
+    machine.require("newuidmap", "uidmap")
+    home = folder / name
+    machine.run(machine.require("useradd", "passwd"), "-m", "-d", home, "-s", "/bin/sh", name)
+    try:
+        for kind in ("uid", "gid"):
+            text = Path(f"/etc/sub{kind}").read_text()
+            own = [line.split(":")[1:] for line in text.splitlines() if line.startswith(f"{name}:")]
+            if subids and not own:
+                first = max([100000, *(int(one) + int(many) for _, one, many in map(_fields, text.splitlines()))])
+                machine.run("usermod", f"--add-sub{kind}s", f"{first}-{first + 65535}", name)
+            for first_id, count in [] if subids else own:
+                machine.run("usermod", f"--del-sub{kind}s", f"{first_id}-{int(first_id) + int(count) - 1}", name)
+        yield User(name, home)
+    finally:
+        machine.run("userdel", "-f", name, check=False)
+        machine.run("rm", "-rf", home, check=False)
+
+
+def _fields(line: str) -> tuple[str, str, str]:
+    who, first, count = line.split(":")
+    return who, first, count

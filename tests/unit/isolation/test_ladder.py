@@ -1,0 +1,196 @@
+"""Which rung a mode takes, what is said when none is left, and which setting would raise one."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from pywerf.errors import IsolationError, UsageError
+from pywerf.isolation.ladder import (
+    Choice,
+    HostSettings,
+    RungProbe,
+    check_mode,
+    check_platform,
+    decide,
+    free_subids,
+    hint_for,
+    no_containers,
+)
+from pywerf.linux.probes import Attempt
+
+NO = Attempt("make private namespaces", errno.EPERM, "Operation not permitted")
+NO_IDS = Attempt("map subordinate ids", 0, "no /etc/subuid range for 'ci'")
+YES = Attempt("make private namespaces")
+
+
+def rungs(*works: int) -> list[RungProbe]:
+    attempts = {1: NO, 2: NO_IDS, 3: Attempt("use rung 3", 0, "not part of this version"), 4: NO, 5: YES}
+    return [RungProbe(rung, YES if rung in works else attempts[rung], f"hint {rung}") for rung in attempts]
+
+
+@pytest.mark.parametrize(("works", "rung"), [((1, 2, 5), 1), ((2, 5), 2), ((5,), 5)])
+def test_auto_takes_the_first_rung_that_works(works: tuple[int, ...], rung: int) -> None:
+    choice = decide("auto", rungs(*works))
+    assert choice.rung == rung
+    assert [probe.rung for probe in choice.failed] == list(range(1, rung))
+
+
+def test_no_rung_below_the_one_taken_is_probed() -> None:
+    asked = []
+
+    def probes() -> Iterator[RungProbe]:
+        for probe in rungs(1, 2, 5):
+            asked.append(probe.rung)
+            yield probe
+
+    decide("auto", probes())
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("rung", [3, 4])
+def test_a_rung_that_is_not_written_yet_is_not_taken_even_if_it_would_work(rung: int) -> None:
+    assert decide("auto", rungs(rung, 5)).rung == 5
+
+
+def test_a_mode_that_needs_containers_fails_with_the_probes_that_failed() -> None:
+    with pytest.raises(IsolationError) as caught:
+        decide("native-chroot", rungs(5))
+    assert caught.value.message == (
+        "mode native-chroot cannot be used here: rung 1: cannot make private namespaces: "
+        "Operation not permitted (EPERM); rung 2: cannot map subordinate ids: no /etc/subuid range for 'ci'"
+    )
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("hint 2")
+
+
+def test_the_first_line_says_mode_rung_and_reason() -> None:
+    assert decide("auto", rungs(1)).line == "mode auto: rung 1, private namespaces as root"
+    line = decide("auto", rungs(2)).line
+    assert line.startswith(
+        "mode auto: rung 2, private namespaces in a user namespace with subordinate ids (cannot make"
+    )
+    assert "EPERM" in line
+
+
+def test_a_command_without_containers_is_an_error_that_names_every_rung_tried() -> None:
+    error = no_containers(decide("auto", rungs(5)), "RUN cannot be executed")
+    assert error.message.startswith("RUN cannot be executed: rung 1: ")
+    assert "rung 2: cannot map subordinate ids" in error.message
+    assert "rung 3" not in error.message
+
+
+def test_only_the_last_rung_has_no_containers() -> None:
+    assert [Choice("auto", rung).has_containers for rung in range(1, 6)] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("mode", "isolation", "means"),
+    [
+        ("", "", "auto"),
+        ("auto", "", "auto"),
+        ("default", "", "auto"),
+        ("native-chroot", "", "native-chroot"),
+        ("", "chroot", "native-chroot"),
+        ("native-rootless", "chroot", "native-chroot"),
+    ],
+)
+def test_modes(mode: str, isolation: str, means: str) -> None:
+    assert check_mode(mode, isolation) == means
+
+
+@pytest.mark.parametrize("mode", ["chroot", "AUTO", " auto", "native", "docker "])
+def test_another_mode_is_wrong_usage_and_shows_all_that_are_right(mode: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_mode(mode)
+    assert repr(mode) in caught.value.message
+    assert "WERF_BUILDAH_MODE" in caught.value.message
+    assert caught.value.hint == "it is one of auto, default, native-chroot, native-rootless, docker"
+
+
+def test_the_docker_mode_is_not_the_embedded_engine() -> None:
+    with pytest.raises(UsageError, match="embedded engine"):
+        check_mode("docker", "chroot")
+
+
+@pytest.mark.parametrize(("mode", "isolation"), [("native-rootless", ""), ("auto", "oci"), ("", "rootless")])
+def test_runtimes_are_refused(mode: str, isolation: str) -> None:
+    with pytest.raises(IsolationError, match="needs an OCI runtime, which is not part of this version") as caught:
+        check_mode(mode, isolation)
+    assert (isolation or mode) in caught.value.message
+
+
+def test_an_unknown_isolation_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="unknown isolation 'vm'"):
+        check_mode("auto", "vm")
+
+
+@pytest.mark.parametrize(
+    "release", ["6.1.0-13-amd64", "5.15.153.1-microsoft-standard-WSL2", "6.6.87.2-microsoft-standard-WSL2+"]
+)
+def test_linux_and_wsl2_are_fine(release: str) -> None:
+    check_platform("linux", release)
+
+
+@pytest.mark.parametrize(
+    ("platform", "release", "says", "hints"),
+    [
+        ("linux", "4.4.0-19041-Microsoft", "WSL1", "wsl --set-version"),
+        ("darwin", "23.1.0", "macOS", "virtual machine"),
+        ("win32", "10", "Windows", "WSL2"),
+        ("cygwin", "3.5", "Windows", "WSL2"),
+        ("freebsd14", "14.0", "freebsd14", "virtual machine"),
+    ],
+)
+def test_other_systems_are_told_what_to_use_instead(platform: str, release: str, says: str, hints: str) -> None:
+    with pytest.raises(IsolationError) as caught:
+        check_platform(platform, release)
+    assert says in caught.value.message
+    assert caught.value.hint is not None
+    assert hints in caught.value.hint
+
+
+USER = HostSettings(user="ci")
+DENIED = Attempt("make a user namespace", errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize(
+    ("rung", "attempt", "settings", "hint"),
+    [
+        (1, NO, USER, "sudo"),
+        (1, NO, HostSettings(root=True), "CAP_SYS_ADMIN"),
+        (1, NO, HostSettings(root=True, contained=True), "--privileged"),
+        (2, NO_IDS, USER, "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ci"),
+        (2, Attempt("map subordinate ids", 0, "newuidmap is not installed"), USER, "apt-get install uidmap"),
+        (2, DENIED, HostSettings(apparmor_restricts=1), "apparmor_restrict_unprivileged_userns=0"),
+        (2, DENIED, HostSettings(unprivileged_clone=0), "kernel.unprivileged_userns_clone=1"),
+        (2, DENIED, HostSettings(max_user_namespaces=0), "user.max_user_namespaces"),
+        (2, Attempt("make a user namespace", errno.ENOSPC, "No space"), USER, "user.max_user_namespaces"),
+        (2, DENIED, HostSettings(contained=True), "seccomp=unconfined"),
+        (2, Attempt("make a user namespace", errno.EINVAL, "Invalid argument"), USER, "CONFIG_USER_NS"),
+        (2, DENIED, USER, "seccomp filter"),
+        (4, NO, USER, "CAP_SYS_CHROOT"),
+        (5, NO, USER, ""),
+        (1, YES, USER, ""),
+    ],
+)
+def test_hints(rung: int, attempt: Attempt, settings: HostSettings, hint: str) -> None:
+    given = hint_for(rung, attempt, settings)
+    assert hint in given
+    assert bool(given) is bool(hint)
+
+
+@pytest.mark.parametrize(
+    ("files", "first"),
+    [
+        ((), 100_000),
+        (("",), 100_000),
+        (("a:100000:65536\n",), 165_536),
+        (("a:100000:65536\n", "a:300000:10\nb:200000:65536"), 300_010),
+        (("a:1000:5\nnonsense\nx:y:z\n",), 100_000),
+    ],
+)
+def test_the_range_that_is_proposed_is_free(files: tuple[str, ...], first: int) -> None:
+    assert free_subids(*files) == first
