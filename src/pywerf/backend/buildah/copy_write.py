@@ -36,7 +36,7 @@ def write_plan(plan: CopyPlan, writer: TarWriter, digested: Digested | None) -> 
             target = entry.target if entry.tree is None else entry.tree.readlink(entry.source)
             writer.symlink(path, target, node.uid, node.gid, node.mtime_ns, _xattrs(entry))
         elif kind != "socket":
-            writer.device(path, kind, node.rdev, node.mode, node.uid, node.gid, node.mtime_ns, _xattrs(entry))
+            writer.device(path, kind, node.mode, node.uid, node.gid, node.mtime_ns, node.rdev, _xattrs(entry))
 
 
 def _inode(entry: Planned) -> tuple[int, int, int] | None:
