@@ -10,7 +10,7 @@ import msgspec
 
 from pywerf.backend.buildah.ref import LayerInfo, Ref
 from pywerf.build.names import local_candidates
-from pywerf.errors import BuildError, ImageNotFound, RegistryNotFound
+from pywerf.errors import BuildError, ImageNotFound, InvalidDocument, RegistryError, RegistryNotFound
 from pywerf.graph.op import ImageOp
 from pywerf.oci.chain import chain_ids
 from pywerf.oci.config import ImageConfig
@@ -101,9 +101,9 @@ class Bases:
             return local  # built here: there is no registry to ask
         try:
             remote = self.remote(name, platform)
-        except RegistryNotFound:
+        except RegistryError:
             if local is not None and policy == "newer":
-                return local
+                return local  # as buildah and podman: what is here is good enough when nobody can be asked
             raise
         if local is not None and local.manifest_bytes == remote.manifest_bytes:
             return msgspec.structs.replace(local, source=remote.source, reference=remote.reference)
@@ -135,6 +135,11 @@ class Bases:
         config = ImageConfig.from_json(config_bytes)
         if platform is not None and not config.platform.satisfies(platform):
             return None
+        if len(config.diff_ids) != len(document.layers):
+            raise InvalidDocument(
+                f"{name or record.id}: {len(document.layers)} layers, but the config knows {len(config.diff_ids)}",
+                hint="it may be an artifact that is no container image",
+            )
         full = next((item for item in record.names), name or str(record.id))
         return Found(full, document, data, config, config_bytes, source=self._origin(document))
 
@@ -143,6 +148,11 @@ class Bases:
         missing = [layer for layer in manifest.layers if self._store.blobs.has(layer.digest) is None]
         if not missing or not any(origins_of(self._store, layer.digest) for layer in missing):
             return None
+        return self.origins
+
+    @property
+    def origins(self) -> ImageSource:
+        """Layers by where they were seen: for those that the store does not have. Asks nothing by itself."""
         return _Origins(self._store, self._registries)
 
     def remote(self, name: str, platform: Platform) -> Found:

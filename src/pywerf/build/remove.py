@@ -44,7 +44,7 @@ def remove_images(
     for name, record in found:
         named = next((item for item in local_candidates(name) if item in record.names), None)
         current = store.images.get(record.id)
-        if current is None:
+        if current is None or (named is not None and named not in current.names):
             continue  # went with an earlier one of the list
         if named is not None and len(current.names) > 1:
             store.images.untag(named)

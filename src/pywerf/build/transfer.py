@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,7 @@ from pywerf.oci.manifest import Index, Manifest, parse_manifest
 from pywerf.oci.media_types import Compression, ImageFormat
 from pywerf.oci.platform import Platform, host_platform
 from pywerf.oci.reference import Reference
-from pywerf.util.promise import run_in_thread
+from pywerf.registry.parallel import guarded, run_all
 
 if TYPE_CHECKING:
     from pywerf.build.options import PullPolicy
@@ -205,6 +206,7 @@ class _Pusher:
         self.format = image_format
         self.step = step
         self.parallel = not getattr(target, "sequential", False)
+        self.stop = threading.Event()  # another layer has failed
 
     def push_index(self, record: ImageRecord) -> Digest:
         store = self.session.store
@@ -225,20 +227,13 @@ class _Pusher:
         manifest = found.manifest
         chains = chain_ids(found.config.diff_ids)
         layers: list[Descriptor | None] = [None] * len(manifest.layers)
-        gate = threading.Semaphore(_AT_ONCE if self.parallel else 1)
 
-        def one(index: int) -> None:
-            with gate:
-                layer = manifest.layers[index]
-                bytes_of = LayerBytes(self.session, found, index, chains)
-                layers[index] = self._push_layer(layer, bytes_of)
+        def one(index: int, stop: threading.Event) -> None:
+            self.stop = stop  # the same for all layers
+            bytes_of = LayerBytes(self.session, found, index, chains)
+            layers[index] = self._push_layer(manifest.layers[index], bytes_of)
 
-        if self.parallel:
-            for promise in [run_in_thread(lambda index=index: one(index), "push") for index in range(len(layers))]:  # type: ignore[misc]  # the default binds the loop's value
-                promise.result()
-        else:
-            for index in range(len(layers)):
-                one(index)
+        run_all([partial(one, index) for index in range(len(layers))], _AT_ONCE if self.parallel else 1)
         sent = tuple(layer for layer in layers if layer is not None)
         changed = self._manifest(manifest, sent)
         config = changed.config
@@ -279,7 +274,7 @@ class _Pusher:
     def _counted(self, chunks: Iterator[bytes], what: Descriptor) -> Iterator[bytes]:
         current = 0
         report: Callable[[int, str, int, int], None] = self.session.reporter.step_progress
-        for chunk in chunks:
+        for chunk in guarded(chunks, self.stop):
             current += len(chunk)
             report(self.step, what.digest.short, current, what.size)
             yield chunk
