@@ -6,7 +6,7 @@ A plan is a dict of plain values (marshal and, but for two bytes values, JSON ca
     namespaces, stage      clone flags, and the staged kernel file systems: (operation, …, path)
     attach                 (staged name, target) of those that go into the root file system
     rootfs                 type, source, flags, data; overlay: lower, folders; bind: recursive, attributes
-    mounts                 type, source, target, flags, data, recursive, attributes
+    mounts                 type, source, target, flags, data, subpath, recursive, attributes
     files                  (target, content, mode)
     read_only, hostname, cwd, terminal, argv, env
     rlimits                (number, soft, hard)
@@ -275,6 +275,7 @@ def plan_mount(mount: Mount, *, nodev: bool = True) -> dict[str, Any]:
         "target": mount.target,
         "flags": flags,
         "data": "",
+        "subpath": mount.subpath.strip("/"),
     }
     if bind:
         if data:

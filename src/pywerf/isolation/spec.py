@@ -8,7 +8,7 @@ import msgspec
 
 from pywerf.linux.mount import Mount
 
-__all__ = ["Container", "ContainerResult", "ContainerSpec", "ContainerFile", "Isolation", "Rlimit"]
+__all__ = ["Container", "ContainerFile", "ContainerResult", "ContainerSpec", "Isolation", "Rlimit"]
 
 ContainerFile = tuple[str, bytes, int] | tuple[str, bytes, int, int, int]
 

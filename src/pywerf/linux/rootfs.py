@@ -75,17 +75,47 @@ def _attach_bind(plan: dict[str, Any], directory: int, path: str) -> None:
     recursive = sys.AT_RECURSIVE if plan["recursive"] else 0
     tree = sys.open_tree(sys.AT_FDCWD, plan["source"], sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | recursive)
     try:
-        sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | sys.AT_RECURSIVE, 0, 0, sys.MS_PRIVATE)
-        attributes = plan["attributes"]
-        if attributes & sys.MOUNT_ATTR_NODEV and _is_device(tree):
-            attributes &= ~sys.MOUNT_ATTR_NODEV
-        clear = plan.get("clear", 0)
-        if attributes or clear:
-            sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, attributes, clear)
-        to_empty = 0 if path else sys.MOVE_MOUNT_T_EMPTY_PATH
-        sys.move_mount(tree, "", directory, path, sys.MOVE_MOUNT_F_EMPTY_PATH | to_empty)
+        _move_tree(plan, tree, directory, path)
     finally:
         os.close(tree)
+
+
+def _move_tree(plan: dict[str, Any], tree: int, directory: int, path: str) -> None:
+    recursive = sys.AT_RECURSIVE if plan["recursive"] else 0
+    sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | sys.AT_RECURSIVE, 0, 0, sys.MS_PRIVATE)
+    attributes, clear = plan["attributes"], plan.get("clear", 0)
+    if attributes & sys.MOUNT_ATTR_NODEV and _is_device(tree):
+        attributes &= ~sys.MOUNT_ATTR_NODEV
+    if attributes or clear:
+        sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, attributes, clear)
+    to_empty = 0 if path else sys.MOVE_MOUNT_T_EMPTY_PATH
+    sys.move_mount(tree, "", directory, path, sys.MOVE_MOUNT_F_EMPTY_PATH | to_empty)
+
+
+def _open_subpath(mount: dict[str, Any], number: int) -> int:
+    """A detached mount of `subpath` alone; symlinks in it stay inside of what is mounted."""
+    clone = sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | sys.AT_EMPTY_PATH
+    if mount["type"] == "bind":
+        whole = Root(mount["source"])
+        clone |= sys.AT_RECURSIVE if mount["recursive"] else 0
+    else:
+        place = f"subpath-{number}"
+        os.mkdir(place, 0o700)
+        if mount["type"] == "overlay":
+            _mount_overlay(mount, place)
+        else:
+            sys.mount(mount["source"], place, mount["type"], mount["flags"], mount["data"] or None)
+        whole = Root(place)
+    try:
+        fd = whole.open(mount["subpath"], "")
+        try:
+            return sys.open_tree(fd, "", clone)
+        finally:
+            os.close(fd)
+    finally:
+        os.close(whole.fd)
+        if mount["type"] != "bind":
+            sys.umount2(place, sys.MNT_DETACH)
 
 
 def _is_device(fd: int) -> bool:
@@ -105,7 +135,7 @@ class Root:
     def open(self, path: str, make: str, follow: bool = True) -> int:
         """An O_PATH descriptor of `path`, every symlink taken as if this were `/`.
 
-        What is missing is made: folders, and at the end a `make`: "folder" or "file". `..` goes back in
+        What is missing is made: folders, and at the end a `make`: "folder" or "file", "": nothing. `..` goes back in
         the list of descriptors, never through the file system. The caller closes it.
         """
         walked: list[tuple[int, str]] = [(os.dup(self.fd), "")]
@@ -123,6 +153,8 @@ class Root:
                 try:
                     fd = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
                 except FileNotFoundError:
+                    if not make:
+                        raise
                     fd = self._make(above, part, here, "folder" if todo else make)
                 walked.append((fd, here))
                 if stat.S_ISLNK(os.fstat(fd).st_mode):
@@ -186,21 +218,9 @@ def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:
             sys.move_mount(sys.AT_FDCWD, name, fd, "", sys.MOVE_MOUNT_T_EMPTY_PATH)
         finally:
             os.close(fd)
-    for mount in plan["mounts"]:
+    for number, mount in enumerate(plan["mounts"]):
         step(f"mount {mount['source']} on {mount['target']}")
-        bind = mount["type"] == "bind"
-        is_folder = not bind or os.path.isdir(mount["source"])
-        fd = root.open(mount["target"], "folder" if is_folder else "file")
-        try:
-            where = f"/proc/self/fd/{fd}"
-            if bind:
-                _attach_bind(mount, fd, "")
-            elif mount["type"] == "overlay":
-                _mount_overlay(mount, where)
-            else:
-                sys.mount(mount["source"], where, mount["type"], mount["flags"], mount["data"] or None)
-        finally:
-            os.close(fd)
+        _mount_one(mount, root, number)
     for number, (target, content, mode, *owner) in enumerate(plan["files"]):
         step(f"put the generated file {target} in place")
         source = f"files/{number}"
@@ -224,6 +244,29 @@ def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:
     if plan["read_only"]:
         step("make the root file system read-only")
         sys.mount_setattr(root.fd, "", sys.AT_EMPTY_PATH, sys.MOUNT_ATTR_RDONLY)
+
+
+def _mount_one(mount: dict[str, Any], root: Root, number: int) -> None:
+    bind = mount["type"] == "bind"
+    tree = _open_subpath(mount, number) if mount["subpath"] else -1
+    try:
+        is_folder = stat.S_ISDIR(os.fstat(tree).st_mode) if tree >= 0 else not bind or os.path.isdir(mount["source"])
+        fd = root.open(mount["target"], "folder" if is_folder else "file")
+        try:
+            where = f"/proc/self/fd/{fd}"
+            if tree >= 0:
+                _move_tree({"recursive": False, "attributes": 0} | mount, tree, fd, "")
+            elif bind:
+                _attach_bind(mount, fd, "")
+            elif mount["type"] == "overlay":
+                _mount_overlay(mount, where)
+            else:
+                sys.mount(mount["source"], where, mount["type"], mount["flags"], mount["data"] or None)
+        finally:
+            os.close(fd)
+    finally:
+        if tree >= 0:
+            os.close(tree)
 
 
 def enter_root(root: Root) -> None:

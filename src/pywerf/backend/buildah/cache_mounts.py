@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -54,21 +55,22 @@ class CacheFolder:
         self._name = name
         self._tree = tree
 
-    def open(self, scratch: str) -> str:
-        """The path to bind: the folder, made if it is new (in `scratch` first), or what `source` names in it.
+    def open(self, scratch: str) -> tuple[str, bool]:
+        """The folder, made if it is new (in `scratch` first); and whether `source` names a folder in it.
 
-        Held by a descriptor, that no other container can put a symlink in its place. Raises BuildError.
+        Raises BuildError when the cache has no such `source`.
         """
         folder = os.path.join(self._store.root, "cache-mounts", self._name)
         if self._mount.sharing == "private":
             folder = self._private(folder)
         if not os.path.isdir(folder):
             self._make(folder, scratch)
-        if not self._mount.source.strip("/."):
-            return folder
+        source = self._mount.source.strip("/")
+        if not source.strip("/."):
+            return folder, True
         root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fd = open_in_root(root, os.fsencode(self._mount.source.lstrip("/")), os.O_PATH | os.O_CLOEXEC)
+            fd = open_in_root(root, os.fsencode(source), os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
             raise BuildError(
                 f'--mount=type=cache: "{self._mount.source}": {(error.strerror or "").lower()} in the cache',
@@ -76,8 +78,10 @@ class CacheFolder:
             ) from error
         finally:
             os.close(root)
-        self._stack.callback(os.close, fd)
-        return f"/proc/{os.getpid()}/fd/{fd}"
+        try:
+            return folder, stat.S_ISDIR(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
 
     def _private(self, folder: str) -> str:
         """The first of folder, folder-1, … that no running step has."""

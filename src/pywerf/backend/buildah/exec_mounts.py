@@ -28,6 +28,7 @@ __all__ = ["BUILTIN_TARGETS", "ExecMounts", "Secrets"]
 
 Secrets = Callable[[str], bytes | None]
 BUILTIN_TARGETS = ("dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname")
+_SOURCE_HINT = "source is a path in what `from` names, or else in the build context"
 _FILES = frozenset(("etc/resolv.conf", "etc/hosts", "etc/hostname"))
 
 
@@ -149,23 +150,27 @@ class ExecMounts:
         self._bind_snapshot(mount, source, number)
 
     def _bind_snapshot(self, mount: ExecMount, ref: Ref | None, number: int) -> None:
-        """Files of another stage or image: the whole is mounted as it is, a part of it is copied out."""
-        snapshots = self._snapshots
-        driver = snapshots.driver
-        if mount.source.strip("/."):
-            tree = snapshots.tree(ref)
-            self._bind_copy(mount, EmptyTree() if tree is None else tree, "the image", number)
-            return
-        snapshot = snapshots.of(ref)
+        """Files of another stage or image; what is written there is thrown away."""
+        driver = self._snapshots.driver
+        is_dir = True
+        if _subpath(mount.source):
+            tree = self._snapshots.tree(ref) or EmptyTree()
+            path = resolve(tree, mount.source)
+            node = tree.lstat(path) if path else None
+            if path and node is None:
+                raise BuildError(f'--mount=type=bind: "{mount.source}": not found in the image', hint=_SOURCE_HINT)
+            is_dir = node is None or node.kind == "dir"
+        snapshot = self._snapshots.of(ref)
         if mount.read_only and snapshot is not None:
             root = driver.rootfs(snapshot, writable=False)
-        else:  # what is written is thrown away
+        else:
             scratch = driver.prepare(self._store.new_snapshot_id(), snapshot)
             self._stack.callback(driver.remove, scratch.id)
             root = driver.rootfs(scratch, writable=True)
         target = self._target(mount.target)
-        self._stub(target, is_dir=True)
-        self._mounts.append(Mount(root.type, root.source, target, root.options))
+        self._stub(target, is_dir=is_dir)
+        options = (*root.options, "ro") if mount.read_only else root.options
+        self._mounts.append(Mount(root.type, root.source, target, options, _subpath(mount.source)))
 
     def _bind_copy(
         self, mount: ExecMount, tree: FileTree, where: str, number: int, owner: tuple[int, int] | None = None
@@ -175,7 +180,7 @@ class ExecMounts:
         path = resolve(tree, mount.source)
         node = tree.lstat(path) if path else None
         if path and node is None:
-            raise BuildError(f'--mount=type=bind: "{mount.source}": not found in {where}')
+            raise BuildError(f'--mount=type=bind: "{mount.source}": not found in {where}', hint=_SOURCE_HINT)
         export_tree(tree, path, folder, owner=owner)
         target = self._target(mount.target)
         self._stub(target, is_dir=node is None or node.kind == "dir")
@@ -185,10 +190,11 @@ class ExecMounts:
         source = self._inputs[mount.input] if mount.input >= 0 else None
         tree = source.tree if isinstance(source, Files) else self._snapshots.tree(source)
         folder = CacheFolder(self._store, self._stack, mount, self._cache_names[number], tree)
-        path = folder.open(os.path.join(self._tmp, f"cache-{number}"))
+        path, is_dir = folder.open(os.path.join(self._tmp, f"cache-{number}"))
         target = self._target(mount.target)
-        self._stub(target, is_dir=os.path.isdir(path))
-        self._mounts.append(Mount("bind", path, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))
+        self._stub(target, is_dir=is_dir)
+        options = ("bind", "ro") if mount.read_only else ("bind", "rw")
+        self._mounts.append(Mount("bind", path, target, options, _subpath(mount.source)))
 
     def _tmpfs(self, mount: ExecMount) -> None:
         target = self._target(mount.target)
@@ -225,3 +231,7 @@ class ExecMounts:
         self._stub(target, is_dir=False)
         self._mounts.append(Mount("bind", socket, target, ("bind", "rw")))
         self.env.append(f"SSH_AUTH_SOCK={target}")
+
+
+def _subpath(source: str) -> str:
+    return source.strip("/") if source.strip("/.") else ""

@@ -17,7 +17,8 @@ def export_tree(
 ) -> None:
     """Write what is at `path` (a file or a directory, resolved) to `destination`, which is made or filled.
 
-    Hard links are kept. With `owner` everything is theirs. Without `owners` everything belongs to who runs this, and devices are left out.
+    Hard links are kept. With `owner` (uid, gid) everything is theirs. Without `owners` everything belongs to who
+    runs this, and devices are left out.
     """
     node = tree.lstat(path) if path else Node("", "dir", 0o755, 0, 0, 0, 0)
     if node is None:
