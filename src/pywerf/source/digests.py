@@ -103,8 +103,9 @@ def content_digest(
     own mode and owner. Sockets are left out. `excluded` tells of a path below its source whether it (a
     directory: with all that is in it) is left out. In a `ContentAddressed` tree nothing is read.
 
-    `listed` spares a walk: by a source's path what is in that directory (paths below it, nothing that is
-    excluded). `digests` remembers. Raises ContextError.
+    `listed` spares a walk, and holds on to what was seen then: by a source's path what is in that directory (paths
+    below it, nothing that is excluded), maybe with the source itself first, under the path "". `digests` remembers.
+    Raises ContextError.
     """
     if digests is None:
         digests = FileDigests(lambda: None, lambda data: None)
@@ -122,6 +123,9 @@ class _Source:
         self.name = name
         self.path = path
         self.found: list[Found] = []
+        if listed and not listed[0][0]:
+            self.found.extend(listed)
+            return
         node = tree.lstat(path)
         if path:
             if node is None:
@@ -176,7 +180,7 @@ class FileDigests:
     Not for use by several threads at once; the hashing itself is spread over threads.
     """
 
-    __slots__ = ("_changed", "_load", "_records", "_rest", "_save", "_selections", "_used")
+    __slots__ = ("_changed", "_fresh", "_load", "_records", "_rest", "_save", "_selections", "_used")
 
     def __init__(self, load: Callable[[], bytes | None], save: Callable[[bytes], None]) -> None:
         self._load: Callable[[], bytes | None] | None = load
@@ -185,6 +189,7 @@ class FileDigests:
         self._rest: tuple[bytes, int, int, int] | None = None  # blob, offset of the paths, their length, files
         self._records: dict[str, bytes] | None = None
         self._used: set[str] = set()
+        self._fresh: dict[str, tuple[bytes, bytes]] = {}  # what was read, but is too young to be kept
         self._changed = False
 
     def digest_of(self, tree: FileTree, path: str, node: Node) -> bytes:
@@ -199,11 +204,12 @@ class FileDigests:
         missing: list[int] = []
         for index, (path, node) in enumerate(files):
             record = records.get(path)
-            if record is not None and record[: _STAT.size] == pack(
-                node.size, node.mtime_ns, node.ctime_ns, node.ino, node.dev
-            ):
+            stat = pack(node.size, node.mtime_ns, node.ctime_ns, node.ino, node.dev)
+            if record is not None and record[: _STAT.size] == stat:
                 used.add(path)
                 result.append(record[_DIGEST_AT:])
+            elif (fresh := self._fresh.get(path)) is not None and fresh[0] == stat:
+                result.append(fresh[1])
             else:
                 missing.append(index)
                 result.append(b"")
@@ -221,6 +227,8 @@ class FileDigests:
         """Note a sha256 that was made in passing, while the file was read for something else."""
         if _is_settled(node.ctime_ns, time.time_ns()):
             self._remember(path, node, digest, 0)
+        else:
+            self._fresh[path] = (_STAT.pack(node.size, node.mtime_ns, node.ctime_ns, node.ino, node.dev), digest)
 
     def content_digest(
         self,

@@ -364,3 +364,17 @@ def test_an_unreadable_file_is_a_context_error(context: Path) -> None:
     (context / "a").unlink()
     with pytest.raises(ContextError, match="cannot read a in"):
         FileDigests(lambda: None, lambda data: None).digest_of(tree, "a", node)
+
+
+def test_a_young_file_is_told_by_what_was_read_of_it(tmp_path: Path) -> None:
+    """What a COPY has read counts, even when the file is another one by the time that the step is remembered."""
+    (tmp_path / "young").write_text("copied")
+    tree = LocalTree(str(tmp_path))
+    node = tree.lstat("young")
+    assert node is not None
+    digests = FileDigests(lambda: None, lambda data: None)
+    digests.remember("young", node, hashlib.sha256(b"copied").digest())
+    expected = content_digest(tree, [("young", "young")])
+    (tmp_path / "young").write_text("edited later")
+    assert digests.content_digest(tree, [("young", "young")], listed={"young": [("", node)]}) == expected
+    assert digests.content_digest(tree, [("young", "young")]) != expected

@@ -88,6 +88,12 @@ def _shape(path: str, node: Node) -> tuple[str, str, int, int]:
     return (path, node.kind, node.mode, node.size if node.kind == "file" else 0)
 
 
+def _listing(item: Selected, tree: FileTree) -> list[tuple[str, Node]]:
+    """The source as it was seen when it was selected, and all that is in it: what is changed later is not meant."""
+    entries = item.entries(tree) if item.node.kind == "dir" else []
+    return [("", item.node), *entries] if item.path else entries
+
+
 def content_of(selected: list[Selected], source: Files, op: CopyOp) -> Digest:
     """The digest of what is copied: contents, modes, owners (unless they are set anyway); no times."""
     tree = source.tree
@@ -96,5 +102,5 @@ def content_of(selected: list[Selected], source: Files, op: CopyOp) -> Digest:
         [(item.written, item.path) for item in selected],
         digests=source.digests,
         owners=op.keep_owner and op.owner is None,
-        listed={item.path: item.entries(tree) for item in selected if item.node.kind == "dir"},
+        listed={item.path: _listing(item, tree) for item in selected},
     )
