@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -47,10 +48,12 @@ class BuildResult(msgspec.Struct, frozen=True):
     manifest_digest: Digest
     names: tuple[str, ...]
     platforms: tuple[Platform, ...] = ()
+    build_id: str = ""
 
 
 def build(session: Session, options: BuildOptions) -> BuildResult:
     """Build, store, tag; write --iidfile and --output. Raises WerfError; a build that fails tags nothing."""
+    began = time.time()
     names = tuple(full_name(tag) for tag in options.tags)
     outputs = _checked_outputs(options)
     with ExitStack() as stack:
@@ -64,21 +67,29 @@ def build(session: Session, options: BuildOptions) -> BuildResult:
         images = [_OneImage(session, options, contexts, bases) for _ in platforms]
         for image, platform in zip(images, platforms, strict=True):
             image.make_plan(dockerfile, platform, many=len(platforms) > 1)
+        work = _Work(session, options, contexts, bases, dockerfile, filename)
         try:
-            records = _Work(session, options, contexts, bases, dockerfile, filename).run(images)
-        except Exception:
+            records = work.run(images)
+        except Exception as error:
             contexts.finish()
+            _write_log(session, options, work, began, (), error=error)
             raise
         built = list(zip(platforms, records, strict=True))
         contexts.finish()
     record = _store_names(session, options, built, names)
+    build_id = _write_log(session, options, work, began, (record, *records), names)
     if options.iidfile:
         _write_file(options.iidfile, str(record.id))
     for output in outputs:
         from pywerf.build.outputs import write_output
 
         write_output(session, record, output, options)
-    return BuildResult(record.id, record.manifest_digest, names, tuple(platform for platform, _ in built))
+    result = BuildResult(record.id, record.manifest_digest, names, tuple(platform for platform, _ in built), build_id)
+    if options.metadata_file:
+        from pywerf.build.metadata import write_metadata
+
+        write_metadata(session, options.metadata_file, record, result)
+    return result
 
 
 class _OneImage:
@@ -198,6 +209,8 @@ class _Work:
         self.session = session
         self.options = options
         self.dockerfile = dockerfile
+        self.filename = filename
+        self.vertices: list[Vertex] = []
         times = _Times(options)
         self.engine = Engine(
             session.store,
@@ -231,7 +244,8 @@ class _Work:
         """Solve the plans, assemble the images, store them without names."""
         session, options, executor = self.session, self.options, self.executor
         plans = [image.plan for image in images]
-        for vertex in _in_order([plan.vertex for plan in plans]):
+        self.vertices = _in_order([plan.vertex for plan in plans])
+        for vertex in self.vertices:
             executor.number(vertex, session.next_step())
         try:
             refs = solve(
@@ -276,6 +290,56 @@ class _Work:
     def _cancel(self) -> None:
         self._take_turns().cancel()
         self.engine.cancel()
+
+
+def _write_log(
+    session: Session,
+    options: BuildOptions,
+    work: _Work,
+    began: float,
+    records: Sequence[ImageRecord],
+    names: tuple[str, ...] = (),
+    *,
+    error: Exception | None = None,
+) -> str:
+    """Write the build down, and explain it if that was asked for; the id under which it is remembered.
+
+    One in which nothing was done, as in the one before it, is not written down again: it costs one look.
+    """
+    memo = session.store.memo
+    context = os.path.realpath(options.context) if os.path.isdir(options.context) else options.context
+    images = tuple(str(record.id) for record in records)
+    if work.executor.worked or error is not None:
+        signature = f"w{os.urandom(8).hex()}"
+    else:
+        said = "\0".join((context, work.filename, options.target, *images, *names))
+        signature = f"c{hashlib.sha256(said.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+        for last in memo.keys("build", 1):
+            if last.endswith(signature) and not options.explain:
+                return last
+    from pywerf.build.build_log import LoggedBuild, new_id, put, steps_of
+    from pywerf.util.secret_names import hide_passwords
+
+    logged = LoggedBuild(
+        new_id(signature),
+        began,
+        time.time() - began,
+        work.filename,
+        hide_passwords(context),
+        options.target,
+        images[0] if images else "",
+        images[1:] if len(images) > 2 else (),
+        names,
+        "" if error is None else hide_passwords(str(error)),
+        steps_of(work.vertices, work.executor),
+    )
+    put(session.store, logged)
+    if options.explain:
+        from pywerf.build.explain import explain, lines
+
+        for line in lines(explain(session.store, logged)):
+            session.reporter.message("info", line)
+    return logged.id
 
 
 class _Times:

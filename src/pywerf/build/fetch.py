@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.oci.image_io import ImageSource
+from pywerf.util.spans import spans_of
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.snapshots import Snapshots
@@ -109,7 +110,7 @@ class LayerFetcher:
             return
         current = 0
         report = self._reporter.step_progress
-        with self._store.blobs.writer() as writer:
+        with self._store.blobs.writer() as writer, spans_of(self._reporter)("pull", layer.digest.short):
             for chunk in source.blob(layer):
                 writer.write(chunk)
                 current += len(chunk)

@@ -78,6 +78,8 @@ class BuildOptions(msgspec.Struct, frozen=True):
     iidfile: str = ""
     ignorefile: str = ""
     quiet: bool = False
+    explain: bool = False
+    metadata_file: str = ""
     jobs: int = 0  # 0: one a core
     network: str = ""
     secrets: tuple[str, ...] = ()  # id=…,src=…|env=… as written

@@ -83,8 +83,11 @@ class Invocation:
         )
 
     @contextmanager
-    def reporter(self, *, quiet: bool = False, logfile: str = "") -> Iterator[Reporter]:
-        """The view that the flags ask for, closed at the end. It writes to stderr, or to `logfile`."""
+    def reporter(self, *, quiet: bool = False, logfile: str = "", trace: str = "") -> Iterator[Reporter]:
+        """The view that the flags ask for, closed at the end. It writes to stderr, or to `logfile`.
+
+        `trace` names a file for the time line, as well.
+        """
         from pywerf.report.views import make_reporter
 
         mode = cast(ProgressMode, "quiet" if quiet else self.setting("progress", "auto"))
@@ -96,6 +99,10 @@ class Invocation:
                 raise UsageError(f"--logfile {logfile}: {error.strerror}") from error
         try:
             view = make_reporter(mode, stream, self.verbosity, color=self.color)
+            if trace:
+                from pywerf.report.trace import TraceReporter
+
+                view = TraceReporter(view, trace)
             try:
                 yield view
             finally:

@@ -104,6 +104,7 @@ class CachingExecutor(Generic[R]):
         self.keys: dict[str, str] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.notes: dict[str, Note] = {}
+        self.worked = False  # whether anything was done that could have been cached
         self._steps: dict[str, int] = {}
         self._pending: list[Promise[None]] = []
         self._hits: list[str] = []
@@ -162,6 +163,7 @@ class CachingExecutor(Generic[R]):
         return self._look_up(vertex, inputs, None)
 
     def _execute(self, vertex: Vertex, inputs: tuple[R | None, ...], step: int, turn: Turn | None) -> R:
+        self.worked = True
         done: Promise[R] = Promise()
         # The key of a command is found out while it runs, that of files while they are copied.
         early = turn is not None and isinstance(vertex.op, ExecOp)

@@ -21,6 +21,7 @@ from pywerf.graph.vertex import Vertex
 from pywerf.oci.digest import Digest
 from pywerf.source.digests import FileDigests
 from pywerf.util.promise import Promise, run_in_thread
+from pywerf.util.spans import spans_of
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.snapshots import Snapshots
@@ -62,6 +63,7 @@ class Engine:
         self._snapshots = snapshots
         self._isolation = isolation
         self._reporter = reporter
+        self._span = spans_of(reporter)
         self._open_files = open_files
         self._base = base
         self._defaults = defaults
@@ -214,7 +216,8 @@ class Engine:
 
         store, snapshots = self._store, self._snapshots
         driver = snapshots.driver
-        below = snapshots.of(parent)
+        with self._span("unpack", vertex.name):
+            below = snapshots.of(parent)
         snapshot = driver.prepare(store.new_snapshot_id(), below)
         try:
             tree = None if below is None else driver.view(below)
@@ -243,7 +246,12 @@ class Engine:
             self._discard(snapshot.id)
             raise
         created = self._created()
-        info = run_in_thread(lambda: self._hash(parent, snapshot, created), f"layer-{snapshot.id}")
+
+        def hashed() -> LayerInfo:
+            with self._span("hash", vertex.name):
+                return self._hash(parent, snapshot, created)
+
+        info = run_in_thread(hashed, f"layer-{snapshot.id}")
         self._hashing.append(info)
         return Ref(parent, info, snapshot=snapshot)
 
@@ -367,7 +375,7 @@ class Engine:
             if kept is not None:
                 return kept.decode()
         files = self._files_of(source)
-        with self._digest_lock:  # FileDigests serves one thread at a time
+        with self._digest_lock, self._span("digest", files.name):  # FileDigests serves one thread at a time
             digest = content_of(self._select(op, op_digest, files), files, op)
         if memo_key:
             self._store.memo.put("selection", memo_key, str(digest).encode())

@@ -14,6 +14,7 @@ FAILURE = 125
 
 _COMMANDS = {
     "build": ("pywerf.cli.buildah.build", "Build an image from a Dockerfile (also: bud, build-using-dockerfile)."),
+    "explain": ("pywerf.cli.buildah.explain", "Show why the steps of a build were cached or not."),
     "history": ("pywerf.cli.buildah.history", "Show the steps that an image was made by."),
     "images": ("pywerf.cli.buildah.images", "List the images of the store."),
     "info": ("pywerf.cli.buildah.info", "Show what is known of the host and the store."),

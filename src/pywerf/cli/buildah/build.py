@@ -62,6 +62,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @switch("--no-cache", help="Do not use results of earlier builds.")
 @flag("--no-cache-filter", multiple=True, split=True, metavar="STAGE", help="Stages to build anew.")
 @flag("--cache-ttl", metavar="DURATION", help="Use results of earlier builds no older than that (1h30m); 0: none.")
+@switch("--explain", help="Tell of each step whether it was cached, and if not, what had changed.")
 @switch("--layers", default=True, env=("BUILDAH_LAYERS",), help="Use and keep results of steps (true by default).")
 @switch("--squash", help="Make one layer of all new ones.")
 @flag(
@@ -86,6 +87,8 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--output", "-o", "outputs_", multiple=True, metavar="DEST", help="type=oci|docker|tar|local|registry,dest=PATH.")
 @flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
 @flag("--ignorefile", metavar="FILE", help="File instead of .dockerignore.")
+@flag("--metadata-file", metavar="FILE", help="File to write the result's digests and names to, as JSON.")
+@flag("--trace", metavar="FILE.json", help="File for a time line of the build (Chrome trace, for ui.perfetto.dev).")
 @flag("--logfile", metavar="FILE", help="File for all that is told, instead of stderr.")
 @switch("--quiet", "-q", help="Print the image's id only.")
 @flag("--jobs", type=click.IntRange(0), default=0, metavar="N", help="Steps that run at once (0: one a core).")
@@ -135,7 +138,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     options = build_options(flags)
     registry = _registry(flags, run)
     with (
-        run.reporter(quiet=options.quiet, logfile=flags["logfile"]) as reporter,
+        run.reporter(quiet=options.quiet, logfile=flags["logfile"], trace=flags["trace"]) as reporter,
         run.session(reporter, registry=registry, isolation=flags["isolation"]) as session,
     ):
         result = session.build(options)
@@ -186,6 +189,8 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         iidfile=flags["iidfile"],
         ignorefile=flags["ignorefile"],
         quiet=flags["quiet"],
+        explain=flags["explain"],
+        metadata_file=flags["metadata_file"],
         jobs=flags["jobs"],
         network=network(flags["network"]),
         secrets=tuple(flags["secrets"]),
