@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.files import Files
-from pywerf.errors import ContextError, UsageError
+from pywerf.errors import ContextError, UsageError, WerfError
 from pywerf.graph.op import ContextOp, HttpOp
 from pywerf.source.digests import FileDigests
 from pywerf.source.dockerignore import IgnoreRules, load_rules
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pywerf.build.remote_contexts import RemoteContext
     from pywerf.store.store import Store
 
-__all__ = ["Contexts"]
+__all__ = ["Contexts", "context_name", "parse_named"]
 
 _DOCKERFILES = ("Containerfile", "Dockerfile")
 
@@ -32,7 +32,7 @@ class Contexts:
         self._store = store
         self._stack = stack
         self._main = main
-        self._named = named
+        self.named = named
         self._ignorefile = ignorefile
         self._opened: dict[str, Files] = {}
         self._memories: list[FileDigests] = []
@@ -143,7 +143,7 @@ class Contexts:
         return Files(name, LocalTree(folder, rules), digests=memory)
 
     def _open_named(self, name: str) -> Files:
-        where = self._named.get(name, name)
+        where = self.named.get(name, name)
         if os.path.isdir(where):
             folder = os.path.realpath(where)
             return self._local(f"the context {name}", folder, load_rules(folder))
@@ -151,9 +151,14 @@ class Contexts:
 
         return open_remote(self._store, self._stack, where).files("", "", True)
 
-    def is_context(self, name: str) -> bool:
-        """Whether `--build-context` has this name."""
-        return name in self._named
+    def modified(self, op: ContextOp | HttpOp) -> int | None:
+        """When a source was last changed, in seconds since 1970: see the frontend's Resolver."""
+        where = op.url if isinstance(op, HttpOp) else self.named.get(op.name, op.name) if op.name else self._main
+        if isinstance(op, ContextOp) and os.path.isdir(where):
+            return None
+        from pywerf.build.remote_contexts import newest
+
+        return newest(self.open(op), whole=isinstance(op, ContextOp))
 
     def _download(self, op: HttpOp) -> Files:
         from pywerf.build.remote_contexts import download
@@ -179,5 +184,17 @@ def parse_named(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
     for name, value in pairs:
         if not name or not value:
             raise UsageError(f"--build-context {name}={value}: both a name and a value are needed")
-        named[name.lower()] = value
+        named[context_name(name)] = value
     return named
+
+
+def context_name(name: str) -> str:
+    """One form of the names that mean the same image: without docker.io/, library/ and :latest (as buildx has it)."""
+    from pywerf.oci.reference import DEFAULT_REGISTRY, Reference
+
+    lower = name.lower()
+    try:
+        reference = Reference.parse(lower)
+    except WerfError:
+        return lower
+    return reference.with_host(reference.host or DEFAULT_REGISTRY).familiar.removesuffix(":latest")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pywerf.backend.buildah.archive_tree import ArchiveTree
+from pywerf.backend.buildah.copy_plan import walk
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.exec_spec import read_small_file
 from pywerf.backend.buildah.files import Files
 from pywerf.backend.buildah.ignored_tree import IgnoredTree
-from pywerf.backend.buildah.unpack import read_chunks
+from pywerf.backend.buildah.unpack import is_archive, read_chunks
 from pywerf.errors import ContextError
+from pywerf.layer.compress import decompress
+from pywerf.layer.tar_read import read_entries
 from pywerf.oci.digest import Digest
 from pywerf.source.context import FolderContext, GitContext, StreamContext, open_context
 from pywerf.source.dockerignore import IgnoreRules
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from pywerf.source.http import HttpResult
     from pywerf.store.store import Store
 
-__all__ = ["RemoteContext", "download", "open_remote"]
+__all__ = ["RemoteContext", "download", "newest", "open_remote"]
 
 
 class RemoteContext:
@@ -62,7 +66,12 @@ def open_remote(store: Store, stack: ExitStack, context: str) -> RemoteContext:
     if isinstance(opened, FolderContext):
         return RemoteContext(f"the context {context}", opened.tree, "")
     if isinstance(opened, GitContext):
-        return RemoteContext(f"the git repository {opened.url}", opened.tree, opened.identity)
+        name = f"the git repository {opened.url}"
+        if not opened.keep_git_dir:
+            return RemoteContext(name, opened.tree, opened.identity)
+        from pywerf.source.git_dir import WithGitDir
+
+        return RemoteContext(name, WithGitDir(opened.tree, work, opened.url), f"{opened.identity} with .git")
     return _streamed(opened, stack, work)
 
 
@@ -76,6 +85,29 @@ def _streamed(opened: StreamContext, stack: ExitStack, work: str) -> RemoteConte
         os.close(opened.fd)
     stack.callback(tree.close)
     return RemoteContext(f"the context from {opened.name}", tree, f"tar {opened.digest}")
+
+
+def newest(files: Files, *, whole: bool) -> int | None:
+    """The time of the newest file, in seconds since 1970.
+
+    Without `whole` it is a download: its own time, or of an archive that has none, that of the newest file in it.
+    """
+    times = [node.mtime_ns for _, node in walk(files.tree, "") if node.kind == "file"]
+    if not whole and times and not times[0]:
+        name = files.tree.scandir("")[0].name
+
+        def opened() -> Iterator[bytes]:
+            fd = files.tree.open(name)
+            try:
+                yield from read_chunks(fd)
+            finally:
+                os.close(fd)
+
+        if is_archive(opened):
+            times = [entry.mtime_ns for entry in read_entries(decompress(opened())) if entry.kind == "file"]
+        else:
+            times = []
+    return max(times) // 1_000_000_000 if times else None
 
 
 def download(store: Store, stack: ExitStack, url: str, checksum: str) -> Files:

@@ -19,7 +19,10 @@ class HistoryStep(msgspec.Struct, frozen=True):
 
 
 class ImagePlan(msgspec.Struct, frozen=True):
-    """An image to be. `vertex` None is an empty file system; `base` the image that it stands on, None for scratch."""
+    """An image to be. `vertex` None is an empty file system; `base` the image that it stands on, None for scratch.
+
+    `epoch` (seconds since 1970) is the time that the Dockerfile wants for the image, None for the present.
+    """
 
     vertex: Vertex | None
     config: ContainerConfig
@@ -28,3 +31,4 @@ class ImagePlan(msgspec.Struct, frozen=True):
     steps: tuple[HistoryStep, ...] = ()
     author: str = ""
     stage: str = ""
+    epoch: int | None = None

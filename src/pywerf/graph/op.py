@@ -84,6 +84,7 @@ class CopyOp(msgspec.Struct, frozen=True, tag=True):
     exclude: tuple[str, ...] = ()
     files: tuple[InlineFile, ...] = ()
     rename: str = ""  # the name of the single source file (ADD of a URL)
+    made_at: int | None = None  # the time of directories made and inline files (SOURCE_DATE_EPOCH); None: now
 
 
 class MkdirOp(msgspec.Struct, frozen=True, tag=True):
@@ -91,6 +92,7 @@ class MkdirOp(msgspec.Struct, frozen=True, tag=True):
 
     path: str
     owner: Owner | None = None
+    made_at: int | None = None
 
 
 class ExecMount(msgspec.Struct, frozen=True):
@@ -114,7 +116,8 @@ class ExecMount(msgspec.Struct, frozen=True):
 class ExecOp(msgspec.Struct, frozen=True, tag=True):
     """A command in a container. inputs: (file system | None, then what mounts name).
 
-    `hidden_env` is seen by the command but is in no cache key (proxy variables).
+    The proxy variables of a vertex are seen by the command, too, but are in no cache key. `devices` are CDI devices:
+    (name, whether the step must fail without it).
     """
 
     argv: tuple[str, ...]
@@ -126,6 +129,8 @@ class ExecOp(msgspec.Struct, frozen=True, tag=True):
     mounts: tuple[ExecMount, ...] = ()
     add_hosts: tuple[str, ...] = ()
     script: InlineFile | None = None
+    hostname: str = ""
+    devices: tuple[tuple[str, bool], ...] = ()
 
 
 Op = ImageOp | ContextOp | HttpOp | CopyOp | MkdirOp | ExecOp

@@ -50,6 +50,7 @@ class GitContext(msgspec.Struct, frozen=True):
     commit: str
     identity: str
     url: str  # may be shown
+    keep_git_dir: bool = False  # its user wants to have the repository itself as well
 
 
 class StreamContext(msgspec.Struct, frozen=True):
@@ -132,7 +133,7 @@ def open_context(
         git_tree = fetch_git(url, cache, credentials=GitCredentials(git_token), progress=progress)
         submodules = "" if url.submodules is not False else " without submodules"
         identity = f"git {git_tree.commit}:{git_tree.subdir}{submodules}"
-        return GitContext(git_tree, git_tree.commit, identity, redact(url.remote))
+        return GitContext(git_tree, git_tree.commit, identity, redact(url.remote), bool(url.keep_git_dir))
     fd = _temporary_file(work_dir)
     try:
         if kind == "stdin":

@@ -6,7 +6,7 @@ import msgspec
 
 from pywerf.errors import InvalidValue
 
-__all__ = ["GitUrl", "is_git_url", "is_http_url", "parse_git_url", "redact"]
+__all__ = ["GitUrl", "is_git_url", "is_http_url", "parse_git_url", "redact", "with_wishes"]
 
 _SCHEMES = ("http", "https", "ssh", "git")
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
@@ -78,6 +78,27 @@ def parse_git_url(text: str, *, local: bool = False) -> GitUrl:
         raise InvalidValue(f"{text}: a file URL has an absolute path: file:///srv/name.git")
     ref, _, subdir = fragment.partition(":")
     return _with_query(text, GitUrl(remote, ref=ref, subdir=subdir), query)
+
+
+def with_wishes(text: str, *, keep_git_dir: bool | None = None, checksum: str = "") -> str:
+    """The URL with what ADD's flags say in its query. Raises InvalidValue where the URL says something else."""
+    url = parse_git_url(text)
+    shown = redact(text)
+    wishes = []
+    if keep_git_dir is not None:
+        if url.keep_git_dir not in (None, keep_git_dir):
+            raise InvalidValue(f"{shown}: inconsistent keep-git-dir configuration")
+        if url.keep_git_dir is None:
+            wishes.append(f"keep-git-dir={'true' if keep_git_dir else 'false'}")
+    if checksum:
+        if url.checksum not in ("", checksum):
+            raise InvalidValue(f"{shown}: checksum mismatch {checksum!r} != {url.checksum!r}")
+        if not url.checksum:
+            wishes.append(f"checksum={checksum}")
+    if not wishes:
+        return text
+    remote, hash, fragment = text.partition("#")
+    return f"{remote}{'&' if '?' in remote else '?'}{'&'.join(wishes)}{hash}{fragment}"
 
 
 def redact(url: str) -> str:

@@ -24,6 +24,7 @@ from pywerf.util.promise import Promise, run_in_thread
 from pywerf.util.spans import spans_of
 
 if TYPE_CHECKING:
+    from pywerf.backend.buildah.cache_mounts import CacheWatcher
     from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.isolation.spec import ContainerSpec, Isolation
     from pywerf.snapshot.base import Snapshot
@@ -39,7 +40,7 @@ class Engine:
     `open_files` opens a context by name (ContextOp) or a download (HttpOp); `base` gives the ref of an image.
     `clamp`: no time in a layer is later than these seconds; `epoch`: what is made new has this time, now if None.
     `created` is the time that history shows.
-    `fill_cache_mount` gets the id and the folder of a cache mount that is new, and may put files there.
+    `cache_mounts` is told of cache mounts, and may fill new ones.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Engine:
         created: Callable[[], str],
         secrets: Callable[[str], bytes | None] = lambda name: None,
         ssh: Callable[[str], str | None] = lambda name: None,
-        fill_cache_mount: Callable[[str, str], object] | None = None,
+        cache_mounts: CacheWatcher | None = None,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -72,7 +73,7 @@ class Engine:
         self._created = created
         self._secrets = secrets
         self._ssh = ssh
-        self._fill_cache_mount = fill_cache_mount
+        self._cache_mounts = cache_mounts
         self._running = Running()
         self._failure: BaseException | None = None  # of a thread that works behind a step
         self._hashing: list[Promise[LayerInfo]] = []
@@ -222,7 +223,7 @@ class Engine:
         try:
             tree = None if below is None else driver.view(below)
             with ExecMounts(
-                store, snapshots, op, inputs, secrets=self._secrets, ssh=self._ssh, fill_cache=self._fill_cache_mount
+                store, snapshots, op, inputs, secrets=self._secrets, ssh=self._ssh, caches=self._cache_mounts
             ) as mounts:
                 spec = container_spec(
                     op,
@@ -285,7 +286,8 @@ class Engine:
 
         lower = None if isinstance(op, CopyOp) and op.link and not _names_owner(op) else self._snapshots.tree(parent)
         # directories made take the time of the build; a clamp makes that the same each time
-        made_ns = (self._epoch if self._epoch is not None else int(time.time())) * 1_000_000_000
+        made = self._epoch if self._epoch is not None else op.made_at
+        made_ns = (int(time.time()) if made is None else made) * 1_000_000_000
         created = self._created()
         if isinstance(op, MkdirOp):
             info = mkdir_layer(op, lower, self._store, clamp=self._clamp, made_ns=made_ns, created=created)

@@ -70,7 +70,7 @@ def container_spec(
 
     user = user_in(tree, op.user)
     # on the host's network the host's name is what resolves there
-    hostname = "" if op.network == "host" else "pywerf"
+    hostname = op.hostname or ("" if op.network == "host" else "pywerf")
     generated = container_files(network=op.network, hostname=hostname, add_hosts=op.add_hosts)
     return msgspec.structs.replace(
         defaults,

@@ -7,6 +7,7 @@ import os
 import msgspec
 
 from pywerf.backend.buildah.copy_plan import walk
+from pywerf.linux.devices import make_device
 from pywerf.util.filetree import FileTree, Node
 
 __all__ = ["export_tree"]
@@ -70,8 +71,10 @@ def _write(
     else:
         import stat
 
-        kind = {"fifo": stat.S_IFIFO, "char": stat.S_IFCHR, "block": stat.S_IFBLK}[node.kind]
-        os.mknod(target, kind | 0o600, node.rdev)
+        if node.kind == "fifo":
+            os.mkfifo(target, 0o600)
+        else:
+            make_device(target, (stat.S_IFCHR if node.kind == "char" else stat.S_IFBLK) | 0o600, node.rdev)
     if owners:
         os.chown(target, node.uid, node.gid, follow_symlinks=False)
     if node.kind != "symlink":

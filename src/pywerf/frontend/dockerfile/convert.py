@@ -11,15 +11,17 @@ from typing import Protocol
 
 import msgspec
 
-from pywerf.errors import DockerfileError, SourceExcerpt, WerfError
+from pywerf.errors import DockerfileError, RegistryNotFound, SourceExcerpt, WerfError
 from pywerf.frontend.dockerfile import commands as c
 from pywerf.frontend.dockerfile.args import ArgScope, platform_args
 from pywerf.frontend.dockerfile.ast import Dockerfile
-from pywerf.frontend.dockerfile.instructions import find_base_stage, find_stage, parse_instructions, parse_stage_index
+from pywerf.frontend.dockerfile.epoch import epoch_source
+from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructions
 from pywerf.frontend.dockerfile.stage_state import StageState
+from pywerf.frontend.dockerfile.stages import StageLinks, after_stages, find_target, link_stages
 from pywerf.frontend.dockerfile.suggest import did_you_mean
 from pywerf.graph.image_plan import ImagePlan
-from pywerf.graph.op import ContextOp, HttpOp, ImageOp
+from pywerf.graph.op import ContextOp, CopyOp, HttpOp, ImageOp
 from pywerf.graph.vertex import Vertex
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.platform import Platform, host_platform
@@ -41,10 +43,22 @@ class Resolver(Protocol):
         """The image of that name; only its manifest and config are read. Raises WerfError."""
 
     def context(self, name: str, platform: Platform) -> ContextOp | BaseImage | None:
-        """What `--build-context NAME=…` stands for; None when there is no such context."""
+        """What `--build-context NAME=…` stands for; None when there is no such context. An image may be named by
 
-    def remote(self, url: str, keep_git_dir: bool, checksum: str) -> ContextOp | HttpOp | None:
-        """What ADD gets from outside: a git repository or a download; None: `url` is a path in the context."""
+        each of its names: `alpine` is `docker.io/library/alpine:latest`.
+        """
+
+    def remote(self, url: str, keep_git_dir: bool | None, checksum: str) -> ContextOp | HttpOp | None:
+        """What ADD gets from outside: a git repository or a download; None: `url` is a path in the context.
+
+        Raises InvalidValue.
+        """
+
+    def modified(self, op: ContextOp | HttpOp) -> int | None:
+        """When a source was last changed, in seconds since 1970: a commit's time, Last-Modified, the newest file of
+
+        an archive. None for what has no such time (a folder).
+        """
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -62,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True):
     no_cache: bool = False
     no_cache_filter: tuple[str, ...] = ()
     name_platform: bool = False  # in the names of steps
+    allow: frozenset[str] = frozenset()
+    """Entitlements: `security.insecure`, `network.host`."""
 
 
 class Converter:
@@ -77,27 +93,32 @@ class Converter:
         self._states: dict[int, StageState] = {}
         self._images: dict[tuple[str, Platform], Vertex | None] = {}
         self._contexts: dict[str, Vertex] = {}
+        self._links: tuple[StageLinks, ...] = ()
+        self.epoch: int | None = None
 
     def convert(self) -> ImagePlan:
         """The plan of the target: the stage of that name or number, or the last one."""
-        stage = self._target()
-        state = self.state_of(stage)
+        self._links = link_stages(self.stages, self.args)
+        self.epoch = self._resolve_epoch()
+        state = self.state_of(find_target(self.stages, self.settings.target))
         settings = self.settings
         state.apply_flags(settings.env, settings.unset_env, settings.labels)
-        return state.plan()
+        return msgspec.structs.replace(state.plan(), epoch=self.epoch)
 
-    def _target(self) -> c.Stage:
-        target = self.settings.target
-        if not target:
-            return self.stages[-1]
-        stage = find_stage(self.stages, target)
-        if stage is None:
-            names = [item.name for item in self.stages if item.name]
-            raise DockerfileError(
-                f"target stage {target!r} could not be found{did_you_mean(target, names)}",
-                hint=f"the file has the stages {', '.join(names)}" if names else "no stage of the file has a name",
-            )
-        return stage
+    def _resolve_epoch(self) -> int | None:
+        """SOURCE_DATE_EPOCH as a number; where it names a source, the ARG has the source's time from now on."""
+        args = self.args
+        text = args.build_args.get("SOURCE_DATE_EPOCH", args.values.get("SOURCE_DATE_EPOCH", ""))
+        if not text:
+            return None
+        source = epoch_source(text, self.stages, args, self.resolver, self.settings.platform)
+        if isinstance(source, int):
+            return source
+        seconds = None if source is None else self.resolver.modified(source)
+        for values in (args.build_args, args.values):
+            if values.pop("SOURCE_DATE_EPOCH", None) is not None and seconds is not None:
+                values["SOURCE_DATE_EPOCH"] = str(seconds)
+        return seconds
 
     # stages
 
@@ -110,36 +131,45 @@ class Converter:
         return known
 
     def _convert_stage(self, stage: c.Stage) -> StageState:
-        base = self.args.expand_from(stage.base)
-        image = base.image
+        link = self._links[stage.index]
+        base = link.expanded
         platform = self.settings.platform
         if base.platform:
             try:
                 platform = Platform.parse(base.platform)
             except WerfError as error:
                 raise DockerfileError(error.message, hint=error.hint, source=base.source) from error
-        before = find_base_stage(self.stages, stage.index, image)
-        if before is not None:
-            state = StageState.on_stage(self, stage, self.state_of(before))
+        replaced = self._context(stage.name, platform) if stage.name else None
+        if replaced is not None:  # --build-context of a stage's name takes the place of the whole stage
+            return self._on_found(stage, replaced, stage.name, platform)
+        if link.base is not None:
+            state = StageState.on_stage(self, stage, self.state_of(self.stages[link.base]))
         else:
-            state = self._on_image(stage, image, platform)
+            state = self._on_image(stage, base.image, platform)
+        state.wait_for([self.state_of(other).vertex for other in after_stages(self.stages, stage.index, base)])
         state.run_all(stage.commands)
         return state
 
+    def _context(self, name: str, platform: Platform) -> ContextOp | BaseImage | None:
+        return None if name.lower() in ("scratch", "context") else self.resolver.context(name, platform)
+
     def _on_image(self, stage: c.Stage, image: str, platform: Platform) -> StageState:
-        found: ContextOp | BaseImage | None = self.resolver.context(image, platform)
+        found = self._context(image, platform)
         if found is None:
             if image == "scratch":
                 return StageState.on_image(self, stage, None, None, platform)
             found = self._located(stage.base.source, lambda: self.resolver.image(image, platform))
-        if isinstance(found, ContextOp):
-            raise DockerfileError(
-                f"the build context {image!r} is no image: a stage cannot stand on it",
-                hint="name an image with docker-image:// or oci-layout://",
-                source=stage.base.source,
-            )
-        vertex = self._image_vertex(found, image, platform, stage.base)
-        return StageState.on_image(self, stage, found, vertex, platform)
+        return self._on_found(stage, found, image, platform)
+
+    def _on_found(self, stage: c.Stage, found: ContextOp | BaseImage, name: str, platform: Platform) -> StageState:
+        if isinstance(found, BaseImage):
+            vertex = self._image_vertex(found, name, platform, stage.base)
+            return StageState.on_image(self, stage, found, vertex, platform)
+        # files without a config: the stage begins with them as they are
+        files = self.context_vertex(found)
+        op = CopyOp(sources=("/",), dest="/", dest_is_dir=True)
+        vertex = Vertex(op, (None, files), name=f"[internal] unpack {name}", source=stage.base.range)
+        return StageState.on_image(self, stage, None, vertex, platform)
 
     def _image_vertex(self, found: BaseImage, name: str, platform: Platform, where: c.Command) -> Vertex | None:
         key = (str(found.op.config), platform)
@@ -150,31 +180,37 @@ class Converter:
 
     def files_from(self, name: str, stage: c.Stage, platform: Platform, where: c.Command) -> Vertex | None:
         """The vertex that `--from=NAME` means in a stage: a stage before it, a context, or an image."""
-        index = parse_stage_index(name)
-        if index is not None and 0 <= index < stage.index:
-            return self.state_of(self.stages[index]).vertex
-        if index is not None:
+        try:
+            other = find_stage(self.stages, name)
+        except DockerfileError as error:
             raise DockerfileError(
-                f"invalid from flag value {name}: refers to no stage before this one", source=where.source
-            )
-        for other in reversed(self.stages[: stage.index]):
-            if other.name and other.name == name.lower():
-                return self.state_of(other).vertex
-        found = self.resolver.context(name, platform)
-        if isinstance(found, ContextOp):
-            return self.context_vertex(found)
-        if found is None:
-            if name == "scratch":
-                return None
-            later = [item.name for item in self.stages[stage.index :]]
-            if name.lower() in later:
+                f"invalid from flag value {name}: {error.message}", hint=error.hint, source=where.source
+            ) from error
+        if other is not None:
+            if other.index >= stage.index:
                 raise DockerfileError(
-                    f"stage {name!r} comes after this one",
+                    f"cannot copy from stage {name!r}, it needs to be defined before current stage "
+                    f"{stage.name or str(stage.index)!r}",
                     hint="a stage can only copy from those before it",
                     source=where.source,
                 )
-            found = self._located(where.source, lambda: self.resolver.image(name, platform))
-        assert isinstance(found, BaseImage)
+            return self.state_of(other).vertex
+        found = self._context(name, platform)
+        if found is None:
+            if name == "scratch":
+                return None
+            try:
+                found = self._located(where.source, lambda: self.resolver.image(name, platform))
+            except RegistryNotFound as error:
+                names = [item.name for item in self.stages[: stage.index] if item.name]
+                raise DockerfileError(
+                    f"--from={name}: no stage, build context or image found with that name"
+                    f"{did_you_mean(name, names, fold=True)}",
+                    hint=f"the stages before this one are {', '.join(names)}" if names else error.hint,
+                    source=where.source,
+                ) from error
+        if isinstance(found, ContextOp):
+            return self.context_vertex(found)
         return self._image_vertex(found, name, platform, where)
 
     def context_vertex(self, op: ContextOp) -> Vertex:
