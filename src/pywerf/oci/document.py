@@ -80,8 +80,15 @@ def load_object(data: bytes, what: str) -> Fields:
 
 
 def encode(value: object) -> bytes:
-    """Compact JSON in UTF-8; the order of keys is the order of the mappings given."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """Compact JSON in UTF-8; the order of keys is the order of the mappings given.
+
+    Half a surrogate pair, which no UTF-8 can hold, becomes U+FFFD (as with Go's encoding/json).
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def _kind(value: object) -> str:
