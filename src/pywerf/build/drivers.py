@@ -39,7 +39,7 @@ def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
     if name == "vfs":
         from pywerf.snapshot.vfs import VfsSnapshotter
 
-        return VfsSnapshotter(store.driver_dir("vfs"))
+        return VfsSnapshotter(store.driver_dir("vfs"), devices=bool(ids))
     from pywerf.snapshot.overlay import OverlaySnapshotter
 
     return OverlaySnapshotter(store.driver_dir("overlay"), userxattr=bool(ids))

@@ -17,6 +17,7 @@ from pywerf.errors import ArchiveError
 from pywerf.layer.tar_format import show
 from pywerf.layer.tar_read import TarEntry, TarReader
 from pywerf.layer.xattrs import list_xattrs, wanted
+from pywerf.linux.devices import make_device
 from pywerf.linux.openat2 import open_in_root
 from pywerf.linux.removal import remove_tree
 
@@ -337,11 +338,12 @@ class Unpacker:
             self.skipped_devices += 1
             return
         mode = entry.mode & 0o777 | _DEVICES.get(entry.kind, stat.S_IFIFO)
+        make = os.mknod if entry.kind == "fifo" else make_device
         try:
-            os.mknod(base, mode, entry.rdev, dir_fd=folder)
+            make(base, mode, entry.rdev, dir_fd=folder)
         except FileExistsError:
             self.clear(folder, base)
-            os.mknod(base, mode, entry.rdev, dir_fd=folder)
+            make(base, mode, entry.rdev, dir_fd=folder)
         self._chown(folder, base, entry.uid, entry.gid)
         os.chmod(base, entry.mode, dir_fd=folder)  # it is no link: it was made just now
         os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)

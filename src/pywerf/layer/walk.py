@@ -16,6 +16,7 @@ from pywerf.layer.lower import LowerEntry, LowerView, is_gone, same_content
 from pywerf.layer.tar_format import show
 from pywerf.layer.tar_write import WHITEOUT_PREFIX, TarWriter, read_exactly
 from pywerf.layer.xattrs import is_whiteout_mark, list_xattrs, read_xattrs
+from pywerf.linux.devices import device_of
 
 __all__ = ["Walk"]
 
@@ -248,6 +249,8 @@ class Walk:
             return os.readlink(path) == os.readlink(below.path)
         if not stat.S_ISREG(status.st_mode):
             return True
+        if not status.st_size and device_of(path) != device_of(below.path):
+            return False
         return read_xattrs(path) == read_xattrs(below.path) and same_content(path, below.path)
 
     def _linked_anew(self, status: os.stat_result, old: os.stat_result) -> bool:
@@ -286,6 +289,10 @@ class Walk:
 
     def _put_file(self, name: bytes, status: os.stat_result, fd: int, xattrs: dict[str, bytes]) -> None:
         if status.st_nlink > 1 and self._put_link(name, status):
+            return
+        device = None if status.st_size else device_of(fd)
+        if device is not None:
+            self._put(name, b"3" if device[0] == stat.S_IFCHR else b"4", status, rdev=device[1])
             return
         self._writer.file(
             os.fsdecode(name),

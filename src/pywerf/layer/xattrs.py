@@ -6,12 +6,14 @@ import errno
 import os
 from collections.abc import Collection, Iterable
 
+from pywerf.linux import devices
+
 __all__ = ["OVERLAY_OPAQUE", "is_whiteout_mark", "list_xattrs", "marked_opaque", "read_xattrs", "wanted"]
 
 # kernel Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"; the last is fuse-overlayfs's.
 OVERLAY_OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
 _OVERLAY_WHITEOUT = frozenset(("trusted.overlay.whiteout", "user.overlay.whiteout"))
-_PRIVATE = ("user.overlay.", "user.fuseoverlayfs.", "user.containers.")
+_PRIVATE = ("user.overlay.", "user.fuseoverlayfs.", "user.containers.", devices.PRIVATE)
 _ABSENT = (errno.ENOTSUP, errno.ENODATA)
 
 

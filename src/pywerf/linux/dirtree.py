@@ -7,9 +7,19 @@ import os
 import threading
 from collections.abc import Sequence
 
+from pywerf.linux.devices import PRIVATE, marked_node
 from pywerf.util.filetree import Kind, Node
 
-__all__ = ["Directory", "DirectoryHandles", "DirectoryTree", "layer_xattrs", "node_of", "open_file", "sort_nodes"]
+__all__ = [
+    "Directory",
+    "DirectoryHandles",
+    "DirectoryTree",
+    "layer_xattrs",
+    "node_in",
+    "node_of",
+    "open_file",
+    "sort_nodes",
+]
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -46,6 +56,17 @@ def node_of(name: str, st: os.stat_result) -> Node:
     )
 
 
+def node_in(folder: int, name: str, st: os.stat_result) -> Node:
+    """`node_of` a file of an open directory in which empty files may stand for devices (see `linux.devices`)."""
+    node = node_of(name, st)
+    device = marked_node(folder, name, st)
+    if device is None:
+        return node
+    return Node(
+        name, device[0], node.mode, node.uid, node.gid, 0, node.mtime_ns, device[1], node.ino, node.dev, node.nlink
+    )
+
+
 def sort_nodes(nodes: list[Node]) -> list[Node]:
     """Sort by the bytes of the names, in place. Where all names are ASCII the strings sort the same, faster."""
     if "".join([node.name for node in nodes]).isascii():
@@ -66,7 +87,7 @@ def _name_bytes(node: Node) -> bytes:
 def layer_xattrs(path: str, hidden: str = "") -> dict[str, bytes]:
     """The extended attributes of a file (never of what it points to) that belong into a layer.
 
-    These are security.capability and user.*, without those that begin with `hidden` (listxattr(2)).
+    These are security.capability and user.*, without those that begin with `hidden` and our own (listxattr(2)).
     """
     try:
         names = os.listxattr(path, follow_symlinks=False)
@@ -75,8 +96,9 @@ def layer_xattrs(path: str, hidden: str = "") -> dict[str, bytes]:
             return {}
         raise
     out = {}
+    private = (hidden, PRIVATE) if hidden else PRIVATE
     for name in sorted(names):
-        if (name == "security.capability" or name.startswith("user.")) and not (hidden and name.startswith(hidden)):
+        if (name == "security.capability" or name.startswith("user.")) and not name.startswith(private):
             out[name] = os.getxattr(path, name, follow_symlinks=False)
     return out
 
@@ -167,13 +189,15 @@ class DirectoryTree:
     """One plain directory as a `FileTree`. Paths with `.` or `..` lead nowhere, as do ones through symlinks.
 
     Errors of the system other than the ones `FileTree` names (EACCES, EIO …) come as OSError. With
-    `live`, nothing is remembered, so that the directory may change between calls. Thread-safe.
+    `live`, nothing is remembered, so that the directory may change between calls. With `devices`, empty files may
+    stand for devices. Thread-safe.
     """
 
-    __slots__ = ("_handles", "_hidden", "root")
+    __slots__ = ("_devices", "_handles", "_hidden", "root")
 
-    def __init__(self, root: str, *, live: bool = False, hidden_xattrs: str = "") -> None:
+    def __init__(self, root: str, *, live: bool = False, hidden_xattrs: str = "", devices: bool = False) -> None:
         self.root = root
+        self._devices = devices
         self._handles = DirectoryHandles((root,), 0 if live else 64)
         self._hidden = hidden_xattrs
 
@@ -184,7 +208,8 @@ class DirectoryTree:
             directory = self._handles.get(folder)
             if name in _DOTS:
                 return None if path else node_of("", os.fstat(directory.fd))
-            return node_of(name, os.stat(name, dir_fd=directory.fd, follow_symlinks=False))
+            st = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+            return node_in(directory.fd, name, st) if self._devices else node_of(name, st)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -201,6 +226,9 @@ class DirectoryTree:
                 except FileNotFoundError:  # removed since it was listed
                     continue
                 mode = st.st_mode
+                if self._devices and not st.st_size:
+                    append(node_in(directory.fd, entry.name, st))
+                    continue
                 append(
                     Node(
                         entry.name,

@@ -27,9 +27,10 @@ class LiveTree:
 
     def lstat(self, path: str) -> Node | None:
         """See FileTree."""
-        _, st, below = self._find(path)
+        directory, st, below = self._find(path)
         if st is not None:
-            return node_of(path.rpartition("/")[2], st)
+            name = path.rpartition("/")[2]
+            return self._reader.node(name, st, directory) if name else node_of(name, st)
         return self._below.lstat(path) if below else None
 
     def scandir(self, path: str) -> list[Node]:
@@ -49,7 +50,7 @@ class LiveTree:
                 except FileNotFoundError:
                     continue
                 gone = self._reader.is_whiteout(entry.name, st, own, opacity)
-                nodes[entry.name] = None if gone else node_of(entry.name, st)
+                nodes[entry.name] = None if gone else self._reader.node(entry.name, st, own)
         if below and (opacity != "y" or not path):
             hidden = self._below.lstat(path)
             if hidden is not None and hidden.kind == "dir":

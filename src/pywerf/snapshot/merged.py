@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from pywerf.linux.dirtree import Directory, DirectoryHandles, layer_xattrs, node_of, open_file, sort_nodes
+from pywerf.linux.dirtree import Directory, DirectoryHandles, layer_xattrs, node_in, node_of, open_file, sort_nodes
 from pywerf.util.filetree import Node, join
 
 __all__ = ["LayerReader", "MergedTree"]
@@ -24,10 +24,11 @@ _NO_XATTR = frozenset((errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP))
 class LayerReader:
     """How whiteouts and opaque directories look: `prefix` is `trusted.overlay.` or `user.overlay.`."""
 
-    __slots__ = ("_opaque", "_whiteout", "prefix")
+    __slots__ = ("_devices", "_opaque", "_whiteout", "prefix")
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        self._devices = prefix.startswith("user.")  # in a user namespace empty files may stand for devices
         self._opaque = prefix + "opaque"
         self._whiteout = prefix + "whiteout"
 
@@ -39,6 +40,10 @@ class LayerReader:
             if error.errno in _NO_XATTR:
                 return ""
             raise
+
+    def node(self, name: str, st: os.stat_result, directory: Directory) -> Node:
+        """The node of a file of `directory`."""
+        return node_in(directory.fd, name, st) if self._devices else node_of(name, st)
 
     def is_whiteout(self, name: str, st: os.stat_result, directory: Directory, opacity: str) -> bool:
         """Whether a file of `directory` stands for the absence of its name."""
@@ -82,7 +87,10 @@ class MergedTree:
         found = self._find(path)
         if found is None:
             return None
-        return node_of(path.rpartition("/")[2], found[1])
+        folder, _, name = path.rpartition("/")
+        if not name:
+            return node_of(name, found[1])
+        return self._reader.node(name, found[1], self._handles.get(folder, found[0]))
 
     def scandir(self, path: str) -> list[Node]:
         """See FileTree."""
@@ -105,7 +113,7 @@ class MergedTree:
                     ):
                         nodes[name] = None
                     else:
-                        nodes[name] = node_of(name, st)
+                        nodes[name] = self._reader.node(name, st, directory)
         return sort_nodes([node for node in nodes.values() if node is not None])
 
     def readlink(self, path: str) -> str:

@@ -23,6 +23,7 @@ __all__ = ["VfsSnapshotter"]
 class VfsSnapshotter:
     """The vfs driver; `root` is ROOT/snapshots/vfs of the store. See `Snapshotter` for what its methods promise.
 
+    `devices`: in this user namespace empty files may stand for devices (`linux.devices`).
     `parents` of its snapshots tell where they came from; they do not need them any more. A committed snapshot has
     no mark on disk: the value says it.
     """
@@ -32,8 +33,9 @@ class VfsSnapshotter:
     xattr_namespace: Literal["trusted", "user"] = "trusted"
     independent_layers = False
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, devices: bool = False) -> None:
         self.root = root
+        self.devices = devices
 
     def exists(self, id: str) -> bool:
         """See SnapshotReader."""
@@ -75,7 +77,7 @@ class VfsSnapshotter:
 
     def view(self, snapshot: Snapshot) -> FileTree:
         """See Snapshotter."""
-        return DirectoryTree(self._existing(snapshot), live=not snapshot.committed)
+        return DirectoryTree(self._existing(snapshot), live=not snapshot.committed, devices=self.devices)
 
     def remove(self, id: str) -> None:
         """See Snapshotter."""

@@ -26,6 +26,7 @@ _COMMANDS = {
     "push": ("pywerf.cli.buildah.push", "Push an image to a registry, an archive, a layout or a daemon."),
     "rmi": ("pywerf.cli.buildah.rmi", "Remove images from the store."),
     "tag": ("pywerf.cli.buildah.tag", "Add names to an image."),
+    "unshare": ("pywerf.cli.buildah.unshare", "Run a command in the user namespace of the store."),
     "untag": ("pywerf.cli.buildah.untag", "Remove names of an image."),
     "version": ("pywerf.cli.buildah.version", "Print the version."),
 }
