@@ -33,6 +33,7 @@ from pywerf.solver.cache import CachingExecutor
 from pywerf.solver.scheduler import solve
 
 if TYPE_CHECKING:
+    from pywerf.build.remote.work import RemoteWork
     from pywerf.build.session import Session
     from pywerf.frontend.dockerfile.ast import Dockerfile
     from pywerf.solver.turns import Turns
@@ -56,6 +57,7 @@ def build(session: Session, options: BuildOptions) -> BuildResult:
     began = time.time()
     names = tuple(full_name(tag) for tag in options.tags)
     outputs = _checked_outputs(options)
+    remote = _remote(session, options)
     with ExitStack() as stack:
         contexts = Contexts(
             session.store, stack, options.context, parse_named(options.build_contexts), options.ignorefile
@@ -67,23 +69,35 @@ def build(session: Session, options: BuildOptions) -> BuildResult:
         images = [_OneImage(session, options, contexts, bases) for _ in platforms]
         for image, platform in zip(images, platforms, strict=True):
             image.make_plan(dockerfile, platform, many=len(platforms) > 1)
-        work = _Work(session, options, contexts, bases, dockerfile, filename)
-        try:
-            records = work.run(images)
-        except Exception as error:
-            contexts.finish()
-            _write_log(session, options, work, began, (), error=error)
-            raise
+        if remote is not None:
+            remote.begin([image.plan for image in images], bases)
+        while True:
+            work = _Work(session, options, contexts, bases, dockerfile, filename, remote)
+            try:
+                records = work.run(images)
+                break
+            except Exception as error:
+                if remote is not None and remote.try_again():
+                    continue
+                if remote is not None:
+                    remote.close()
+                contexts.finish()
+                _write_log(session, options, work, began, (), error=error)
+                raise
         built = list(zip(platforms, records, strict=True))
         contexts.finish()
     record = _store_names(session, options, built, names)
     build_id = _write_log(session, options, work, began, (record, *records), names)
     if options.iidfile:
         _write_file(options.iidfile, str(record.id))
+    if remote is not None:
+        remote.pushed()
     for output in outputs:
         from pywerf.build.outputs import write_output
 
         write_output(session, record, output, options)
+    if remote is not None:
+        remote.finish()
     result = BuildResult(record.id, record.manifest_digest, names, tuple(platform for platform, _ in built), build_id)
     if options.metadata_file:
         from pywerf.build.metadata import write_metadata
@@ -162,7 +176,7 @@ class _OneImage:
         )
         self.plan = Converter(dockerfile, settings, self).convert()
 
-    def assemble(self, ref: Ref | None, refs: dict[str, Ref]) -> Assembled:
+    def assemble(self, ref: Ref | None, refs: dict[str, Ref], remote: RemoteWork | None) -> Assembled:
         """The image on top of `ref`; `refs` are the results of all steps by definition."""
         plan = self.plan
         options, memo = self.options, self.session.store.memo
@@ -173,9 +187,12 @@ class _OneImage:
             key = str(Digest.of(draft))
             known = memo.get("created", key)
             if known is not None and not options.no_cache:
-                return known.decode()
-            now = self.time.now()
-            memo.put("created", key, now.encode())
+                now = known.decode()
+            else:
+                now = (remote.created(key) if remote is not None else "") or self.time.now()
+                memo.put("created", key, now.encode())
+            if remote is not None:
+                remote.made(key, now)
             return now
 
         image = assemble(
@@ -183,7 +200,7 @@ class _OneImage:
             ref,
             refs,
             image_format=options.image_format,
-            annotations=dict(options.annotations),
+            annotations={**dict(options.annotations), **({} if remote is None else remote.annotations(ref))},
             when=when,
             step_time=self.time.fixed,
         )
@@ -205,9 +222,11 @@ class _Work:
         bases: Bases,
         dockerfile: Dockerfile,
         filename: str,
+        remote: RemoteWork | None,
     ) -> None:
         self.session = session
         self.options = options
+        self.remote = remote
         self.dockerfile = dockerfile
         self.filename = filename
         self.vertices: list[Vertex] = []
@@ -225,18 +244,21 @@ class _Work:
             created=times.now,
             secrets=_Secrets(options.secrets).get,
             ssh=_Agents(options.ssh).get,
+            cache_mounts=None if remote is None else remote.cache_mounts,
         )
+        salt = "" if options.timestamp is None else f"clamp {options.timestamp}"
         self._turns: Turns | None = None
         self._lock = threading.Lock()
         self.executor: CachingExecutor[object] = CachingExecutor(
             self.engine,  # type: ignore[arg-type]  # Result is the engine's own union
             session.store.cache,
             session.reporter,
-            salt="" if options.timestamp is None else f"clamp {options.timestamp}",
+            salt=salt,
             use=options.layers and not options.no_cache and options.cache_ttl != 0,
             max_age=options.cache_ttl,
             turns=self._take_turns,
             memo=session.store.memo,
+            remote=None if remote is None else remote.results(self.engine, salt),  # type: ignore[arg-type]  # as above
         )
         self.refs: dict[str, Ref] = {}
 
@@ -255,9 +277,12 @@ class _Work:
                 cancel=self._cancel,
             )
             records = []
+            if self.remote is not None:
+                executor.finish()
+                self.remote.check(refs)
             for image, ref in zip(images, refs, strict=True):
                 assert ref is None or isinstance(ref, Ref)
-                made = image.assemble(ref, self.refs)
+                made = image.assemble(ref, self.refs, self.remote)
                 manifest = made.manifest
                 records.append((manifest.to_json(), manifest.media_type, made.config_bytes, (), made.size))
             executor.finish()
@@ -465,6 +490,15 @@ class _Agents:
     def get(self, name: str) -> str | None:
         """The path of the agent's socket, None when it was not given."""
         return self._sockets.get(name)
+
+
+def _remote(session: Session, options: BuildOptions) -> RemoteWork | None:
+    """What is done with remote caches and registries; nothing of it is loaded when no flag asks for it."""
+    if not (options.cache_from or options.cache_to or options.outputs):
+        return None
+    from pywerf.build.remote.work import remote_work
+
+    return remote_work(session, options)
 
 
 def _checked_outputs(options: BuildOptions) -> tuple[Output, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pywerf.store.images import ImageRecord
     from pywerf.util.filetree import FileTree
 
-__all__ = ["check_output", "write_output"]
+__all__ = ["check_output", "output_compression", "write_output"]
 
 _TYPES = ("oci", "docker", "tar", "local", "registry", "image")
 _NEED_DEST = ("oci", "docker", "tar", "local")
@@ -106,7 +106,7 @@ def _write_archive(session: Session, record: ImageRecord, output: Output, option
     if name:
         reference = Reference.parse(name).tagged()
         destination += f":{reference.tag if output.type == 'oci' else reference}"
-    session.push(str(record.id), destination, compression=_compression(output), all=record.is_index)
+    session.push(str(record.id), destination, compression=output_compression(output), all=record.is_index)
     if output.dest == "-":
         with open(_path(session, "-"), "rb") as file:
             while chunk := file.read(1 << 20):
@@ -121,18 +121,22 @@ def _path(session: Session, dest: str) -> str:
 
 
 def _push(session: Session, record: ImageRecord, output: Output, options: BuildOptions) -> None:
-    names = [output.attributes["name"]] if "name" in output.attributes else list(options.tags)
+    given = output.attributes.get("name") or output.dest
+    names = [given] if given else list(options.tags)
     wanted = output.type == "registry" or output.attributes.get("push", "false").lower() in ("true", "1")
     for name in (item for given in names for item in given.split(",")):
         if name not in options.tags:
             session.tag(str(record.id), [name])
         if wanted:
-            session.push(str(record.id), f"docker://{name}", compression=_compression(output), all=record.is_index)
+            session.push(
+                str(record.id), f"docker://{name}", compression=output_compression(output), all=record.is_index
+            )
     if wanted and not names:
         raise UsageError("--output type=registry: no name", hint="type=registry,name=REGISTRY/NAME:TAG, or --tag")
 
 
-def _compression(output: Output) -> Compression:
+def output_compression(output: Output) -> Compression:
+    """How layers are compressed for an output. Raises UsageError."""
     known: dict[str, Compression] = {"uncompressed": "none", "none": "none", "gzip": "gzip", "zstd": "zstd"}
     given = output.attributes.get("compression", "gzip")
     if given not in known:

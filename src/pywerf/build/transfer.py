@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pywerf.registry.transports import TransportName
     from pywerf.store.images import ImageRecord
 
-__all__ = ["pull", "push", "push_to"]
+__all__ = ["layer_pusher", "pull", "push", "push_to"]
 
 _AT_ONCE = 4
 
@@ -107,7 +107,7 @@ def push(
     record = session.find_image(image)
     where = parse_transport(destination or _own_registry(record, image))
     found = _found_for(session, record, image)
-    near = _near(session, found.manifest)
+    near = _near(session, found, compression, level)
     if where.transport in ("oci", "oci-archive"):
         # image-spec, image-layout.md: readers look for OCI's media types only
         image_format = image_format or "oci"
@@ -160,12 +160,32 @@ def _found_for(session: Session, record: ImageRecord, image: str) -> Found:
     return found
 
 
-def _near(session: Session, manifest: Manifest) -> list[Reference]:
+def _near(session: Session, found: Found, compression: Compression, level: int | None) -> list[Reference]:
     """Repositories in which layers of the image have been seen: a registry can mount them from there."""
     near: list[Reference] = []
-    for layer in manifest.layers:
-        near += [item for item in origins_of(session.store, layer.digest) if item not in near]
+    for layer, diff_id in zip(found.manifest.layers, found.config.diff_ids, strict=False):
+        kept = session.store.memo.get("compressed", _compressed_key(diff_id, compression, level))
+        digests = [layer.digest] if kept is None else [layer.digest, Digest.parse(kept.decode().partition(" ")[0])]
+        for digest in digests:
+            near += [item for item in origins_of(session.store, digest) if item not in near]
     return near
+
+
+def _compressed_key(diff_id: Digest, compression: Compression, level: int | None) -> str:
+    return f"{diff_id} {compression} {level or ''}"
+
+
+def layer_pusher(
+    session: Session, target: ImageDestination, *, compression: Compression, level: int | None, step: int
+) -> Callable[[Found, int], Descriptor]:
+    """A function that sends one layer of an image, by its index, in the form in which a push would send it."""
+    pusher = _Pusher(session, target, compression, level, None, step)
+
+    def push_layer(found: Found, index: int) -> Descriptor:
+        chains = chain_ids(found.config.diff_ids)
+        return pusher.push_layer(found.manifest.layers[index], LayerBytes(session, found, index, chains))
+
+    return push_layer
 
 
 def push_to(
@@ -231,7 +251,7 @@ class _Pusher:
         def one(index: int, stop: threading.Event) -> None:
             self.stop = stop  # the same for all layers
             bytes_of = LayerBytes(self.session, found, index, chains)
-            layers[index] = self._push_layer(manifest.layers[index], bytes_of)
+            layers[index] = self.push_layer(manifest.layers[index], bytes_of)
 
         run_all([partial(one, index) for index in range(len(layers))], _AT_ONCE if self.parallel else 1)
         sent = tuple(layer for layer in layers if layer is not None)
@@ -243,7 +263,8 @@ class _Pusher:
         digest = self.target.put_manifest(data, changed.media_type, top=top)
         return Descriptor(changed.media_type, digest, len(data)), changed
 
-    def _push_layer(self, layer: Descriptor, source: LayerBytes) -> Descriptor:
+    def push_layer(self, layer: Descriptor, source: LayerBytes) -> Descriptor:
+        """Send a layer unless it is there; how it stands in the manifest."""
         present = media_types.layer_compression(layer.media_type)
         keep = present is not None and present != "none" and self.fixed in (None, present)
         if keep or self.compression == "none":
@@ -256,7 +277,7 @@ class _Pusher:
     def _compress(self, source: LayerBytes) -> Descriptor:
         """A plain layer, compressed on its way; what it came to is remembered, so that it is not done twice."""
         memo = self.session.store.memo
-        key = f"{source.diff_id} {self.compression} {self.level or ''}"
+        key = _compressed_key(source.diff_id, self.compression, self.level)
         kept = memo.get("compressed", key)
         media_type = media_types.layer_media_type(self.compression, self.format or "oci")
         if kept is not None:
@@ -269,6 +290,9 @@ class _Pusher:
             source.compressed(self.compression, self.level, lambda chunks: self._counted(chunks, plain))
         )
         memo.put("compressed", key, f"{digest_} {size_}".encode())
+        place = getattr(self.target, "reference", None)
+        if isinstance(place, Reference):
+            remember_origin(self.session.store, digest_, place)
         return Descriptor(media_type, digest_, size_)
 
     def _counted(self, chunks: Iterator[bytes], what: Descriptor) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pywerf.backend.buildah.export_tree import export_tree
 from pywerf.backend.buildah.files import Files, Result
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pywerf.store.store import Store
     from pywerf.util.filetree import FileTree
 
-__all__ = ["CacheFolder", "cache_name", "lock_caches"]
+__all__ = ["CacheFolder", "CacheWatcher", "cache_name", "lock_caches"]
 
 _PRIVATE_LIMIT = 1000
 
@@ -39,6 +39,16 @@ def cache_name(mount: ExecMount, source: Result | None) -> str:
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+class CacheWatcher(Protocol):
+    """Who has more of caches than this store: other machines. `name` is the folder's."""
+
+    def used(self, id: str, name: str) -> None:
+        """A step is about to use this cache."""
+
+    def fill(self, id: str, name: str, folder: str) -> bool:
+        """Put files into the folder of a cache that is new here; False, and the folder as it was: there are none."""
+
+
 def lock_caches(store: Store, stack: ExitStack, names: Iterable[str]) -> None:
     """Hold the caches of `sharing=locked`: always in the same order, so that two steps never wait for each other."""
     for name in sorted(set(names)):
@@ -48,12 +58,21 @@ def lock_caches(store: Store, stack: ExitStack, names: Iterable[str]) -> None:
 class CacheFolder:
     """One cache mount of a step that is about to run. `tree` has what `from` names, None for an empty beginning."""
 
-    def __init__(self, store: Store, stack: ExitStack, mount: ExecMount, name: str, tree: FileTree | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        stack: ExitStack,
+        mount: ExecMount,
+        name: str,
+        tree: FileTree | None,
+        watcher: CacheWatcher | None = None,
+    ) -> None:
         self._store = store
         self._stack = stack
         self._mount = mount
         self._name = name
         self._tree = tree
+        self._watcher = watcher
 
     def open(self, scratch: str) -> tuple[str, bool]:
         """The folder, made if it is new (in `scratch` first); and whether `source` names a folder in it.
@@ -63,6 +82,8 @@ class CacheFolder:
         folder = os.path.join(self._store.root, "cache-mounts", self._name)
         if self._mount.sharing == "private":
             folder = self._private(folder)
+        if self._watcher is not None:
+            self._watcher.used(self._mount.id or self._mount.target, self._name)
         if not os.path.isdir(folder):
             self._make(folder, scratch)
         source = self._mount.source.strip("/")
@@ -93,9 +114,11 @@ class CacheFolder:
 
     def _make(self, folder: str, new: str) -> None:
         mount = self._mount
-        if self._tree is not None:
-            export_tree(self._tree, "", new)
         os.makedirs(new, exist_ok=True)
+        watcher = self._watcher
+        filled = watcher is not None and watcher.fill(mount.id or mount.target, self._name, new)
+        if self._tree is not None and not filled:
+            export_tree(self._tree, "", new)
         if mount.mode is not None or self._tree is None:
             os.chmod(new, 0o755 if mount.mode is None else mount.mode)
         os.chown(new, mount.uid or 0, mount.gid or 0)

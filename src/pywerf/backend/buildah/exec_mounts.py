@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pywerf.backend.buildah.cache_mounts import CacheFolder, cache_name, lock_caches
+from pywerf.backend.buildah.cache_mounts import CacheFolder, CacheWatcher, cache_name, lock_caches
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.export_tree import export_tree
 from pywerf.backend.buildah.files import Files, Result
@@ -35,7 +35,7 @@ _FILES = frozenset(("etc/resolv.conf", "etc/hosts", "etc/hostname"))
 class ExecMounts:
     """A context manager: while it is entered, `mounts`, `files`, `env` and `stubs` can be used for one container.
 
-    `fill_cache` gets the id and the folder of a cache that is made anew.
+    `caches` is told of cache mounts.
     `stubs` is a directory with nothing but the mount points; below all layers it spares the snapshot from them.
     """
 
@@ -48,7 +48,7 @@ class ExecMounts:
         *,
         secrets: Secrets,
         ssh: Callable[[str], str | None],
-        fill_cache: Callable[[str, str], object] | None = None,
+        caches: CacheWatcher | None = None,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -56,7 +56,7 @@ class ExecMounts:
         self._inputs = inputs
         self._secrets = secrets
         self._ssh = ssh
-        self._fill_cache = fill_cache
+        self._caches = caches
         self._stack = ExitStack()
         self._mounts: list[Mount] = []
         self._files: list[ContainerFile] = []
@@ -189,7 +189,7 @@ class ExecMounts:
     def _cache(self, mount: ExecMount, number: int) -> None:
         source = self._inputs[mount.input] if mount.input >= 0 else None
         tree = source.tree if isinstance(source, Files) else self._snapshots.tree(source)
-        folder = CacheFolder(self._store, self._stack, mount, self._cache_names[number], tree)
+        folder = CacheFolder(self._store, self._stack, mount, self._cache_names[number], tree, self._caches)
         path, is_dir = folder.open(os.path.join(self._tmp, f"cache-{number}"))
         target = self._target(mount.target)
         self._stub(target, is_dir=is_dir)

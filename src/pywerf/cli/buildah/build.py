@@ -63,6 +63,8 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--no-cache-filter", multiple=True, split=True, metavar="STAGE", help="Stages to build anew.")
 @flag("--cache-ttl", metavar="DURATION", help="Use results of earlier builds no older than that (1h30m); 0: none.")
 @switch("--explain", help="Tell of each step whether it was cached, and if not, what had changed.")
+@flag("--cache-from", multiple=True, metavar="REPO|type=TYPE,…", help="Cache to take results from.")
+@flag("--cache-to", multiple=True, metavar="REPO|type=TYPE,…", help="Cache to write results to.")
 @switch("--layers", default=True, env=("BUILDAH_LAYERS",), help="Use and keep results of steps (true by default).")
 @switch("--squash", help="Make one layer of all new ones.")
 @flag(
@@ -178,6 +180,8 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         no_cache=flags["no_cache"],
         no_cache_filter=tuple(flags["no_cache_filter"]),
         cache_ttl=seconds("--cache-ttl", flags["cache_ttl"]),
+        cache_from=tuple(flags["cache_from"]),
+        cache_to=tuple(flags["cache_to"]),
         layers=flags["layers"],
         squash=flags["squash"],
         pull=pull_policy(flags["pull"], always=flags["pull_always"], never=flags["pull_never"]),
