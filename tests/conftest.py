@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -113,6 +114,16 @@ def make_werf(tmp_path: Path) -> Iterator[Callable[[str], Werf]]:
 def werf(make_werf: Callable[[str], Werf]) -> Werf:
     """`werf` with an empty store."""
     return make_werf("store")
+
+
+@pytest.fixture
+def open_tmp_path(tmp_path: Path) -> Path:
+    """`tmp_path`, for tests that change their user: pytest keeps its folders for their owner alone."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(0o755)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

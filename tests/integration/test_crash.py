@@ -71,8 +71,7 @@ def kill_after(werf: Werf, delay: float, *argv: str | Path) -> bool:
     try:
         time.sleep(delay)
         alive = process.poll() is None
-        # the main process alone: what it has started must notice by itself
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()  # the main process alone: what it has started must notice by itself
     finally:
         process.wait()
         assert process.stdout is not None

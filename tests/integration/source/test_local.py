@@ -29,15 +29,9 @@ except WerfError as error:
 
 
 @pytest.mark.parametrize("path", ["secret", "folder"])
-def test_what_cannot_be_read(tmp_path: Path, path: str) -> None:
+def test_what_cannot_be_read(open_tmp_path: Path, path: str) -> None:
     assert os.geteuid() == 0, "this test changes its user: run it as root"
-    for folder in (
-        tmp_path,
-        tmp_path.parent,
-        tmp_path.parent.parent,
-    ):  # pytest's own: /tmp/pytest-of-root/pytest-0/test
-        folder.chmod(0o755)
-    context = tmp_path / "context"
+    context = open_tmp_path / "context"
     (context / "folder").mkdir(parents=True)
     (context / "secret").write_text("")
     context.chmod(0o755)

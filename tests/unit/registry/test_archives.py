@@ -235,7 +235,7 @@ def test_size_below_zero(tmp_path: Path) -> None:
     header[148:156] = b" " * 8
     header[148:156] = f"{sum(header):06o}\0 ".encode()
     (tmp_path / "x.tar").write_bytes(bytes(header) * 3)
-    with pytest.raises(ArchiveError, match="below zero"):
+    with pytest.raises(ArchiveError, match=r"below zero|invalid offset"):
         TarIndex.open(str(tmp_path / "x.tar"), "x")
 
 
