@@ -15,15 +15,15 @@ import msgspec
 from pywerf.backend.buildah.assemble import Assembled, assemble
 from pywerf.backend.buildah.engine import Engine
 from pywerf.backend.buildah.ref import Ref
-from pywerf.build.bases import Bases, Found
+from pywerf.build.bases import Bases
 from pywerf.build.contexts import Contexts, parse_named
 from pywerf.build.names import full_name
 from pywerf.build.options import BuildOptions, Output
+from pywerf.build.resolver import BuildResolver
 from pywerf.errors import BuildError, UsageError, WerfError
-from pywerf.frontend.dockerfile.convert import BaseImage, Converter, Settings
+from pywerf.frontend.dockerfile.convert import Converter, Settings
 from pywerf.frontend.dockerfile.parser import parse
 from pywerf.graph.image_plan import ImagePlan
-from pywerf.graph.op import ContextOp, HttpOp
 from pywerf.graph.vertex import Vertex
 from pywerf.isolation.spec import ContainerSpec
 from pywerf.linux.mount import Mount
@@ -118,52 +118,13 @@ class _OneImage:
         self.bases = bases
         self.time = _Times(options)
 
-    # Resolver, as the frontend asks
-
-    def image(self, name: str, platform: Platform) -> BaseImage:
-        """See Resolver."""
-        found = self.bases.find(name, platform)
-        return BaseImage(found.op, found.config)
-
-    def context(self, name: str, platform: Platform) -> ContextOp | BaseImage | None:
-        """See Resolver."""
-        where = parse_named(self.options.build_contexts).get(name.lower())
-        if where is None:
-            return None
-        if where.startswith("docker-image://"):
-            return self.image(where.removeprefix("docker-image://"), platform)
-        if where.startswith("oci-layout://"):
-            return self._layout(where.removeprefix("oci-layout://"), platform)
-        return ContextOp(name.lower())
-
-    def _layout(self, where: str, platform: Platform) -> BaseImage:
-        from pywerf.build.bases import found_of
-        from pywerf.registry.pull import resolve_image
-
-        path, _, rest = where.partition("@")
-        folder, colon, tag = path.rpartition(":")
-        if not colon or "/" in tag:
-            folder, tag = path, ""
-        name = f"oci:{folder}" + (f":{tag}" if tag else "") + (f"@{rest}" if rest else "")
-        found: Found = found_of(resolve_image(name, self.session.registries(), platform), name)
-        self.bases.add(found)
-        return BaseImage(found.op, found.config)
-
-    def remote(self, url: str, keep_git_dir: bool, checksum: str) -> ContextOp | HttpOp | None:
-        """See Resolver."""
-        from pywerf.source.git_url import is_git_url, is_http_url
-
-        if is_git_url(url):
-            return ContextOp(url)
-        return HttpOp(url, checksum) if is_http_url(url) else None
-
     def make_plan(self, dockerfile: Dockerfile, platform: Platform, *, many: bool) -> None:
         """Find out what is to be done. `many`: for other platforms as well, so that steps are named after this one."""
         options = self.options
         settings = Settings(
             target=options.target,
             platform=platform,
-            build_args=_given(options.build_args),
+            build_args=_build_args(options),
             labels=options.labels,
             env=tuple(_given(options.env).items()),
             unset_env=options.unset_env,
@@ -173,8 +134,12 @@ class _OneImage:
             no_cache=options.no_cache,
             no_cache_filter=options.no_cache_filter,
             name_platform=many,
+            allow=frozenset(options.allow),
         )
-        self.plan = Converter(dockerfile, settings, self).convert()
+        keep_git_dir = settings.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "").lower() in ("1", "true")
+        resolver = BuildResolver(self.session, self.contexts, self.bases, keep_git_dir=keep_git_dir)
+        self.plan = Converter(dockerfile, settings, resolver).convert()
+        self.time.take(self.plan.epoch)
 
     def assemble(self, ref: Ref | None, refs: dict[str, Ref], remote: RemoteWork | None) -> Assembled:
         """The image on top of `ref`; `refs` are the results of all steps by definition."""
@@ -373,6 +338,12 @@ class _Times:
     def __init__(self, options: BuildOptions) -> None:
         seconds = options.timestamp if options.timestamp is not None else options.source_date_epoch
         self.fixed = "" if seconds is None else _rfc3339(seconds, 0)
+        self._flag = options.timestamp is not None
+
+    def take(self, epoch: int | None) -> None:
+        """The Dockerfile's SOURCE_DATE_EPOCH, which counts where no --timestamp was given."""
+        if epoch is not None and not self._flag:
+            self.fixed = _rfc3339(epoch, 0)
 
     def now(self) -> str:
         """An RFC 3339 time."""
@@ -406,6 +377,14 @@ def _in_order(targets: Sequence[Vertex | None]) -> list[Vertex]:
 
 def _base_layers(plan: ImagePlan) -> int:
     return 0 if plan.base is None else len(plan.base.diff_ids)
+
+
+def _build_args(options: BuildOptions) -> dict[str, str]:
+    """`--build-arg`; SOURCE_DATE_EPOCH is one, however it was given (as with buildx)."""
+    given = _given(options.build_args)
+    if options.source_date_epoch is not None:
+        given.setdefault("SOURCE_DATE_EPOCH", str(options.source_date_epoch))
+    return given
 
 
 def _given(pairs: tuple[tuple[str, str | None], ...]) -> dict[str, str]:

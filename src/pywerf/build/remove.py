@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pywerf.store.gc import GcReport
     from pywerf.store.images import ImageRecord
 
-__all__ = ["RemovedEvent", "prune", "remove_images"]
+__all__ = ["RemovedEvent", "collect", "dangling", "prune", "remove_images"]
 
 _WEEK = 7 * 86400.0
 
@@ -66,16 +67,58 @@ def _delete(session: Session, record: ImageRecord, *, force: bool) -> list[Remov
     return events
 
 
-def prune(session: Session, *, everything: bool) -> GcReport:
-    """Remove images without a name, and what nobody needs; `everything`: the build cache and all unnamed layers too."""
+def prune(
+    session: Session, *, everything: bool, unused_for: float | None = None, keep_bytes: int | None = None
+) -> GcReport:
+    """Remove images without a name, and what nobody needs; `everything`: the build cache and all unnamed layers too.
+
+    `unused_for`: only what was not used for so many seconds, images and cache; `keep_bytes`: of the cache the last
+    used results stay as long as they take no more.
+    """
+    latest = None if unused_for is None else time.time() - unused_for
+    for record in dangling(session, latest):
+        session.store.images.remove(record.id, force=True)
+    if unused_for is None and keep_bytes is None:
+        unused_for = 0.0 if everything else _WEEK
+    return collect(session, cache_for=unused_for, cache_bytes=keep_bytes)
+
+
+def dangling(session: Session, before: float | None = None) -> list[ImageRecord]:
+    """The images without a name, which came before a time (seconds since the epoch; None: any).
+
+    The images of an index that has a name are none of them: they have no names of their own.
+    """
+    listed = set(_members(session))
+    return [
+        record
+        for record in session.store.images.list()
+        if not record.names and (before is None or record.added <= before) and str(record.manifest_digest) not in listed
+    ]
+
+
+def _members(session: Session) -> Iterator[str]:
+    """The manifests that indexes with a name list."""
+    from pywerf.oci.manifest import Index, parse_manifest
+
+    blobs = session.store.blobs
     for record in session.store.images.list():
-        if not record.names:
-            session.store.images.remove(record.id, force=True)
-    return collect(session, cache_for=0.0 if everything else _WEEK)
+        if record.is_index and record.names and blobs.has(record.manifest_digest) is not None:
+            index = parse_manifest(blobs.read(record.manifest_digest), record.media_type)
+            if isinstance(index, Index):
+                yield from (str(item.digest) for item in index.manifests)
 
 
-def collect(session: Session, *, cache_for: float | None = None) -> GcReport:
+def collect(
+    session: Session,
+    *,
+    cache_for: float | None = None,
+    cache_bytes: int | None = None,
+    free_bytes: int | None = None,
+    dry_run: bool = False,
+) -> GcReport:
     """Collect garbage; cache records not used for `cache_for` seconds (None: keep all) go with their layers.
+
+    `cache_bytes` and `free_bytes` let go the least recently used ones, as in `store.gc.collect`.
 
     While another process builds, pulls or runs something in this store, nothing is collected.
     """
@@ -90,5 +133,8 @@ def collect(session: Session, *, cache_for: float | None = None) -> GcReport:
         return collect_store(
             session.store,
             keep_cache_for=cache_for,
+            keep_cache_bytes=cache_bytes,
+            free_bytes=free_bytes,
+            dry_run=dry_run,
             remove_snapshot=lambda name, id: driver.remove(id) if name == driver.name else None,
         )

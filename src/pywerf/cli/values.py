@@ -12,6 +12,8 @@ from pywerf.oci.platform import Platform, host_platform
 
 __all__ = [
     "OUTPUT_TYPES",
+    "VOLUME_MARGIN",
+    "VOLUME_USAGE",
     "labels",
     "network",
     "network_flag",
@@ -23,10 +25,12 @@ __all__ = [
     "registry_flags",
     "registry_options",
     "seconds",
+    "volume_flags",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+VOLUME_USAGE, VOLUME_MARGIN = "70", "5"  # percent
 OUTPUT_TYPES = ("docker", "image", "local", "oci", "registry", "tar")
 
 
@@ -157,6 +161,17 @@ def platforms(platform: Sequence[str], os: str, arch: str, variant: str) -> tupl
         return tuple(host if text == "local" else Platform.parse(text) for text in platform)
     except InvalidPlatform as error:
         raise UsageError(f"--platform: {error.message}", hint=error.hint) from error
+
+
+def volume_flags(function: F) -> F:
+    """`--allowed-backend-storage-volume-usage` and its margin."""
+    name = "--allowed-backend-storage-volume-usage"
+    for add in (
+        flag(f"{name}-margin", default=VOLUME_MARGIN, metavar="PERCENT|SIZE", help="How far below that cleanups go."),
+        flag(name, default=VOLUME_USAGE, metavar="PERCENT|SIZE", help="How full the store's volume may be."),
+    ):
+        function = add(function)
+    return function
 
 
 def registry_flags(function: F) -> F:

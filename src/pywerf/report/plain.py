@@ -16,6 +16,9 @@ __all__ = ["PlainReporter", "message_line"]
 
 # A transfer that goes on is told about this often, in seconds.
 TRANSFER_INTERVAL = 5.0
+# A step that writes keeps the word while it pauses no longer than this, and no longer than that in all, in seconds.
+PAUSE = 0.5
+TURN = 5.0
 
 _CODES = {"red": "31", "yellow": "33", "green": "32", "cyan": "36"}
 
@@ -23,7 +26,8 @@ _CODES = {"red": "31", "yellow": "33", "green": "32", "cyan": "36"}
 class PlainReporter:
     """Writes `#5 [stage-1 2/5] RUN make`, `#5 0.312 output`, `#5 CACHED`, `#5 DONE 0.4s`.
 
-    Steps run in parallel: lines of another step begin a new block that repeats the step's name.
+    Steps run in parallel: lines of another step begin a new block that repeats the step's name. So that blocks are
+    worth reading, a step that writes keeps the word for a while; what the others write meanwhile waits, at most TURN.
     """
 
     def __init__(
@@ -41,6 +45,10 @@ class PlainReporter:
         self._lock = threading.RLock()
         self._steps = Steps(color=color)
         self._current: Step | None = None
+        self._since = 0.0  # when the current step got the word
+        self._wrote = -PAUSE  # when it wrote last
+        self._waiting: dict[int, tuple[Step, list[str]]] = {}  # by number, the one that waits longest first
+        self._timer: threading.Timer | None = None
         self._told: dict[tuple[int, str], float] = {}
         self._closed = False
         self._gone = False
@@ -78,7 +86,7 @@ class PlainReporter:
         with self._lock:
             now = self._clock()
             known = self._steps.get(step, now)
-            self._output(known, known.output.finish())
+            self._output(known, known.output.finish(), last=True)
             known.finished, known.state, known.error = now, state, error
             if state == "cached":
                 ending = self._paint("CACHED", "cyan")
@@ -91,6 +99,7 @@ class PlainReporter:
                 error = clean(error).removeprefix(f"{known.name}: ")
                 ending = self._paint("ERROR", "red") + (f": {error}" if error else "")
             self._write([*self._block(known), f"#{known.number} {ending}"])
+            self._next()
 
     def message(self, level: Level, text: str) -> None:
         if not shows(self._verbosity, level):
@@ -103,17 +112,61 @@ class PlainReporter:
             if self._closed:
                 return
             self._closed = True
+            if self._timer is not None:
+                self._timer.cancel()
             for step in self._steps.all():
                 if step.state is None:
-                    self._output(step, step.output.finish())
+                    self._output(step, step.output.finish(), last=True)
             tail = failure_tail(self._steps)
             if tail:
                 self._write([*self._leave(), *tail])
 
-    def _output(self, step: Step, lines: list[str]) -> None:
-        if lines:
-            prefix = f"#{step.number} {self._clock() - step.started:.3f} "
-            self._write([*self._block(step), *[prefix + line for line in lines]])
+    def _output(self, step: Step, lines: list[str], *, last: bool = False) -> None:
+        """Write lines of a step, or let them wait until it has the word; `last`: nothing comes after them."""
+        now = self._clock()
+        prefix = f"#{step.number} {now - step.started:.3f} "
+        texts = [prefix + line for line in lines]
+        if step is not self._current and not last and self._has_word(now):
+            if texts:
+                self._waiting.setdefault(step.number, (step, []))[1].extend(texts)
+                self._start_timer()
+            return
+        texts = [*self._waiting.pop(step.number, (step, []))[1], *texts]
+        if texts:
+            self._write([*self._block(step), *texts])
+            self._wrote = now
+            if now - self._since >= TURN:
+                self._next()
+
+    def _has_word(self, now: float) -> bool:
+        """Whether the current step may go on writing before all others."""
+        step = self._current
+        return step is not None and step.state is None and now - self._wrote < PAUSE and now - self._since < TURN
+
+    def _next(self) -> None:
+        """Give the word to the step that has waited longest."""
+        for number, (step, texts) in self._waiting.items():
+            del self._waiting[number]
+            self._write([*self._block(step), *texts])
+            self._wrote = self._clock()
+            return
+
+    def _start_timer(self) -> None:
+        """See to it that lines do not wait for longer than a turn when nobody writes any more."""
+        if self._timer is None:
+            self._timer = threading.Timer(PAUSE, self._tick)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _tick(self) -> None:
+        with self._lock:
+            self._timer = None
+            if self._closed:
+                return
+            if not self._has_word(self._clock()):
+                self._next()
+            if self._waiting:
+                self._start_timer()
 
     def _block(self, step: Step) -> list[str]:
         """The lines that lead to the block of `step`: none when the last line was its own."""
@@ -121,6 +174,7 @@ class PlainReporter:
             return []
         lines = self._leave()
         self._current = step
+        self._since, self._wrote = self._clock(), -PAUSE
         name = f"#{step.number} {step.name}"
         if step.source and self._verbosity in ("verbose", "debug"):
             name += f" ({step.source})"

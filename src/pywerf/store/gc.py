@@ -59,25 +59,31 @@ def collect(
     *,
     keep_cache_for: float | None = None,
     keep_cache_bytes: int | None = None,
+    free_bytes: int | None = None,
     keep_memo_for: float | None = 30 * 86400.0,
     keep_memo_bytes: int | None = 256 << 20,
     keep: Iterable[str] = (),
     remove_snapshot: Callable[[str, str], None] | None = None,
+    dry_run: bool = False,
 ) -> GcReport:
     """Remove what nothing needs. Another collection that runs meanwhile makes this one do nothing.
 
     `keep_cache_for`: cache records that were used within so many seconds stay (None: all; 0: none);
-    `keep_cache_bytes`: the least recently used go until the cache's layers take no more than that (None: any).
+    `keep_cache_bytes`: the least recently used go until the cache's layers take no more than that (None: any);
+    `free_bytes`: until they take so many bytes less than they do, whatever images keep of them.
     `keep` names digests, chain ids and snapshot ids that stay in any case. `remove_snapshot(driver, id)` is how a
-    snapshot goes (None: its directory is removed). Killed at any point, it leaves a store that is whole.
+    snapshot goes (None: its directory is removed). `dry_run` counts what would go, and touches nothing.
+    Killed at any point, it leaves a store that is whole.
     """
     with store.lock("gc", wait=False) as alone:
         if not alone:
             return GcReport()
-        clean_sessions(f"{store.root}/tmp")
-        return _Collection(store, frozenset(keep), remove_snapshot or _directory_remover(store)).run(
-            keep_cache_for, keep_cache_bytes, keep_memo_for, keep_memo_bytes
-        )
+        if dry_run:
+            collection = _Collection(store, frozenset(keep), None)
+        else:
+            clean_sessions(f"{store.root}/tmp")
+            collection = _Collection(store, frozenset(keep), remove_snapshot or _directory_remover(store))
+        return collection.run(keep_cache_for, keep_cache_bytes, free_bytes, keep_memo_for, keep_memo_bytes)
 
 
 def disk_usage(store: Store) -> DiskUsage:
@@ -102,9 +108,12 @@ def disk_usage(store: Store) -> DiskUsage:
 
 
 class _Collection:
-    """One collection: mark what is needed, forget the records of the rest, then remove the files of the rest."""
+    """One collection: mark what is needed, forget the records of the rest, then remove the files of the rest.
 
-    def __init__(self, store: Store, keep: frozenset[str], remove_snapshot: Callable[[str, str], None]) -> None:
+    Without `remove_snapshot` nothing is removed, only counted.
+    """
+
+    def __init__(self, store: Store, keep: frozenset[str], remove_snapshot: Callable[[str, str], None] | None) -> None:
         self.store = store
         self.remove_snapshot = remove_snapshot
         self.cutoff = oldest_session(f"{store.root}/tmp") - _GRACE
@@ -118,6 +127,7 @@ class _Collection:
         self,
         keep_cache_for: float | None,
         keep_cache_bytes: int | None,
+        free_bytes: int | None,
         keep_memo_for: float | None,
         keep_memo_bytes: int | None,
     ) -> GcReport:
@@ -126,11 +136,16 @@ class _Collection:
             self._mark_manifest(image.manifest_digest, image.media_type)
         for name in self.keep:
             self._mark(name)
+        if free_bytes is not None:
+            room = max(0, self._cache_bytes() - free_bytes)
+            keep_cache_bytes = room if keep_cache_bytes is None else min(room, keep_cache_bytes)
         cache_records = self._prune_cache(keep_cache_for, keep_cache_bytes)
         layers = self._forget_layers()
         snapshots = self._remove_snapshots()
         blobs = self._remove_blobs()
-        memo = self.store.memo.prune(unused_for=keep_memo_for, keep_bytes=keep_memo_bytes)
+        memo = 0
+        if self.remove_snapshot is not None:
+            memo = self.store.memo.prune(unused_for=keep_memo_for, keep_bytes=keep_memo_bytes)
         return GcReport(blobs, layers, snapshots, cache_records, memo, self.freed)
 
     def _mark(self, name: str) -> int:
@@ -171,6 +186,15 @@ class _Collection:
         except InvalidValue:
             return  # no image that anybody could use: an artifact of another kind, kept as its blobs alone
 
+    def _cache_bytes(self) -> int:
+        """What the layers of cache records take that no image needs."""
+        needed, marked = set(self.needed), set(self.marked)
+        total = 0
+        for record in self.store.cache.list():
+            total += record.size + sum(self._mark(name) for name in _strings(record.result))
+        self.needed, self.marked = needed, marked
+        return total
+
     def _prune_cache(self, keep_for: float | None, keep_bytes: int | None) -> int:
         """Newest first: mark what a record's result names, as long as age and room allow; remove the others."""
         since = None if keep_for is None else time.time() - keep_for
@@ -187,6 +211,8 @@ class _Collection:
         return self._remove_cache(gone)
 
     def _remove_cache(self, keys: list[str]) -> int:
+        if self.remove_snapshot is None:
+            return len(keys)
         removed = []
         with ExitStack() as held:
             for key in keys:
@@ -203,7 +229,8 @@ class _Collection:
                 continue
             with self.store.unleased("layer", chain) as free:
                 if free and not self._is_leased(record):
-                    self.store.layers.forget(record.chain_id)
+                    if self.remove_snapshot is not None:
+                        self.store.layers.forget(record.chain_id)
                     count += 1
                 else:
                     self._mark(chain)
@@ -235,13 +262,16 @@ class _Collection:
                     size = _tree_bytes(path)
                 except FileNotFoundError:
                     continue
-                if os.path.basename(path) == id:
+                if self.remove_snapshot is None:
+                    pass  # only counted
+                elif os.path.basename(path) == id:
                     self.remove_snapshot(driver, id)
                 else:
                     remove_tree(path)  # the beginning or the end of one, of a process that was killed
                 self.freed += size
                 count += 1
-        self._remove_links()
+        if self.remove_snapshot is not None:
+            self._remove_links()
         return count
 
     def _remove_links(self) -> None:
@@ -262,7 +292,8 @@ class _Collection:
             with self.store.unleased("blob", str(digest)) as free:
                 # Looked at again: somebody may have come to need it, which makes it look newly written.
                 if free and self._modified(digest) < self.cutoff:
-                    self.store.blobs.delete(digest)
+                    if self.remove_snapshot is not None:
+                        self.store.blobs.delete(digest)
                     self.freed += size
                     count += 1
         return count

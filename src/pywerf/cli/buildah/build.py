@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any, cast, get_args
 
 import click
@@ -10,6 +12,8 @@ from pywerf.build.options import BuildOptions, PullPolicy, RegistryOptions
 from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import Invocation, engine_flags, invocation, progress_flags
 from pywerf.cli.values import (
+    VOLUME_MARGIN,
+    VOLUME_USAGE,
     labels,
     network,
     network_flag,
@@ -21,6 +25,7 @@ from pywerf.cli.values import (
     registry_flags,
     registry_options,
     seconds,
+    volume_flags,
 )
 from pywerf.errors import UsageError
 from pywerf.oci.media_types import ImageFormat
@@ -30,7 +35,7 @@ __all__ = ["build_options", "command", "pull_policy"]
 # Flags of buildah 1.28 that change the result and are not there yet: refused, never ignored.
 _UNSUPPORTED = frozenset(
     """
-    --all-platforms --cache-from --cache-to --cgroup-parent --cgroupns --cpp-flag --cpu-period
+    --all-platforms --cgroup-parent --cgroupns --cpp-flag --cpu-period
     --cpu-quota --cpu-shares -c --cpuset-cpus --cpuset-mems --decryption-key --device --disable-compression -D --dns
     --dns-option --dns-search --from --hooks-dir --http-proxy --ipc --logsplit --manifest --memory -m
     --memory-swap --no-hosts
@@ -96,6 +101,13 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--jobs", type=click.IntRange(0), default=0, metavar="N", help="Steps that run at once (0: one a core).")
 @network_flag
 @flag(
+    "--allow",
+    multiple=True,
+    split=True,
+    metavar="ENTITLEMENT",
+    help="What a Dockerfile may ask for: network.host, security.insecure.",
+)
+@flag(
     "--isolation",
     type=click.Choice(["", "chroot", "oci", "rootless"]),
     metavar="TYPE",
@@ -124,6 +136,8 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @switch("--disable-content-trust", help="No effect, as in buildah.")
 @switch("--skip-unused-stages", default=True, help="Always true: what the target does not need is not built.")
 @switch("--identity-label", default=False, help="Always false: no label names the builder.")
+@switch("--disable-auto-host-cleanup", help="Do not start `werf host cleanup` after the build.")
+@volume_flags
 @registry_flags
 @progress_flags
 @engine_flags
@@ -139,11 +153,15 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     run.passes_status = True
     options = build_options(flags)
     registry = _registry(flags, run)
+    _check_volume_flags(flags)
     with (
         run.reporter(quiet=options.quiet, logfile=flags["logfile"], trace=flags["trace"]) as reporter,
         run.session(reporter, registry=registry, isolation=flags["isolation"]) as session,
     ):
         result = session.build(options)
+        root = session.store.root
+    if not flags["disable_auto_host_cleanup"]:
+        _clean_up_after(root, flags)
     # stdout may be the destination of the image itself: nothing else may be mixed into it.
     if result.image_id is not None and not any(output.dest == "-" for output in options.outputs):
         click.echo(result.image_id.hex)
@@ -197,6 +215,7 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         metadata_file=flags["metadata_file"],
         jobs=flags["jobs"],
         network=network(flags["network"]),
+        allow=_entitlements(flags["allow"]),
         secrets=tuple(flags["secrets"]),
         ssh=tuple(flags["ssh"]),
         cap_add=tuple(flags["cap_add"]),
@@ -205,6 +224,13 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         volumes=tuple(flags["volumes"]),
         shm_size=flags["shm_size"],
     )
+
+
+def _entitlements(values: Sequence[str]) -> tuple[str, ...]:
+    for value in values:
+        if value not in ("network.host", "security.insecure"):
+            raise bad_value("--allow", value, "unknown entitlement", hint="it is network.host or security.insecure")
+    return tuple(values)
 
 
 def pull_policy(value: str, *, always: bool = False, never: bool = False) -> PullPolicy:
@@ -221,6 +247,31 @@ def pull_policy(value: str, *, always: bool = False, never: bool = False) -> Pul
             "--pull", value, "unsupported pull policy", hint=f"it is one of {', '.join(get_args(PullPolicy))}"
         )
     return cast(PullPolicy, word)
+
+
+def _volume_values(flags: dict[str, Any]) -> tuple[str, str]:
+    name = "allowed_backend_storage_volume_usage"
+    return flags[name], flags[f"{name}_margin"]
+
+
+def _check_volume_flags(flags: dict[str, Any]) -> None:
+    if _volume_values(flags) != (VOLUME_USAGE, VOLUME_MARGIN):
+        from pywerf.build.limits import volume_limit
+
+        volume_limit(*_volume_values(flags))
+
+
+def _clean_up_after(root: str, flags: dict[str, Any]) -> None:
+    """Start a cleanup when the volume is fuller than allowed; that it is not has to be told for next to nothing."""
+    values = _volume_values(flags)
+    if values[0] == VOLUME_USAGE:
+        facts = os.statvfs(root)
+        if (facts.f_blocks - facts.f_bfree) * 100 <= facts.f_blocks * int(VOLUME_USAGE):
+            return
+    from pywerf.build.limits import start_in_background, volume_limit
+
+    if volume_limit(*values).over(root):
+        start_in_background(root, *values)
 
 
 def _registry(flags: dict[str, Any], run: Invocation) -> RegistryOptions:

@@ -10,7 +10,7 @@ from pywerf.errors import UsageError
 from pywerf.oci.reference import Reference
 from pywerf.store.images import ImageRecord
 
-__all__ = ["select"]
+__all__ = ["moment", "select"]
 
 Filter = Callable[[ImageRecord], bool]
 
@@ -41,7 +41,7 @@ def _positive(key: str, value: str, find: Callable[[str], ImageRecord]) -> Filte
             return lambda record: (parse_time(record.created) or 0.0) < edge
         return lambda record: (parse_time(record.created) or 0.0) > edge
     if key == "until":
-        latest = _moment(value)
+        latest = moment(value)
         return lambda record: (parse_time(record.created) or 0.0) < latest
     if key in ("dangling", "readonly", "intermediate"):
         flag = _boolean(key, value)
@@ -69,7 +69,7 @@ def _boolean(key: str, value: str) -> bool:
         raise UsageError(f"--filter {key}={value}: {error.message}") from error
 
 
-def _moment(value: str) -> float:
+def moment(value: str) -> float:
     """A time as RFC 3339, as seconds since the epoch, or as a duration before now (`24h`)."""
     import re
     import time
