@@ -47,7 +47,11 @@ class Vertex:
     def op_digest(self) -> str:
         """The digest of the op alone, whatever it works on."""
         if not self._op_digest:
-            self._op_digest = hashlib.sha256(msgspec.msgpack.encode(self.op)).hexdigest()
+            try:
+                encoded = msgspec.msgpack.encode(self.op)
+            except UnicodeEncodeError:  # a name that is not UTF-8
+                encoded = repr(self.op).encode()
+            self._op_digest = hashlib.sha256(encoded).hexdigest()
         return self._op_digest
 
     @property
