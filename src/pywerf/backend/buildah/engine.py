@@ -167,7 +167,7 @@ class Engine:
 
     def describe(self, vertex: Vertex, result: Result) -> bytes:
         assert isinstance(result, Ref)
-        return msgspec.json.encode(_Stored.of(result.info.result()))
+        return msgspec.json.encode(_Stored.of(result))
 
     def restore(self, vertex: Vertex, inputs: tuple[Result | None, ...], description: bytes) -> Result | None:
         stored = msgspec.json.decode(description, type=_Stored)
@@ -215,6 +215,7 @@ class Engine:
         from pywerf.backend.buildah.exec_spec import container_spec
         from pywerf.backend.buildah.run_step import run_container
 
+        isolation = self._isolation()  # first: it gets ready meanwhile, or says that there is none
         store, snapshots = self._store, self._snapshots
         driver = snapshots.driver
         with self._span("unpack", vertex.name):
@@ -235,7 +236,7 @@ class Engine:
                     files=mounts.files,
                 )
                 left = run_container(
-                    self._isolation(),
+                    isolation,
                     spec,
                     self._running,
                     lambda data, stderr: self._reporter.step_output(step, data, stderr=stderr),
@@ -401,16 +402,18 @@ def _nothing() -> LayerInfo:
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """A LayerInfo as the cache keeps it."""
+    """A LayerInfo as the cache keeps it. `chain` names the layer with all below it, for the collector alone."""
 
     diff_id: str
     size: int
     empty: bool
     created: str
     blob: tuple[str, str, int] | None = None
+    chain: str = ""
 
     @classmethod
-    def of(cls, info: LayerInfo) -> _Stored:
+    def of(cls, ref: Ref) -> _Stored:
+        info, chain = ref.info.result(), ref.chain_id
         blob = info.descriptor
         return cls(
             str(info.diff_id),
@@ -418,6 +421,7 @@ class _Stored(msgspec.Struct, frozen=True):
             info.empty,
             info.created,
             None if blob is None else (blob.media_type, str(blob.digest), blob.size),
+            "" if chain is None else str(chain),
         )
 
     def info(self) -> LayerInfo:
