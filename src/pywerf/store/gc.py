@@ -136,8 +136,8 @@ class _Collection:
             self._mark_manifest(image.manifest_digest, image.media_type)
         for name in self.keep:
             self._mark(name)
-        if free_bytes is not None:
-            room = max(0, self._cache_bytes() - free_bytes)
+        if free_bytes:
+            room = self._room_without(free_bytes)
             keep_cache_bytes = room if keep_cache_bytes is None else min(room, keep_cache_bytes)
         cache_records = self._prune_cache(keep_cache_for, keep_cache_bytes)
         layers = self._forget_layers()
@@ -186,14 +186,18 @@ class _Collection:
         except InvalidValue:
             return  # no image that anybody could use: an artifact of another kind, kept as its blobs alone
 
-    def _cache_bytes(self) -> int:
-        """What the layers of cache records take that no image needs."""
+    def _room_without(self, free_bytes: int) -> int:
+        """What the cache's layers take that no image needs, when the oldest of at least `free_bytes` have gone."""
         needed, marked = set(self.needed), set(self.marked)
-        total = 0
-        for record in self.store.cache.list():
-            total += record.size + sum(self._mark(name) for name in _strings(record.result))
+        sizes = [
+            record.size + sum(self._mark(name) for name in _strings(record.result))
+            for record in reversed(self.store.cache.list())
+        ]
         self.needed, self.marked = needed, marked
-        return total
+        freed = 0
+        while sizes and freed < free_bytes:
+            freed += sizes.pop()
+        return sum(sizes)
 
     def _prune_cache(self, keep_for: float | None, keep_bytes: int | None) -> int:
         """Newest first: mark what a record's result names, as long as age and room allow; remove the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -152,3 +153,74 @@ def test_threads_do_not_mix_lines(
     assert sum(line.endswith(" abc") for line in lines) == 400
     assert sum(line.endswith(" def") for line in lines) == 400
     assert all(line == "" or line.startswith("#") for line in lines)
+
+
+def test_a_step_that_writes_keeps_the_word_for_a_while(view: PlainReporter, stream: io.StringIO, clock: Any) -> None:
+    view.step_started(1, "a")
+    view.step_started(2, "b")
+    stream.truncate(0)
+    stream.seek(0)
+    for n in range(3):
+        view.step_output(1, b"a%d\n" % n)
+        view.step_output(2, b"b%d\n" % n)
+        clock.now += 0.1
+    assert [line.rpartition(" ")[2] for line in stream.getvalue().splitlines()] == ["...", "", "a", "a0", "a1", "a2"]
+    clock.now += 1.0  # a is silent: b has the word
+    view.step_output(2, b"b3\n")
+    lines = stream.getvalue().splitlines()[6:]
+    assert [line.rpartition(" ")[2] for line in lines] == ["...", "", "b", "b0", "b1", "b2", "b3"]
+    view.close()
+
+
+def test_nobody_keeps_the_word_for_ever(view: PlainReporter, stream: io.StringIO, clock: Any) -> None:
+    view.step_started(1, "a")
+    view.step_started(2, "b")
+    view.step_output(1, b"a\n")
+    view.step_output(2, b"waits\n")
+    for _ in range(60):
+        clock.now += 0.1
+        view.step_output(1, b"a\n")
+    before, waits, after = stream.getvalue().partition("#2 0.000 waits\n")
+    assert waits
+    assert before.count(" a\n") > 40
+    assert after.count(" a\n") > 0
+    view.close()
+
+
+def test_the_next_one_has_the_word_when_a_step_ends(view: PlainReporter, stream: io.StringIO) -> None:
+    view.step_started(1, "a")
+    view.step_started(2, "b")
+    view.step_output(1, b"a\n")
+    view.step_output(2, b"waits\n")
+    assert "waits" not in stream.getvalue()
+    view.step_finished(1, "done")
+    assert stream.getvalue().endswith("#1 DONE 0.0s\n\n#2 b\n#2 0.000 waits\n")
+    view.close()
+
+
+def test_what_waits_is_shown_when_nothing_else_happens(stream: io.StringIO) -> None:
+    view = PlainReporter(stream)
+    shown = threading.Event()
+    write = stream.write
+
+    def noting(text: str) -> int:
+        if "waits" in text:
+            shown.set()
+        return write(text)
+
+    stream.write = noting  # type: ignore[method-assign]
+    view.step_started(1, "a")
+    view.step_started(2, "b")
+    view.step_output(1, b"a\n")
+    view.step_output(2, b"waits\n")
+    assert shown.wait(30)
+    view.close()
+
+
+def test_nothing_that_waits_is_lost_at_the_end(view: PlainReporter, stream: io.StringIO) -> None:
+    view.step_started(1, "a")
+    view.step_started(2, "b")
+    view.step_output(1, b"a\n")
+    view.step_output(2, b"waits\nwithout end")
+    view.close()
+    assert stream.getvalue().endswith("#2 0.000 waits\n#2 0.000 without end\n")

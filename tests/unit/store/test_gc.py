@@ -227,3 +227,37 @@ def test_disk_usage(store: Store, sample: Callable[..., object]) -> None:
 @pytest.mark.parametrize("document", [b"", b"{", b"null", b'"text"', b'["{broken"]'])
 def test_strings_of_odd_documents(document: bytes) -> None:
     assert gc._strings(document) <= {"text", "{broken"}
+
+
+def test_room_is_made_by_what_was_used_longest_ago(store: Store, sample: Callable[..., object]) -> None:
+    image = sample(b"\2" * 1000)
+    store.images.put(image.manifest, image.media_type, image.config, ["app:1"])  # type: ignore[attr-defined]
+    for age in range(4):
+        chain = _layer(store, bytes([age]) * 1000, snapshot=f"s{age}")
+        _cache(store, f"k{age}", str(chain), last_used=LONG_AGO - age)
+    _age(store)
+    # k2's layer belongs to an image: it is not counted, and stays although its record goes.
+    assert gc.collect(store, free_bytes=1500).cache_records == 3
+    assert [record.key for record in store.cache.list()] == ["k0"]
+    assert _snapshots(store) == ["s0", "s2"]
+    assert gc.collect(store, free_bytes=0).cache_records == 0
+
+
+def test_a_dry_run_counts_the_same_and_removes_nothing(store: Store) -> None:
+    for age in range(3):
+        chain = _layer(store, bytes([age]) * 1000, snapshot=f"s{age}")
+        _cache(store, f"k{age}", str(chain), last_used=LONG_AGO - age)
+    store.blobs.put(b"orphan")
+    store.memo.put("kind", "key", b"value")
+    _age(store)
+    with store.database.write() as connection:
+        connection.execute("UPDATE memo SET last_used = 1")
+    would = gc.collect(store, keep_cache_bytes=1000, dry_run=True)
+    assert (would.cache_records, would.layers, would.snapshots, would.blobs) == (2, 2, 2, 3)
+    assert len(store.cache.list()) == 3
+    assert _snapshots(store) == ["s0", "s1", "s2"]
+    assert sum(1 for _ in store.blobs.list()) == 4
+    assert store.memo.has("kind", "key")
+    done = gc.collect(store, keep_cache_bytes=1000)
+    assert (done.cache_records, done.layers, done.snapshots, done.blobs) == (2, 2, 2, 3)
+    assert done.bytes == would.bytes

@@ -49,3 +49,26 @@ def test_prune_by_age_and_size(store: Store) -> None:
     assert store.memo.prune(keep_bytes=250) == 1
     assert [store.memo.get("kind", str(number)) is not None for number in range(4)] == [True, True, False, False]
     assert store.memo.prune() == 0
+
+
+def test_keys_come_last_one_first(store: Store) -> None:
+    for key in ("b", "a", "c"):
+        store.memo.put("kind", key, b"")
+    store.memo.put("other", "d", b"")
+    assert store.memo.keys("kind") == ["c", "b", "a"]
+    assert store.memo.keys("kind", 1) == ["c"]
+    assert store.memo.has("kind", "a")
+    assert not store.memo.has("kind", "d")
+
+
+def test_one_kind_is_trimmed(store: Store) -> None:
+    for number, key in enumerate("abcd"):
+        store.memo.put("kind", key, b"12345")
+        _age(store, key, 100 - number)
+    store.memo.put("other", "a", b"12345")
+    assert store.memo.trim("kind", keep_bytes=15) == 1
+    assert store.memo.keys("kind") == ["d", "c", "b"]
+    assert store.memo.trim("kind", keep=1) == 2
+    assert store.memo.keys("kind") == ["d"]
+    assert store.memo.keys("other") == ["a"]
+    assert store.memo.trim("kind", keep=5, keep_bytes=100) == 0
