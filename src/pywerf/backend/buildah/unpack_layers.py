@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -147,6 +147,8 @@ class _Unpacking:
                 for _ in chunks:  # was it damaged on its way? that is what its end tells, and the better answer
                     pass
                 raise
+            finally:
+                chunks.close()
             if applied.diff_id != job.diff_id:
                 raise DigestMismatch("unpacked layer", str(job.diff_id), str(applied.diff_id))
         except WerfError as error:
@@ -155,11 +157,16 @@ class _Unpacking:
             raise
         return applied
 
-    def _until_stopped(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            if self.stop.is_set():
-                raise _Stopped
-            yield chunk
+    def _until_stopped(self, chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
+        try:
+            for chunk in chunks:
+                if self.stop.is_set():
+                    raise _Stopped
+                yield chunk
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:  # its connection or file must not wait for the garbage collector
+                close()
 
     def _complete(self, job: LayerJob, applied: AppliedLayer) -> None:
         """What has to wait for the layers below; then the layer is recorded."""
