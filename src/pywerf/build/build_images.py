@@ -16,6 +16,7 @@ from pywerf.backend.buildah.assemble import Assembled, assemble
 from pywerf.backend.buildah.engine import Engine
 from pywerf.backend.buildah.ref import Ref
 from pywerf.build.bases import Bases
+from pywerf.build.checks import warnings_of
 from pywerf.build.contexts import Contexts, parse_named
 from pywerf.build.names import full_name
 from pywerf.build.options import BuildOptions, Output
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pywerf.solver.turns import Turns
     from pywerf.store.images import ImageRecord
 
-__all__ = ["BuildResult", "build"]
+__all__ = ["BuildResult", "build", "given_build_args"]
 
 
 class BuildResult(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ def build(session: Session, options: BuildOptions) -> BuildResult:
         platforms = options.platforms or (host_platform(),)
         images = [_OneImage(session, options, contexts, bases) for _ in platforms]
         for image, platform in zip(images, platforms, strict=True):
-            image.make_plan(dockerfile, platform, many=len(platforms) > 1)
+            image.make_plan(dockerfile, data, platform, many=len(platforms) > 1)
         if remote is not None:
             remote.begin([image.plan for image in images], bases)
         while True:
@@ -86,6 +87,8 @@ def build(session: Session, options: BuildOptions) -> BuildResult:
                 raise
         built = list(zip(platforms, records, strict=True))
         contexts.finish()
+    for line in dict.fromkeys(line for image in images for line in image.warnings):
+        session.reporter.message("warning", line)
     record = _store_names(session, options, built, names)
     build_id = _write_log(session, options, work, began, (record, *records), names)
     if options.iidfile:
@@ -110,6 +113,7 @@ class _OneImage:
     """The image of one Dockerfile for one platform."""
 
     plan: ImagePlan
+    warnings: tuple[str, ...]
 
     def __init__(self, session: Session, options: BuildOptions, contexts: Contexts, bases: Bases) -> None:
         self.session = session
@@ -118,13 +122,13 @@ class _OneImage:
         self.bases = bases
         self.time = _Times(options)
 
-    def make_plan(self, dockerfile: Dockerfile, platform: Platform, *, many: bool) -> None:
+    def make_plan(self, dockerfile: Dockerfile, data: bytes, platform: Platform, *, many: bool) -> None:
         """Find out what is to be done. `many`: for other platforms as well, so that steps are named after this one."""
         options = self.options
         settings = Settings(
             target=options.target,
             platform=platform,
-            build_args=_build_args(options),
+            build_args=given_build_args(options),
             labels=options.labels,
             env=tuple(_given(options.env).items()),
             unset_env=options.unset_env,
@@ -140,6 +144,9 @@ class _OneImage:
         resolver = BuildResolver(self.session, self.contexts, self.bases, keep_git_dir=keep_git_dir)
         self.plan = Converter(dockerfile, settings, resolver).convert()
         self.time.take(self.plan.epoch)
+        self.warnings = warnings_of(
+            self.session, dockerfile, data, self.plan, self.contexts, resolver, options, settings.build_args
+        )
 
     def assemble(self, ref: Ref | None, refs: dict[str, Ref], remote: RemoteWork | None) -> Assembled:
         """The image on top of `ref`; `refs` are the results of all steps by definition."""
@@ -379,7 +386,7 @@ def _base_layers(plan: ImagePlan) -> int:
     return 0 if plan.base is None else len(plan.base.diff_ids)
 
 
-def _build_args(options: BuildOptions) -> dict[str, str]:
+def given_build_args(options: BuildOptions) -> dict[str, str]:
     """`--build-arg`; SOURCE_DATE_EPOCH is one, however it was given (as with buildx)."""
     given = _given(options.build_args)
     if options.source_date_epoch is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,14 @@ class Contexts:
             self._remote = open_remote(self._store, self._stack, self._main)
             self._dockerfile_data = self._remote.dockerfile
         return self._remote.files(self._ignorefile, dockerfile, ignored)
+
+    def ignored_paths(self, dockerfile: str) -> Callable[[str], bool] | None:
+        """Which paths of the context are left out; None when that is not known, or not to be told by a path alone."""
+        folder = self.folder()
+        rules = None if folder is None else load_rules(folder, dockerfile, self._ignorefile)
+        if rules is None or any(pattern.negated for pattern in rules.matcher.patterns):
+            return None
+        return rules.ignored
 
     def _local(self, name: str, folder: str, rules: IgnoreRules | None) -> Files:
         memory = FileDigests(

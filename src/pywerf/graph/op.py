@@ -67,9 +67,9 @@ class InlineFile(msgspec.Struct, frozen=True):
 class CopyOp(msgspec.Struct, frozen=True, tag=True):
     """COPY and ADD of one kind of source. inputs: (the file system copied into | None, the source).
 
-    `dest` is absolute; `dest_is_dir` when it was written with a trailing slash or there are several
-    sources. `unpack`: tar archives among the sources are unpacked (ADD). `keep_owner`: the owner of the
-    source stays (COPY --from); else everything is root's. `chmod` is octal or symbolic text, or empty.
+    `dest` is absolute; `dest_is_dir` when it was written with a trailing slash. `unpack`: tar archives among the
+    sources are unpacked (ADD). `keep_owner`: the owner of the source stays (COPY --from); else everything is root's.
+    `chmod` is octal or symbolic text, or empty.
     """
 
     sources: tuple[str, ...]

@@ -27,7 +27,17 @@ class Planned:
     directory that is only there because something in it changed.
     """
 
-    __slots__ = ("data", "link", "node", "parent", "source", "spool", "target", "tree", "xattrs")
+    __slots__ = (
+        "data",
+        "link",
+        "node",
+        "parent",
+        "source",
+        "spool",
+        "target",
+        "tree",
+        "xattrs",
+    )
 
     def __init__(
         self,
@@ -147,7 +157,13 @@ class CopyPlan:
         else:
             raise BuildError(f"cannot copy to non-directory: /{path}")
 
-    def copy_directory(self, tree: FileTree, source: str, entries: Iterable[tuple[str, Node]], target: str) -> None:
+    def copy_directory(
+        self,
+        tree: FileTree,
+        source: str,
+        entries: Iterable[tuple[str, Node]],
+        target: str,
+    ) -> None:
         """Copy what is in the directory `source` (`entries`: paths below it) to `target`, which is resolved."""
         self.make_directories(target)
         put = self.put
@@ -161,17 +177,35 @@ class CopyPlan:
         self.make_directories(target.rpartition("/")[0])
         self.put(target, node, tree, source)
 
-    def put(self, path: str, node: Node, tree: FileTree | None, source: str, **how: object) -> None:
-        """Plan one entry, whose parents are planned already."""
+    def put(
+        self,
+        path: str,
+        node: Node,
+        tree: FileTree | None,
+        source: str,
+        *,
+        replace: bool = False,
+        **how: object,
+    ) -> None:
+        """Plan one entry, whose parents are planned already.
+
+        A file never takes the place of a directory, nor a directory that of a file, but with `replace`, as an archive
+        that is unpacked does it: then what was there is gone with all that was in it.
+        """
         kind = node.kind
         if kind == "socket":
             return
         if path.rpartition("/")[0] not in self._new or path in self.entries:
             there = self._view.lstat(path)
             if there is not None and (there.kind == "dir") != (kind == "dir"):
-                if kind == "dir":
+                if replace:
+                    self._drop_below(path)
+                    if kind == "dir":
+                        self._new.add(path)
+                elif kind == "dir":
                     raise BuildError(f"cannot copy to non-directory: /{path}")
-                raise BuildError(f"cannot replace directory with file: /{path}")
+                else:
+                    raise BuildError(f"cannot replace directory with file: /{path}")
             if there is None and kind == "dir":
                 self._new.add(path)
         elif kind == "dir":
@@ -183,6 +217,12 @@ class CopyPlan:
         if uid != node.uid or gid != node.gid or mode != node.mode:
             node = msgspec.structs.replace(node, uid=uid, gid=gid, mode=mode)
         self.entries[path] = Planned(node, tree, source, **how)  # type: ignore[arg-type]  # Planned's own keywords
+
+    def _drop_below(self, path: str) -> None:
+        prefix = f"{path}/"
+        for other in [other for other in self.entries if other.startswith(prefix)]:
+            del self.entries[other]
+        self._new = {other for other in self._new if other != path and not other.startswith(prefix)}
 
     def put_parents_of(self, path: str) -> None:
         """Plan the directories above `path`, those of the tree below as they are."""

@@ -13,7 +13,7 @@ from pywerf.backend.buildah.files import Files
 from pywerf.backend.buildah.ref import LayerInfo
 from pywerf.backend.buildah.selection import Selected
 from pywerf.backend.buildah.unpack import is_archive, unpack_archive
-from pywerf.errors import BuildError
+from pywerf.errors import BuildError, IsolationError
 from pywerf.graph.op import CopyOp, MkdirOp, Owner
 from pywerf.layer.sink import LayerSink
 from pywerf.layer.tar_write import TarWriter
@@ -44,7 +44,13 @@ def owner_numbers(owner: Owner | None, image: FileTree | None) -> tuple[int, int
 
 
 def mkdir_layer(
-    op: MkdirOp, lower: FileTree | None, store: Store, *, clamp: int | None, made_ns: int, created: str
+    op: MkdirOp,
+    lower: FileTree | None,
+    store: Store,
+    *,
+    clamp: int | None,
+    made_ns: int,
+    created: str,
 ) -> LayerInfo:
     """The layer of a WORKDIR; empty when the directory is there."""
     plan = CopyPlan(lower, owner=None, mode=None, made_ns=made_ns)
@@ -54,7 +60,10 @@ def mkdir_layer(
         if not path or (there is not None and there.kind == "dir"):
             plan = CopyPlan(None, owner=None, mode=None, made_ns=made_ns)
             return _write(plan, store, clamp=clamp, created=created)
-    plan.owner = owner_numbers(op.owner, lower)
+    try:
+        plan.owner = owner_numbers(op.owner, lower)
+    except IsolationError:
+        plan.owner = None  # a USER that nobody knows yet: root's, as with all builders; a RUN will complain
     plan.make_directories(path)
     return _write(plan, store, clamp=clamp, created=created)
 
@@ -77,7 +86,12 @@ def copy_layer(
         owner = (0, 0)
     # a layer of --link stands on nothing: it looks at nothing below, and can be put on anything
     below = None if op.link else lower
-    plan = CopyPlan(below, owner=owner, mode=parse_mode(op.chmod) if op.chmod else None, made_ns=made_ns)
+    plan = CopyPlan(
+        below,
+        owner=owner,
+        mode=parse_mode(op.chmod) if op.chmod else None,
+        made_ns=made_ns,
+    )
     spool = -1
     try:
         if op.unpack and any(item.node.kind == "file" for item in selected):
@@ -90,60 +104,46 @@ def copy_layer(
 
 
 def _plan_sources(op: CopyOp, plan: CopyPlan, tree: FileTree, selected: list[Selected], spool: int) -> None:
-    owner = plan.owner
     dest = plan.resolve(op.dest)
-    there = plan.lstat(dest) if dest else None
-    into = op.dest_is_dir or not dest or (there is not None and there.kind == "dir")
-    count = len(selected) + len(op.files)
-    if count > 1 and not into:
-        raise BuildError(
-            f"{op.dest}: with more than one source file the destination must be a directory",
-            hint="end the destination with a /",
-        )
     for item in selected:
         if item.node.kind == "dir":
-            target = _with_parents(op, plan, dest, item, tree) if op.parents else dest
-            plan.copy_directory(tree, item.path, item.entries(tree), target)
-            continue
-        if op.unpack and item.node.kind == "file" and is_archive(_opener(tree, item.path)):
-            plan.make_directories(dest)
-            plan.owner = None if op.owner is None else owner  # an archive's owners stay
-            unpack_archive(_opener(tree, item.path)(), plan, dest, spool)
-            plan.owner = owner
-            continue
-        if op.parents:
-            target = _with_parents(op, plan, dest, item, tree)
+            plan.copy_directory(tree, item.path, item.entries(tree), dest)
+        elif op.unpack and item.node.kind == "file" and is_archive(_opener(tree, item.path)):
+            _unpack(op, plan, dest, _opener(tree, item.path)(), spool)
         else:
-            target = join(dest, op.rename or item.name) if into else dest
-        plan.copy_file(tree, item.path, item.node, target)
+            plan.copy_file(
+                tree,
+                item.path,
+                item.node,
+                _place(op, plan, dest, op.rename or item.name),
+            )
     for file in op.files:
-        target = join(dest, file.name) if into else dest
+        target = _place(op, plan, dest, file.name)
         plan.make_directories(target.rpartition("/")[0])
         node = Node(file.name, "file", 0o644, 0, 0, len(file.data), plan.made_ns)
         plan.put(target, node, None, "", data=file.data)
 
 
-def _with_parents(op: CopyOp, plan: CopyPlan, dest: str, item: Selected, tree: FileTree) -> str:
-    """COPY --parents: where a source goes when its path (behind a pivot `/./`) is kept; its parents are copied."""
-    written = item.written
-    for source in op.sources:
-        before, pivot, _ = source.partition("/./")
-        if pivot and written.startswith(before.strip("/") + "/"):
-            written = written[len(before.strip("/")) + 1 :]
-            break
-    start = item.written[: len(item.written) - len(written)].strip("/")
+def _place(op: CopyOp, plan: CopyPlan, dest: str, name: str) -> str:
+    """Where a file goes: into `dest` if that is a directory, or is to be one, else it is called that."""
+    there = plan.lstat(dest) if dest else None
+    if op.dest_is_dir or not dest or (there is not None and there.kind == "dir"):
+        return join(dest, name)
+    if dest in plan.entries:
+        raise BuildError(
+            f"{op.dest}: with more than one source file the destination must be a directory and end with a /",
+            hint="the files would overwrite one another",
+        )
+    return dest
+
+
+def _unpack(op: CopyOp, plan: CopyPlan, dest: str, chunks: Iterator[bytes], spool: int) -> None:
+    """An archive's own owners and modes stay, but for --chown."""
+    owner, mode = plan.owner, plan.mode
     plan.make_directories(dest)
-    path = ""
-    for part in written.split("/")[:-1]:
-        path = join(path, part)
-        target = join(dest, path)
-        node = tree.lstat(join(start, path))
-        if node is not None and node.kind == "dir" and target not in plan.entries:
-            plan.put(target, node, tree, join(start, path))
-    target = join(dest, written)
-    if item.node.kind == "dir" and target not in plan.entries:
-        plan.put(target, item.node, tree, item.path)
-    return target
+    plan.owner, plan.mode = None if op.owner is None else owner, None
+    unpack_archive(chunks, plan, dest, spool)
+    plan.owner, plan.mode = owner, mode
 
 
 def _opener(tree: FileTree, path: str) -> Callable[[], Iterator[bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from pywerf.backend.buildah.copy_plan import walk
 from pywerf.backend.buildah.files import Files
@@ -13,35 +13,66 @@ from pywerf.graph.op import CopyOp
 from pywerf.oci.digest import Digest
 from pywerf.source.digests import content_digest
 from pywerf.source.patterns import PatternMatcher, glob, has_wildcard
-from pywerf.util.filetree import FileTree, Node, resolve
+from pywerf.util.filetree import FileTree, Node, join, resolve
 
 __all__ = ["Selected", "content_of", "select", "shape_of"]
 
+_Test = Callable[[str], bool]
+_Chosen = Callable[[str, Node], bool]
+_ROOT = Node("", "dir", 0o755, 0, 0, 0, 0)
 _MISSING = "check the path, and that .dockerignore does not leave it out"
 
 
 class Selected:
-    """One source: `path` is its place in the tree (symlinks followed), `written` that before, `name` its last name."""
+    """One source: `path` is its place in the tree (symlinks followed), `written` that before, `name` its last name.
 
-    __slots__ = ("_entries", "_excluded", "name", "node", "path", "written")
+    Of a directory what `excluded` matches is left out, and when `chosen` is there, all that it does not choose.
+    """
 
-    def __init__(self, path: str, node: Node, written: str, excluded: Callable[[str], bool] | None) -> None:
+    __slots__ = ("_chosen", "_entries", "_excluded", "name", "node", "path", "written")
+
+    def __init__(
+        self,
+        path: str,
+        node: Node,
+        written: str,
+        excluded: _Test | None = None,
+        chosen: _Chosen | None = None,
+    ) -> None:
         self.path = path
         self.node = node
         self.written = written
         self.name = posixpath.basename(written)
         self._excluded = excluded
+        self._chosen = chosen
         self._entries: list[tuple[str, Node]] | None = None
 
     def entries(self, tree: FileTree) -> list[tuple[str, Node]]:
         """(path below the source, node) of all in a source directory that is not excluded, in order."""
         if self._entries is None:
+            found = walk(tree, self.path)
             excluded = self._excluded
-            if excluded is None:
-                self._entries = list(walk(tree, self.path))
-            else:
-                self._entries = [item for item in walk(tree, self.path) if not excluded(item[0])]
+            if excluded is not None:
+                # by moby's rule a later `!` pattern takes something back in; then the directories above it are needed
+                found = _with_parents(found, lambda path, node: not excluded(path))
+            if self._chosen is not None:
+                found = _with_parents(found, self._chosen)
+            self._entries = list(found)
         return self._entries
+
+
+def _with_parents(found: Iterable[tuple[str, Node]], stays: _Chosen) -> Iterator[tuple[str, Node]]:
+    """What `stays`, and the directories that it is in, each before what is in it."""
+    waiting: list[tuple[str, Node]] = []  # directories that only count when something in them stays
+    for path, node in found:
+        while waiting and not path.startswith(f"{waiting[-1][0]}/"):
+            waiting.pop()
+        if stays(path, node):
+            yield from waiting
+            waiting.clear()
+            yield path, node
+        elif node.kind == "dir":
+            waiting.append((path, node))
 
 
 def select(tree: FileTree, op: CopyOp, where: str) -> list[Selected]:
@@ -50,6 +81,8 @@ def select(tree: FileTree, op: CopyOp, where: str) -> list[Selected]:
     A wildcard may match nothing, as BuildKit has it.
     """
     excluded = PatternMatcher(op.exclude).matches_or_parent_matches if op.exclude else None
+    if op.parents:
+        return list(_with_paths(tree, op.sources, excluded, where))
     found: list[Selected] = []
     for source in op.sources:
         cleaned = posixpath.normpath("/" + source).lstrip("/")
@@ -57,12 +90,42 @@ def select(tree: FileTree, op: CopyOp, where: str) -> list[Selected]:
         matches = glob(tree, cleaned) if wild else [cleaned]
         for match in matches:
             path = resolve(tree, match)
-            node = tree.lstat(path) if path else Node("", "dir", 0o755, 0, 0, 0, 0)
+            node = tree.lstat(path) if path else _ROOT
             if node is None:
                 raise BuildError(f'"/{cleaned}": not found in {where}', hint=_MISSING)
             if excluded is None or node.kind == "dir" or not excluded(posixpath.basename(match)):
                 found.append(Selected(path, node, match, excluded))
     return found
+
+
+def _with_paths(tree: FileTree, sources: Iterable[str], excluded: _Test | None, where: str) -> Iterator[Selected]:
+    """COPY --parents: what the sources name, each with the directories that it is in.
+
+    A source is a directory, `/./` and a pattern, or a pattern alone. Here `**` stands for any number of directories.
+    """
+    patterns: dict[str, tuple[Node, list[str]]] = {}
+    for source in sources:
+        before, pivot, after = source.partition("/./")
+        pattern = posixpath.normpath("/" + (after if pivot else source)).lstrip("/")
+        bases = [posixpath.normpath("/" + before).lstrip("/")] if pivot else [""]
+        if has_wildcard(bases[0]):
+            bases = glob(tree, bases[0])
+        for base in bases:
+            folder = resolve(tree, base)
+            node = tree.lstat(folder) if folder else _ROOT
+            if node is None or node.kind != "dir":
+                raise BuildError(f'"/{base}": not found in {where}', hint=_MISSING)
+            literal = bool(pattern) and not has_wildcard(pattern) and not has_wildcard(before)
+            if literal and tree.lstat(join(folder, pattern)) is None:
+                raise BuildError(f'"/{join(base, pattern)}": not found in {where}', hint=_MISSING)
+            patterns.setdefault(folder, (node, []))[1].append(pattern)
+    for folder, (node, wanted) in patterns.items():
+        yield Selected(folder, node, folder, excluded, None if "" in wanted else _chooser(wanted))
+
+
+def _chooser(patterns: list[str]) -> _Chosen:
+    matches = PatternMatcher(patterns).matches_or_parent_matches
+    return lambda path, node: matches(path)
 
 
 def shape_of(selected: list[Selected], tree: FileTree, op_digest: str) -> str:

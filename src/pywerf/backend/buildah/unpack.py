@@ -31,13 +31,18 @@ def is_archive(open_source: Callable[[], Iterator[bytes]]) -> bool:
 def unpack_archive(chunks: Iterator[bytes], plan: CopyPlan, folder: str, spool: int) -> None:
     """Plan the archive's entries below `folder`, which is resolved and planned; `spool` is a scratch file.
 
+    An entry takes the place of whatever is there, but that directories are merged: docker's rule for ADD.
+
     Raises ArchiveError for what is damaged, BuildError for what cannot stand in the image.
     """
     offset = os.lseek(spool, 0, os.SEEK_END)
     for entry in read_entries(decompress(chunks)):
         path = _place(plan, folder, entry)
         if not path:
-            continue
+            if entry.kind == "dir" and folder:  # `./`: the archive says how the directory itself is to be
+                path = folder
+            else:
+                continue
         name = path.rpartition("/")[2]
         node = Node(name, "file", entry.mode & 0o7777, entry.uid, entry.gid, 0, entry.mtime_ns)
         if entry.kind == "hardlink":
@@ -49,12 +54,45 @@ def unpack_archive(chunks: Iterator[bytes], plan: CopyPlan, folder: str, spool: 
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(spool, view) :]
-            node = Node(name, "file", entry.mode & 0o7777, entry.uid, entry.gid, size, entry.mtime_ns)
-            plan.put(path, node, None, "", spool=(spool, offset), xattrs=entry.xattrs or None)
+            node = Node(
+                name,
+                "file",
+                entry.mode & 0o7777,
+                entry.uid,
+                entry.gid,
+                size,
+                entry.mtime_ns,
+            )
+            plan.put(
+                path,
+                node,
+                None,
+                "",
+                replace=True,
+                spool=(spool, offset),
+                xattrs=entry.xattrs or None,
+            )
             offset += size
         else:
-            node = Node(name, entry.kind, entry.mode & 0o7777, entry.uid, entry.gid, 0, entry.mtime_ns, entry.rdev)
-            plan.put(path, node, None, "", target=entry.linkname, xattrs=entry.xattrs or None)
+            node = Node(
+                name,
+                entry.kind,
+                entry.mode & 0o7777,
+                entry.uid,
+                entry.gid,
+                0,
+                entry.mtime_ns,
+                entry.rdev,
+            )
+            plan.put(
+                path,
+                node,
+                None,
+                "",
+                replace=True,
+                target=entry.linkname,
+                xattrs=entry.xattrs or None,
+            )
 
 
 def _place(plan: CopyPlan, folder: str, entry: TarEntry) -> str:
@@ -81,6 +119,7 @@ def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
         first.node,
         None,
         "",
+        replace=True,
         spool=first.spool,
         data=first.data,
         link=first.link,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
 
@@ -29,6 +29,9 @@ from pywerf.cli.values import (
 )
 from pywerf.errors import UsageError
 from pywerf.oci.media_types import ImageFormat
+
+if TYPE_CHECKING:
+    from pywerf.build.session import Session
 
 __all__ = ["build_options", "command", "pull_policy"]
 
@@ -97,6 +100,13 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--metadata-file", metavar="FILE", help="File to write the result's digests and names to, as JSON.")
 @flag("--trace", metavar="FILE.json", help="File for a time line of the build (Chrome trace, for ui.perfetto.dev).")
 @flag("--logfile", metavar="FILE", help="File for all that is told, instead of stderr.")
+@switch("--check", help="Look for what could be better in the Dockerfile, and build nothing (--call=check).")
+@flag(
+    "--call",
+    default="build",
+    metavar="METHOD",
+    help="build, or instead of it: check, outline, targets; with ,format=json for JSON.",
+)
 @switch("--quiet", "-q", help="Print the image's id only.")
 @flag("--jobs", type=click.IntRange(0), default=0, metavar="N", help="Steps that run at once (0: one a core).")
 @network_flag
@@ -152,12 +162,17 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     run = invocation(ctx)
     run.passes_status = True
     options = build_options(flags)
+    call = "check" if flags["check"] else flags["call"]
+    if call.partition(",")[0] not in ("build", "check", "lint", "outline", "targets"):
+        raise bad_value("--call", call, "unknown method", hint="the methods are build, check, outline, targets")
     registry = _registry(flags, run)
     _check_volume_flags(flags)
     with (
         run.reporter(quiet=options.quiet, logfile=flags["logfile"], trace=flags["trace"]) as reporter,
         run.session(reporter, registry=registry, isolation=flags["isolation"]) as session,
     ):
+        if call != "build":
+            return _call(session, options, call)
         result = session.build(options)
         root = session.store.root
     if not flags["disable_auto_host_cleanup"]:
@@ -166,6 +181,15 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     if result.image_id is not None and not any(output.dest == "-" for output in options.outputs):
         click.echo(result.image_id.hex)
     return 0
+
+
+def _call(session: Session, options: BuildOptions, method: str) -> int:
+    from pywerf.build.build_images import given_build_args
+    from pywerf.build.checks import call
+
+    result = call(session, options, method, given_build_args(options))
+    click.echo(result.text, nl=False)
+    return result.exit_code
 
 
 def build_options(flags: dict[str, Any]) -> BuildOptions:

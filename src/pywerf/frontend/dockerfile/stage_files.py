@@ -213,7 +213,7 @@ def _copy(
     op = CopyOp(
         sources=sources,
         dest=state.absolute(command.dest),
-        dest_is_dir=_is_folder(command.dest) or len(command.sources) + len(command.inline) > 1,
+        dest_is_dir=_is_folder(command.dest),
         owner=_owner(command.chown),
         chmod=chmod,
         unpack=unpack,
