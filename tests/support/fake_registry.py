@@ -52,6 +52,7 @@ class FakeRegistry:
         self.blobs: dict[tuple[str, str], bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[bytes, str]] = {}
         self.uploads: dict[str, bytearray] = {}
+        self.uploads_begun = 0
         self.requests: list[Request] = []
         self.failures: list[Failure] = []
         self.lock = threading.RLock()
@@ -279,7 +280,9 @@ class _Handler(BaseHTTPRequestHandler):
             if registry.mounts and data is not None:
                 registry.blobs[repository, digest] = data
                 return self._answer(201, b"", {"Location": f"/v2/{repository}/blobs/{digest}"})
-            upload = f"upload-{len(registry.uploads)}"
+            with registry.lock:
+                registry.uploads_begun += 1
+                upload = f"upload-{registry.uploads_begun}"
             registry.uploads[upload] = bytearray()
             return self._accepted(repository, upload, 202)
         held = registry.uploads.get(upload)

@@ -97,7 +97,10 @@ class DocumentExport(_Exporting):
 
 
 class RepositoryExport(_Exporting):
-    """buildah's form: every record under tags of its own, its key and its alias. What is there is not asked for."""
+    """buildah's form: every record under tags of its own, its key and its alias, every image under its draft.
+
+    What is there stays as it is.
+    """
 
     def place(self, tag: str = "pywerf") -> Place:
         return Place(self.session, TransportName("name", reference=f"{self.spec.ref}:{tag}"), f"{self.spec.ref}:{tag}")
@@ -106,19 +109,20 @@ class RepositoryExport(_Exporting):
         """See CacheExport."""
         from pywerf.registry.parallel import run_all
 
-        def put(tag: str, record: StepRecord) -> None:
+        def put(tag: str, document: CacheDocument) -> None:
             place = self.place(tag)
             if place.digest() is None:
-                place.write(place.destination(), CacheDocument(1, records=(record,)))
+                place.write(place.destination(), document)
 
-        run_all(
-            [
-                lambda _, tag=tag, record=record: put(tag, record)  # type: ignore[misc]  # defaults bind the loop's values
-                for record in self._with_layers(records)
-                for tag in filter(None, (record.key, record.alias))
-            ],
-            _AT_ONCE,
-        )
+        documents = {
+            tag: CacheDocument(1, records=(record,))
+            for record in self._with_layers(records)
+            for tag in (record.key, record.alias)
+            if tag
+        }
+        for draft, created in images.items():
+            documents[draft.partition(":")[2]] = CacheDocument(1, images={draft: created})
+        run_all([lambda _, item=item: put(*item) for item in documents.items()], _AT_ONCE)  # type: ignore[misc]  # the default binds the loop's value
 
 
 def open_export(session: Session, spec: CacheSpec, near: Sequence[Reference]) -> CacheExport:

@@ -163,23 +163,28 @@ class RepositoryCache(_Breakable):
         """See RemoteCache. One HEAD where there is nothing."""
         if not self.usable:
             return None
-        place = Place(self._session, TransportName("name", reference=f"{self._ref}:{key}"), f"{self.name}:{key[:12]}")
-        try:
-            loaded = None if place.digest() is None else place.load()
-        except Exception as error:  # whatever it is: a cache never fails a build
-            self.disable(error)
-            return None
+        loaded = self._load(key)
         if loaded is None:
             return None
         for record in loaded.document.records:
             if key in (record.key, record.alias):
                 return Found(record, loaded.source, loaded.origin, self)
-        self._session.reporter.message("warning", f"{place.name}: no valid record of a step, it is done again")
+        where = f"{self.name}:{key[:12]}"
+        self._session.reporter.message("warning", f"{where}: no valid record of a step, it is done again")
         return None
 
+    def _load(self, key: str) -> Loaded | None:
+        place = Place(self._session, TransportName("name", reference=f"{self._ref}:{key}"), f"{self.name}:{key[:12]}")
+        try:
+            return None if place.digest() is None else place.load()
+        except Exception as error:  # whatever it is: a cache never fails a build
+            self.disable(error)
+            return None
+
     def created(self, draft: str) -> str:
-        """See RemoteCache: images are not kept in this form."""
-        return ""
+        """See RemoteCache."""
+        loaded = self._load(draft.partition(":")[2]) if self.usable else None
+        return "" if loaded is None else loaded.document.images.get(draft, "")
 
 
 def open_cache(session: Session, spec: CacheSpec, platforms: Sequence[Platform]) -> RemoteCache:

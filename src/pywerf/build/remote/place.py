@@ -22,6 +22,7 @@ from pywerf.build.remote.document import (
 )
 from pywerf.errors import BuildError, InvalidDocument, RegistryNotFound
 from pywerf.oci import media_types
+from pywerf.oci.config import ImageConfig
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.oci.image_io import ImageDestination, ImageSource
@@ -84,9 +85,7 @@ class Place:
         found = [self._read(source, manifest) for manifest in manifests]
         own = any(manifest.config.media_type == CONFIG_TYPE for manifest in manifests)
         read = [one for one in found if one is not None]
-        document = (
-            read[0][0] if len(read) == 1 else CacheDocument(1, records=tuple(r for d, _ in read for r in d.records))
-        )
+        document = read[0][0] if len(read) == 1 else _joined([one for one, _ in read])
         return Loaded(
             document,
             Digest.of(data),
@@ -175,8 +174,6 @@ class Place:
 
     def _inline(self, source: ImageSource, manifest: Manifest) -> CacheDocument:
         """The records of an image: they name their layers by diff_id, which its config has in the manifest's order."""
-        from pywerf.oci.config import ImageConfig
-
         document = decode(manifest.annotations[ANNOTATION], self.name)
         config = ImageConfig.from_json(self._small(source, manifest.config), self.name)
         by_diff_id = {
@@ -188,8 +185,17 @@ class Place:
                 for record in document.records
                 if record.layer is None or record.diff_id in by_diff_id
             ),
-            images=document.images,
+            images={str(Digest.of(_draft(config))): config.created},
         )
+
+
+def _draft(config: ImageConfig) -> bytes:
+    """The config as it was before the image got its time of creation: see assemble."""
+    history = tuple(
+        msgspec.structs.replace(item, created="") if item.empty_layer and item.created == config.created else item
+        for item in config.history
+    )
+    return msgspec.structs.replace(config, created="", history=history).to_json()
 
 
 def place_of(session: Session, spec: CacheSpec) -> Place:
@@ -197,6 +203,12 @@ def place_of(session: Session, spec: CacheSpec) -> Place:
     if spec.path:
         return Place(session, TransportName("oci", os.path.abspath(spec.path), spec.tag), spec.name)
     return Place(session, TransportName("name", reference=spec.ref), spec.name)
+
+
+def _joined(documents: Sequence[CacheDocument]) -> CacheDocument:
+    """Those of several platforms as one."""
+    images = {key: created for one in documents for key, created in one.images.items()}
+    return CacheDocument(1, tuple(record for one in documents for record in one.records), images=images)
 
 
 def _kind(manifests: Sequence[Manifest]) -> str:

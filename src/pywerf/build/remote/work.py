@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteWork", "remote_work"]
 
+_AT_ONCE = 4
+
 
 def remote_work(session: Session, options: BuildOptions) -> RemoteWork | None:
     """What the flags ask for; None when they ask for nothing of the kind. Raises UsageError."""
@@ -105,14 +107,18 @@ class RemoteWork:
 
         Layers in a registry are asked for; those in a folder are taken into the store.
         """
-        for ref in refs:
-            for layer in ref.layers() if isinstance(ref, Ref) else ():
-                if isinstance(layer.lazy, CachedLayer):
-                    try:
-                        layer.lazy.ensure()
-                    except WerfError as error:
-                        layer.lazy.refuse(error)
-                        raise
+        from pywerf.registry.parallel import run_all
+
+        def ensure(lazy: CachedLayer) -> None:
+            try:
+                lazy.ensure()
+            except WerfError as error:
+                lazy.refuse(error)
+                raise
+
+        layers = [layer for ref in refs if isinstance(ref, Ref) for layer in ref.layers()]
+        lazy = {layer.lazy.layer.digest: layer.lazy for layer in layers if isinstance(layer.lazy, CachedLayer)}
+        run_all([lambda _, item=item: ensure(item) for item in lazy.values()], _AT_ONCE)  # type: ignore[misc]  # the default binds the loop's value
 
     def try_again(self) -> bool:
         """After a failure: whether a cache was found to be no good meanwhile, so that it may go without it."""
