@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from pywerf.errors import SnapshotError
 
 if TYPE_CHECKING:
+    from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.isolation.ladder import Choice
     from pywerf.isolation.spec import Isolation
     from pywerf.snapshot.base import Snapshotter
     from pywerf.store.store import Store
     from pywerf.util.events import Reporter
 
-__all__ = ["choose_driver", "choose_isolation"]
+__all__ = ["choose_driver", "choose_isolation", "without_snapshots"]
 
 
 def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
@@ -43,6 +44,18 @@ def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
     from pywerf.snapshot.overlay import OverlaySnapshotter
 
     return OverlaySnapshotter(store.driver_dir("overlay"), userxattr=bool(ids))
+
+
+def without_snapshots(store: Store, wanted: str) -> Snapshots:
+    """Where nothing can be unpacked: files are read from blobs. Raises SnapshotError when a driver is asked for."""
+    from pywerf.backend.buildah.blob_snapshots import BlobSnapshots
+
+    if wanted in ("overlay", "vfs"):
+        raise SnapshotError(
+            f"the {wanted} driver cannot be used on rung 5 of the ladder (neither root nor namespaces)",
+            hint="leave --storage-driver out: what needs no RUN builds without (see `werf host doctor`)",
+        )
+    return BlobSnapshots(store)
 
 
 def _ids() -> str:

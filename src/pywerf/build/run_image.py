@@ -65,6 +65,7 @@ def run_image(session: Session, image: str, options: RunOptions) -> int:
         insecure=options.privileged,
         add_hosts=options.add_hosts,
     )
+    session.isolation()  # first: it gets ready meanwhile, or says that there is none
     store, snapshots = session.store, session.snapshots
     bases = session.bases("never")
     bases.add(found)

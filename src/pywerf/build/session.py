@@ -81,7 +81,11 @@ class Session:
 
     @property
     def snapshots(self) -> Snapshots:
-        """The snapshot driver with its store."""
+        """The snapshot driver with its store; without containers there are no snapshots, but files all the same."""
+        if self._snapshots is None and not self.choice.has_containers:
+            from pywerf.build.drivers import without_snapshots
+
+            self._snapshots = without_snapshots(self.store, self.options.storage_driver)
         if self._snapshots is None:
             from pywerf.backend.buildah.snapshots import Snapshots
             from pywerf.build.drivers import choose_driver
