@@ -78,6 +78,8 @@ def select_steps(stories: Sequence[Story], what: str) -> list[Story]:
 
 def _fits(step: LoggedStep, what: str) -> bool:
     """`2/5`, `stage-1 2/5`, or the beginning of an instruction."""
+    if step.name.startswith("[internal]"):
+        return False
     place = step.name.partition("]")[0].lstrip("[")
     return what in (place, place.rpartition(" ")[2]) or instruction_of(step.name).lower().startswith(what.lower())
 
