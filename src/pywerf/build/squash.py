@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pywerf.backend.buildah.assemble import Assembled, make_manifest, squashed_config
-from pywerf.backend.buildah.layer_of import hash_layer, write_layer
+from pywerf.backend.buildah.layer_of import hash_layer
 from pywerf.backend.buildah.ref import Ref
-from pywerf.build.layer_bytes import written_chunks
-from pywerf.layer.apply import apply_layer
+from pywerf.snapshot.base import Snapshot
 from pywerf.store.layers import LayerRecord
 from pywerf.util.promise import Promise
 
 if TYPE_CHECKING:
+    from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.build.options import BuildOptions
     from pywerf.build.session import Session
 
@@ -29,43 +28,45 @@ def squash(session: Session, image: Assembled, ref: Ref, base_layers: int, optio
     snapshots, store = session.snapshots, session.store
     driver = snapshots.driver
     below = base[-1] if base else None
-    snapshot = driver.prepare(store.new_snapshot_id(), snapshots.of(below))
+    id = store.new_snapshot_id()
     try:
-        for layer in new:
-            apply_layer(
-                _tar(session, layer),
-                driver.layer_dir(snapshot),
-                form=driver.layer_form,
-                overlay_xattr=driver.xattr_namespace,
-            )
-        snapshot = driver.commit(snapshot)
+        snapshot = _merged(snapshots, id, below, new)
         info = hash_layer(driver, snapshot, clamp=options.timestamp, created=image.config.created)
+        if options.timestamp is not None:
+            store.memo.put("clamp", id, str(options.timestamp).encode())
+        one = Ref(below, Promise.of(info), snapshot=snapshot)
+        parent = None if below is None else below.chain_id
+        if info.empty:
+            driver.remove(id)
+        else:
+            chain = one.chain_id
+            assert chain is not None
+            record = store.layers.put(LayerRecord(chain, parent, info.diff_id, info.size, snapshot=id))
+            if record.snapshot != id:
+                driver.remove(id)  # this very layer was made before
     except BaseException:
-        driver.remove(snapshot.id)
+        driver.remove(id)
         raise
-    if options.timestamp is not None:
-        store.memo.put("clamp", snapshot.id, str(options.timestamp).encode())
-    one = Ref(below, Promise.of(info), snapshot=snapshot)
-    chain = one.chain_id
-    assert chain is not None
-    parent = None if below is None else below.chain_id
-    store.layers.put(LayerRecord(chain, parent, info.diff_id, info.size, snapshot=snapshot.id))
     return make_manifest(
         squashed_config(image.config, info, base_layers),
-        [layer.info.result() for layer in (*base, one)],
+        [layer.info.result() for layer in (base if info.empty else [*base, one])],
         image_format=options.image_format,
         annotations=dict(options.annotations),
     )
 
 
-def _tar(session: Session, ref: Ref) -> Iterator[bytes]:
-    """A layer's tar: its blob, or what its snapshot gives."""
-    from pywerf.layer.compress import decompress
+def _merged(snapshots: Snapshots, id: str, below: Ref | None, new: list[Ref]) -> Snapshot:
+    """A snapshot with all changes of the new layers on top of `below`."""
+    driver = snapshots.driver
+    top = snapshots.of(new[-1])
+    base = snapshots.of(below)
+    if driver.layer_form == "plain":
+        driver.commit(driver.prepare(id, top))
+        return snapshots.child(id, base)
+    from pywerf.backend.buildah.merge_layers import merge_layer
 
-    blob = ref.info.result().descriptor
-    if blob is not None and session.store.blobs.has(blob.digest) is not None:
-        return decompress(session.store.blobs.chunks(blob.digest))
-    snapshot = session.snapshots.of(ref)
-    assert snapshot is not None
-    driver = session.snapshots.driver
-    return written_chunks(lambda write: write_layer(driver, snapshot, write, clamp=None))
+    snapshot = driver.prepare(id, base)
+    for layer in new:
+        assert layer.snapshot is not None
+        merge_layer(driver.layer_dir(layer.snapshot), driver.layer_dir(snapshot), driver.xattr_namespace)
+    return driver.commit(snapshot)

@@ -106,7 +106,10 @@ def _history(plan: ImagePlan, results: Mapping[str, Ref], created: str, step_tim
 
 
 def squashed_config(config: ImageConfig, info: LayerInfo, base_layers: int) -> ImageConfig:
-    """The config after `--squash`: the layers above the first `base_layers` are one, and so is their history."""
+    """The config after `--squash`: the layers above the first `base_layers` are one, and so is their history.
+
+    `info` is that one layer; empty when they come to nothing together.
+    """
     kept: list[History] = []
     seen = 0
     for item in config.history:
@@ -118,5 +121,6 @@ def squashed_config(config: ImageConfig, info: LayerInfo, base_layers: int) -> I
             break
         kept.append(item)
     last = config.history[-1].created_by if config.history else ""
-    kept.append(History(config.created, last, comment=COMMENT))
-    return msgspec.structs.replace(config, diff_ids=(*config.diff_ids[:base_layers], info.diff_id), history=tuple(kept))
+    kept.append(History(config.created, last, comment=COMMENT, empty_layer=info.empty))
+    new = () if info.empty else (info.diff_id,)
+    return msgspec.structs.replace(config, diff_ids=(*config.diff_ids[:base_layers], *new), history=tuple(kept))

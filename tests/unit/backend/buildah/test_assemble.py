@@ -170,3 +170,10 @@ def test_squashed_history(lines: str, base_layers: int, kept: str) -> None:
     assert config.history[-1] == History(NOW, lines[-1], comment="pywerf")
     assert len(config.diff_ids) == sum(not item.empty_layer for item in config.history)
     make_manifest(config, [one], image_format="oci", annotations={})
+
+
+def test_layers_that_come_to_nothing_when_they_are_squashed() -> None:
+    config = ImageConfig(AMD64, diff_ids=(Digest.of(b"A"), Digest.of(b"B")), history=history("AB"), created=NOW)
+    squashed = squashed_config(config, info("nothing", empty=True), 1)
+    assert squashed.diff_ids == (Digest.of(b"A"),)
+    assert squashed.history == (*history("A"), History(NOW, "B", comment="pywerf", empty_layer=True))
