@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pywerf.source.digests import ContentAddressed
-from pywerf.util.filetree import Node, join
+from pywerf.util.filetree import Node
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.files import Files
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Listed", "listing_of", "read_listing"]
 
 _MAX_BYTES = 4 << 20
-_DIGEST_BYTES = 16
+_PLAIN_BYTES = 1 << 20  # what is compressed is smaller, but is there later
+_PLAIN, _ZLIB = b"\0", b"\1"
+_DIGEST_BYTES = 8  # enough to tell contents apart; nothing is decided by them
 
 
 class Listed(msgspec.Struct, frozen=True, array_like=True):
@@ -44,9 +46,11 @@ def listing_of(selected: Iterable[Selected], files: Files, *, owners: bool) -> b
             places.append(item.written)
             nodes.append((item.path, item.node))
         if item.node.kind == "dir":
+            shown = f"{item.written}/" if item.written else ""
+            real = f"{item.path}/" if item.path else ""
             for path, node in item.entries(tree):
-                places.append(join(item.written, path))
-                nodes.append((join(item.path, path), node))
+                places.append(shown + path)
+                nodes.append((real + path, node))
     regular = [entry for entry in nodes if entry[1].kind == "file"]
     if isinstance(tree, ContentAddressed):
         digests = [tree.content_id(path) for path, _ in regular]
@@ -55,26 +59,28 @@ def listing_of(selected: Iterable[Selected], files: Files, *, owners: bool) -> b
     else:
         return b""
     contents = iter(digests)
-    listed: dict[bytes, Listed] = {}
-    for place, (path, node) in zip(places, nodes, strict=True):
+    rows = []
+    for path, node in nodes:
+        kind = node.kind
         content = b""
-        if node.kind == "file":
+        if kind == "file":
             content = next(contents)[:_DIGEST_BYTES]
-        elif node.kind == "symlink":
+        elif kind == "symlink":
             content = tree.readlink(path).encode("utf-8", "surrogateescape")
-        elif node.kind == "socket":
-            continue
-        listed[place.encode("utf-8", "surrogateescape")] = Listed(
-            node.kind, node.mode, node.uid if owners else 0, node.gid if owners else 0, content
-        )
-    data = zlib.compress(msgspec.msgpack.encode(list(listed.items())), 1)
+        rows.append((kind, node.mode, node.uid if owners else 0, node.gid if owners else 0, content))
+    data = msgspec.msgpack.encode(("\0".join(places).encode("utf-8", "surrogateescape"), rows))
+    data = _PLAIN + data if len(data) <= _PLAIN_BYTES else _ZLIB + zlib.compress(data, 1)
     return data if len(data) <= _MAX_BYTES else b""
 
 
 def read_listing(data: bytes) -> dict[str, Listed]:
     """What `listing_of` has made. Raises ValueError for anything else."""
     try:
-        items = msgspec.msgpack.decode(zlib.decompress(data), type=list[tuple[bytes, Listed]])
+        if data[:1] not in (_PLAIN, _ZLIB):
+            raise ValueError("no list of files")
+        body = data[1:] if data[:1] == _PLAIN else zlib.decompress(data[1:])
+        paths, rows = msgspec.msgpack.decode(body, type=tuple[bytes, list[Listed]])
+        names = paths.decode("utf-8", "surrogateescape").split("\0") if rows else []
+        return {path: row for path, row in zip(names, rows, strict=True) if row.kind != "socket"}
     except (zlib.error, msgspec.DecodeError) as error:
         raise ValueError(f"no list of files: {error}") from error
-    return {path.decode("utf-8", "surrogateescape"): entry for path, entry in items}

@@ -41,7 +41,7 @@ def test_files_directories_and_links(context: Path) -> None:
     found = listed(context, "src", "README")
     assert sorted(found) == ["README", "src", "src/app.py", "src/link"]
     app = found["src/app.py"]
-    assert (app.kind, app.mode, len(app.content)) == ("file", 0o755, 16)
+    assert (app.kind, app.mode, len(app.content)) == ("file", 0o755, 8)
     assert found["src/link"].content == b"app.py"
     assert found["src"].kind == "dir"
     assert sorted(listed(context, "*")) == ["README", "src", "src/app.py", "src/link"]
@@ -58,6 +58,17 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert list(listed(tmp_path, ".")) == ["\udcff"]
 
 
+def test_many_files_are_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("a")
+    plain = listed(tmp_path, ".")
+    monkeypatch.setattr("pywerf.backend.buildah.listing._PLAIN_BYTES", 0)
+    assert listed(tmp_path, ".") == plain
+
+
+def test_an_empty_directory(tmp_path: Path) -> None:
+    assert listed(tmp_path, ".") == {}
+
+
 def test_too_many_files_are_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pywerf.backend.buildah.listing._MAX_BYTES", 10)
     (tmp_path / "a").write_text("a")
@@ -65,7 +76,7 @@ def test_too_many_files_are_not_listed(tmp_path: Path, monkeypatch: pytest.Monke
     assert listing_of(select(source.tree, CopyOp((".",), "/", True), ""), source, owners=False) == b""
 
 
-@pytest.mark.parametrize("data", [b"", b"text", b"x\x9c\x03\x00\x00\x00\x00\x01"])
+@pytest.mark.parametrize("data", [b"", b"text", b"\0", b"\0\x93", b"\1x\x9c\x03\x00\x00\x00\x00\x01"])
 def test_what_is_no_list(data: bytes) -> None:
     with pytest.raises(ValueError, match="no list of files"):
         read_listing(data)
