@@ -20,21 +20,66 @@ from pywerf.isolation.ladder import (
     decide,
     hint_for,
 )
+from pywerf.linux.facts import read_text
 from pywerf.linux.probes import Attempt, private_namespaces
 
 if TYPE_CHECKING:
     from pywerf.build.options import EngineOptions
 
-__all__ = ["choose_rung", "host_settings", "probe_user_namespace"]
+__all__ = ["choose_rung", "circumstances", "host_settings", "probe_user_namespace"]
 
 
-def choose_rung(options: EngineOptions) -> Choice:
+_REMEMBERED = "rung"  # a file of the store
+_SETTINGS = (
+    "/proc/sys/kernel/random/boot_id",
+    "/proc/self/attr/current",
+    *(f"/proc/sys/user/max_{kind}_namespaces" for kind in ("mnt", "pid", "ipc", "uts")),
+)
+
+
+def choose_rung(options: EngineOptions, root: str) -> Choice:
     """The rung of this process; on rung 2 it is root in a user namespace afterwards.
 
+    `root` is the store's, where it is remembered that rung 1 works for processes like this one (see `circumstances`).
     Raises UsageError and IsolationError as `check_mode` and `decide`.
     """
     check_platform(sys.platform, os.uname().release)
-    return decide(check_mode(options.mode, options.isolation), _probes())
+    mode = check_mode(options.mode, options.isolation)
+    now = circumstances()
+    if now and read_text(f"{root}/{_REMEMBERED}") == now:
+        return Choice(mode, 1)
+    choice = decide(mode, _probes())
+    if now and choice.rung == 1:
+        _remember(root, now)
+    return choice
+
+
+def circumstances() -> str:
+    """All that the success of rung 1's probe depends on; empty where something decides that cannot be read.
+
+    The kernel's answer follows from the capabilities, the namespaces, the limits of namespaces and the label of a
+    security module, all of this boot. What a seccomp filter does cannot be read.
+    """
+    lines = dict(line.split(":", 1) for line in read_text("/proc/self/status").splitlines() if ":" in line)
+    if lines.get("Seccomp", "").strip() != "0":
+        return ""
+    facts = [lines.get(name, "").strip() for name in ("Uid", "CapEff", "CapBnd", "NoNewPrivs")]
+    try:
+        facts += [os.readlink(f"/proc/self/ns/{kind}") for kind in ("user", "mnt", "pid")]
+    except OSError:
+        return ""
+    return "\n".join([*facts, *(read_text(path).strip("\n\0") for path in _SETTINGS)]) + "\n"
+
+
+def _remember(root: str, now: str) -> None:
+    """Write it down, if there is a store already; a store that cannot be written to will say so itself."""
+    new = f"{root}/tmp/rung-{os.getpid()}"
+    try:
+        with open(new, "w", encoding="utf-8", errors="replace") as file:
+            file.write(now)
+        os.replace(new, f"{root}/{_REMEMBERED}")
+    except OSError:
+        return
 
 
 def _probes() -> Iterator[RungProbe]:
@@ -64,7 +109,7 @@ def probe_user_namespace(*, enter: bool) -> Attempt:
 
 def host_settings() -> HostSettings:
     """Read what hints depend on."""
-    from pywerf.linux.facts import in_container, read_number, read_text
+    from pywerf.linux.facts import in_container, read_number
     from pywerf.linux.userns import read_subids
 
     return HostSettings(

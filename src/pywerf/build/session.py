@@ -46,7 +46,7 @@ class Session:
         self._stack = ExitStack()
         self._check_driver()
         root = options.root or default_root()  # of the user who called: afterwards this process may be another one
-        self.choice: Choice = choose_rung(options)
+        self.choice: Choice = choose_rung(options, root)
         self.store = self._stack.enter_context(Store.open(root))
         self._snapshots: Snapshots | None = None
         self._isolation: Isolation | None = None

@@ -9,13 +9,10 @@ import os
 
 import msgspec
 
-from pywerf.linux import syscalls as sys
-
 __all__ = ["Attempt", "make_private_mounts", "private_namespaces"]
 
 # Over the folder of this very module: one that exists, and that nobody mounts from.
 _SOMEWHERE = os.path.dirname(os.path.abspath(__file__))
-_PRIVATE = sys.CLONE_NEWNS | sys.CLONE_NEWPID | sys.CLONE_NEWIPC | sys.CLONE_NEWUTS
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -54,9 +51,11 @@ def make_private_mounts() -> Attempt:
 
     unshare(2) and mount(2) need CAP_SYS_ADMIN in the task's user namespace.
     """
+    from pywerf.linux import syscalls as sys  # ctypes costs two milliseconds
+
     what = "make private namespaces"
     try:
-        sys.unshare(_PRIVATE)
+        sys.unshare(sys.CLONE_NEWNS | sys.CLONE_NEWPID | sys.CLONE_NEWIPC | sys.CLONE_NEWUTS)
         what = "make mounts private"
         sys.mount(None, "/", None, sys.MS_REC | sys.MS_PRIVATE)
         what = "mount a tmpfs"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pywerf.linux import syscalls as sys
 from pywerf.linux.probes import Attempt, make_private_mounts
 
 if TYPE_CHECKING:
@@ -151,6 +150,8 @@ def _live_in_namespace(parent: socket.socket) -> None:
     """The child: a namespace, then, once its ids are mapped, what a container needs. Never returns."""
     import msgspec.json
 
+    from pywerf.linux import syscalls as sys
+
     try:
         try:
             sys.unshare(sys.CLONE_NEWUSER)
@@ -206,6 +207,8 @@ def _map_ids(child: int, subids: Subids) -> Attempt:
 
 
 def _join(child: int) -> Attempt:
+    from pywerf.linux import syscalls as sys
+
     _wait_for_threads()
     try:
         fd = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pywerf.build.rungs import circumstances
 from support.users import User
 from support.werf import Werf
 
@@ -36,6 +37,24 @@ def test_root_takes_the_first_rung_and_the_first_line_says_so(
 ) -> None:
     done = werf.run("buildah", "build", *flags, context, env={"WERF_BUILDAH_MODE": mode})
     assert done.stderr.splitlines()[0] == f"mode {means}: rung 1, private namespaces as root"
+
+
+def test_that_the_first_rung_worked_is_remembered_for_the_same_circumstances_alone(
+    werf: Werf, plain_user: User, context: Path
+) -> None:
+    for _ in range(2):
+        werf.run("buildah", "build", context)
+    kept = (werf.root / "rung").read_text()
+    assert kept == circumstances()
+    trace = werf.run("buildah", "build", context, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
+    assert "pywerf.build.rungs" in trace
+    assert "pywerf.linux.syscalls" not in trace
+    (werf.root / "rung").write_text(kept.replace("0", "1", 1))
+    assert "rung 1" in werf.run("buildah", "build", context).stderr.splitlines()[0]
+    assert (werf.root / "rung").read_text() == kept
+    plain_user.write("other/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    plain_user.write(".local/share/pywerf/rung", kept)
+    assert "rung 5" in plain_user.werf("buildah", "build", "other").stderr.splitlines()[0]
 
 
 def test_a_quiet_build_says_nothing(werf: Werf, context: Path) -> None:
@@ -72,12 +91,13 @@ def test_a_user_with_subordinate_ids_takes_the_second_rung(builder: User) -> Non
 
 
 def test_a_mode_with_containers_names_the_probes_that_failed(plain_user: User) -> None:
-    done = plain_user.werf("buildah", "images", env={"WERF_BUILDAH_MODE": "native-chroot"}, check=False)
+    mode = {"WERF_BUILDAH_MODE": "native-chroot"}
+    done = plain_user.werf("buildah", "images", "--root", "never", env=mode, check=False)
     assert done.returncode == 125
     assert "rung 1: cannot make private namespaces: Operation not permitted (EPERM)" in done.stderr
     assert f"rung 2: cannot map subordinate ids: no /etc/subuid range for '{plain_user.name}'" in done.stderr
     assert "usermod --add-subuids " in done.stderr
-    assert not plain_user.root.exists()
+    assert not (plain_user.home / "never").exists()
 
 
 def test_stores_of_root_and_of_users_are_told_apart(
