@@ -493,7 +493,7 @@ def _checked_outputs(options: BuildOptions) -> tuple[Output, ...]:
     from pywerf.build.outputs import check_output
 
     for output in options.outputs:
-        check_output(output)
+        check_output(output, options.tags)
     return options.outputs
 
 

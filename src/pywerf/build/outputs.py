@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pywerf.backend.buildah.copy_plan import CopyPlan, walk
 from pywerf.backend.buildah.copy_write import write_plan
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.export_tree import export_tree
+from pywerf.build.names import full_name
 from pywerf.build.options import BuildOptions, Output
 from pywerf.errors import BuildError, UsageError
 from pywerf.layer.tar_write import TarWriter
@@ -26,21 +28,34 @@ _TYPES = ("oci", "docker", "tar", "local", "registry", "image")
 _NEED_DEST = ("oci", "docker", "tar", "local")
 
 
-def check_output(output: Output) -> None:
-    """Refuse what cannot be written, before anything is built. Raises UsageError."""
+def check_output(output: Output, tags: Sequence[str]) -> None:
+    """Refuse what cannot be written, before anything is built; `tags` are the image's names. Raises UsageError."""
     if output.type not in _TYPES:
         raise UsageError(f"--output type={output.type}: unknown type", hint=f"known are {', '.join(_TYPES)}")
     if output.type in _NEED_DEST and not output.dest:
         raise UsageError(f"--output type={output.type}: dest is missing", hint=f"type={output.type},dest=PATH")
     if output.type == "local" and output.dest == "-":
         raise UsageError("--output type=local,dest=-: a folder is needed", hint="type=tar,dest=- writes to stdout")
+    output_compression(output)
+    if output.type in ("registry", "image"):
+        names = _names(output, tags)
+        for name in names:
+            full_name(name)
+        if not names and _is_sent(output):
+            raise UsageError(
+                f"--output type={output.type}: no name", hint="type=registry,name=REGISTRY/NAME:TAG, or --tag"
+            )
 
 
 def write_output(session: Session, record: ImageRecord, output: Output, options: BuildOptions) -> None:
     """Write one output. Raises BuildError, RegistryError."""
     if output.type == "local":
-        os.makedirs(output.dest, exist_ok=True)
-        export_tree(_tree(session, record), "", output.dest, owners=_is_root())
+        tree = _tree(session, record)
+        try:
+            os.makedirs(output.dest, exist_ok=True)
+            export_tree(tree, "", output.dest, owners=_is_root())
+        except OSError as error:
+            raise BuildError(f"{error.filename or output.dest}: {error.strerror}") from error
     elif output.type == "tar":
         _write_tar(_tree(session, record), output.dest)
     elif output.type in ("oci", "docker"):
@@ -121,18 +136,22 @@ def _path(session: Session, dest: str) -> str:
 
 
 def _push(session: Session, record: ImageRecord, output: Output, options: BuildOptions) -> None:
-    given = output.attributes.get("name") or output.dest
-    names = [given] if given else list(options.tags)
-    wanted = output.type == "registry" or output.attributes.get("push", "false").lower() in ("true", "1")
-    for name in (item for given in names for item in given.split(",")):
+    for name in _names(output, options.tags):
         if name not in options.tags:
             session.tag(str(record.id), [name])
-        if wanted:
+        if _is_sent(output):
             session.push(
                 str(record.id), f"docker://{name}", compression=output_compression(output), all=record.is_index
             )
-    if wanted and not names:
-        raise UsageError("--output type=registry: no name", hint="type=registry,name=REGISTRY/NAME:TAG, or --tag")
+
+
+def _names(output: Output, tags: Sequence[str]) -> list[str]:
+    given = output.attributes.get("name") or output.dest
+    return given.split(",") if given else list(tags)
+
+
+def _is_sent(output: Output) -> bool:
+    return output.type == "registry" or output.attributes.get("push", "false").lower() in ("true", "1")
 
 
 def output_compression(output: Output) -> Compression:

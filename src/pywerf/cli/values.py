@@ -124,9 +124,7 @@ def _output(value: str) -> Output:
         raise bad_value("--output", value, why, hint=f"the types are {', '.join(OUTPUT_TYPES)}")
     dest = attributes.pop("dest", "")
     if kind in ("image", "registry"):
-        dest = attributes.pop("name", dest)
-        if kind == "registry" and not dest:
-            raise bad_value("--output", value, "name is missing", hint="write type=registry,name=REGISTRY/NAME:TAG")
+        dest = attributes.pop("name", dest)  # without one the names of --tag count
     elif not dest:
         if kind == "local":
             raise bad_value("--output", value, "dest is missing", hint="write type=local,dest=DIR")

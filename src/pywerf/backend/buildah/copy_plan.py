@@ -117,6 +117,7 @@ class CopyPlan:
         self.mode = mode
         self.made_ns = made_ns
         self.entries: dict[str, Planned] = {}
+        self.links = 0  # how many groups of hard links there are
         self._new: set[str] = set()  # directories that do not exist below: nothing in them does either
         self._view = _PlannedView(self)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from pywerf.backend.buildah.copy_plan import CopyPlan
 from pywerf.errors import ArchiveError, BuildError
 from pywerf.layer.compress import decompress
@@ -113,10 +115,11 @@ def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
     if first is None or first.node.kind == "dir":
         raise BuildError(f"{entry.path}: hard link to {entry.linkname}, which the archive does not have")
     if not first.link:
-        first.link = len(plan.entries)  # new: an entry more will have been planned before the next one
+        plan.links += 1
+        first.link = plan.links
     plan.put(
         path,
-        first.node,
+        msgspec.structs.replace(first.node, name=path.rpartition("/")[2]),
         None,
         "",
         replace=True,

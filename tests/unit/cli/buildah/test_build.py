@@ -61,6 +61,7 @@ IMAGE_ID = Digest.of(b"what was built").hex
         (["-o", "type=oci,dest=x.tar"], "outputs", (Output("oci", "x.tar"),)),
         (["-o", "type=tar"], "outputs", (Output("tar", "-"),)),
         (["-o", "type=registry,name=r/x:1"], "outputs", (Output("registry", "r/x:1"),)),
+        (["-o", "type=registry"], "outputs", (Output("registry"),)),
         (
             ["-o", "type=docker,dest=d.tar,compression=zstd"],
             "outputs",
@@ -136,7 +137,6 @@ def test_variables(
         (["-o", "type=local,dest=-"], "cannot be written to stdout"),
         (["-o", "type=tar,type=oci"], "type is given twice"),
         (["-o", "type=tar,x"], "'x' is not KEY=VALUE"),
-        (["-o", "type=registry"], "name is missing"),
         (["--timestamp", "-1"], "--timestamp"),
         (["--network", "bridge"], "--network bridge: unknown network"),
         (["--isolation", "vm"], "--isolation"),
