@@ -222,14 +222,24 @@ class ExecMounts:
 
     def _agent(self, mount: ExecMount, number: int) -> None:
         name = mount.id or "default"
-        socket = self._ssh(name)
-        if socket is None:
+        agent = self._ssh(name)
+        if agent is None:
             if mount.required:
                 raise BuildError(f"ssh agent {name!r} is required and was not given", hint=f"pass --ssh {name}")
             return
+        from pywerf.backend.buildah.agent_socket import AgentSocket
+
         target = self._target(mount.target or f"/run/buildkit/ssh_agent.{number}")
         self._stub(target, is_dir=False)
-        self._mounts.append(Mount("bind", socket, target, ("bind", "rw")))
+        own = AgentSocket(
+            agent,
+            os.path.join(self._tmp, f"ssh-{number}"),
+            uid=mount.uid or 0,
+            gid=mount.gid or 0,
+            mode=0o600 if mount.mode is None else mount.mode,
+        )
+        self._stack.enter_context(own)
+        self._mounts.append(Mount("bind", own.path, target, ("bind", "rw")))
         self.env.append(f"SSH_AUTH_SOCK={target}")
 
 

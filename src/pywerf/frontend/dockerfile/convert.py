@@ -88,7 +88,8 @@ class Converter:
         self.settings = settings
         self.resolver = resolver
         self.stages, self._meta = parse_instructions(dockerfile)
-        defaults = platform_args(host_platform(), settings.platform, settings.target)
+        target = settings.target or self.stages[-1].name
+        defaults = platform_args(host_platform(), settings.platform, target)
         self.args = ArgScope(self._meta, settings.build_args, defaults, escape=dockerfile.escape)
         self._states: dict[int, StageState] = {}
         self._images: dict[tuple[str, Platform], Vertex | None] = {}
