@@ -281,8 +281,8 @@ class _Handler(BaseHTTPRequestHandler):
                 registry.blobs[repository, digest] = data
                 return self._answer(201, b"", {"Location": f"/v2/{repository}/blobs/{digest}"})
             with registry.lock:
-                registry.uploads_begun += 1
                 upload = f"upload-{registry.uploads_begun}"
+                registry.uploads_begun += 1
             registry.uploads[upload] = bytearray()
             return self._accepted(repository, upload, 202)
         held = registry.uploads.get(upload)

@@ -480,7 +480,9 @@ class _Agents:
 
 def _remote(session: Session, options: BuildOptions) -> RemoteWork | None:
     """What is done with remote caches and registries; nothing of it is loaded when no flag asks for it."""
-    if not (options.cache_from or options.cache_to or options.outputs):
+    if not (
+        options.cache_from or options.cache_to or any(out.type in ("registry", "image") for out in options.outputs)
+    ):
         return None
     from pywerf.build.remote.work import remote_work
 

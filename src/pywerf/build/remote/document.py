@@ -11,7 +11,7 @@ import functools
 import re
 import time
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -83,7 +83,7 @@ class StepRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: _Text = ""
     alias: Annotated[str, msgspec.Meta(max_length=64)] = ""
     shape: _Text = ""
-    components: dict[str, Any] = {}
+    components: dict[_Text, Annotated[str, msgspec.Meta(max_length=1 << 15)]] = {}
     made: _Count = 0
     used: _Count = 0
 

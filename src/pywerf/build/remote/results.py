@@ -231,9 +231,11 @@ def _unsent(diff_id: Digest) -> LayerBlob:
     return LayerBlob("", str(diff_id), 0)
 
 
-def _components(data: bytes) -> dict[str, object]:
-    """What the key was made of, for explanations on other machines; nothing where it is too much."""
-    if len(data) > _KEPT_COMPONENTS:
-        return {}
+def _components(data: bytes) -> dict[str, str]:
+    """What the key was made of, for explanations on other machines: names and digests.
+
+    Values of variables stay here: they may be nobody else's business. Nothing is kept where it is too much.
+    """
     found = json.loads(data)
-    return found if isinstance(found, dict) else {}
+    kept = {name: value for name, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+    return kept if sum(map(len, kept.values())) <= _KEPT_COMPONENTS else {}
