@@ -82,7 +82,8 @@ def _make(tree: GitTree, folder: str, url: str) -> str:
         if entries.type_str == "tree":
             todo.extend(entry.id for entry in entries if entry.type_str != "commit")  # commits are submodules
     git = os.path.join(folder, _NAME)
-    if found.parent_ids:
+    # The commit itself is asked: in a repository that is shallow already it seems to have no parents.
+    if b"\nparent " in tree.repo.odb.read(found.id)[1].partition(b"\n\n")[0]:
         _write(os.path.join(git, "shallow"), tree.commit)
     _write(os.path.join(git, "HEAD"), tree.commit)
     repo.index.read_tree(found.tree.id)
