@@ -82,12 +82,20 @@ def _content(plan: CopyPlan, path: str) -> bytes:
 PLAIN = _tar(_file("a"))
 
 
-@pytest.mark.parametrize("data", [PLAIN, gzip.compress(PLAIN), bz2.compress(PLAIN), lzma.compress(PLAIN)])
+@pytest.mark.parametrize(
+    "data",
+    [PLAIN, gzip.compress(PLAIN), bz2.compress(PLAIN), lzma.compress(PLAIN)],
+    ids=["plain", "gzip", "bzip2", "xz"],
+)
 def test_archives_are_told_by_their_content(data: bytes) -> None:
     assert is_archive(lambda: iter([data]))
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", gzip.compress(b"hello"), b"\x1f\x8bdamaged", bytes(2000)])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"hello", gzip.compress(b"hello"), b"\x1f\x8bdamaged", bytes(2000)],
+    ids=["empty", "text", "gzipped text", "damaged", "zeros"],
+)
 def test_other_files_are_no_archives(data: bytes) -> None:
     assert not is_archive(lambda: iter([data]))
 
