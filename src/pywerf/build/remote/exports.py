@@ -64,7 +64,7 @@ class _Exporting:
         session, target = self.session, self.target
         step = session.next_step()
         session.reporter.step_started(step, f"exporting layers to the cache {self.spec.name}")
-        target.on_close = lambda: session.reporter.step_finished(step, "cancelled" if target.errors else "done")
+        target.on_close = lambda done: session.reporter.step_finished(step, "done" if done else "cancelled")
         return layer_pusher(
             self.session,
             self.destination,

@@ -34,7 +34,7 @@ class Target:
     """A place that layers are sent to. `sent` has what they came to there, by diff_id; `errors` what went wrong.
 
     `open` makes the destination when the first layer comes, and the function that sends one layer of an image.
-    It may set `on_close`, which is called once, when no more layers come.
+    It may set `on_close`, which is called once, when no more layers come, with whether all went well.
     """
 
     def __init__(self, open: Callable[[], Callable[[Found, int], Descriptor]]) -> None:
@@ -43,13 +43,13 @@ class Target:
         self._lock = threading.Lock()
         self.sent: dict[Digest, Descriptor] = {}
         self.errors: list[Exception] = []
-        self.on_close: Callable[[], object] | None = None
+        self.on_close: Callable[[bool], object] | None = None
 
-    def close(self) -> None:
+    def close(self, *, given_up: bool = False) -> None:
         """No more layers come. Idempotent."""
         closing, self.on_close = self.on_close, None
         if closing is not None:
-            closing()
+            closing(not given_up and not self.errors)
 
     def send(self, found: Found, index: int) -> None:
         """Send one layer; after the first error nothing more."""

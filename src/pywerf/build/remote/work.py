@@ -55,11 +55,14 @@ class RemoteWork:
         self._inline = any(spec.kind == "inline" for spec in targets)
         if self._inline and options.image_format == "docker":
             raise UsageError("--cache-to type=inline needs an OCI image", hint="leave --format docker out")
+        if self._inline and options.squash:
+            raise UsageError("--cache-to type=inline: a squashed image has no layers of steps", hint="leave one out")
         self._sources = [spec for spec in sources if spec.kind != "cache-mount"]
         self._mount_exports = [spec for spec in targets if spec.kind == "cache-mount"]
         self._mounts = CacheMounts(session, [spec for spec in sources if spec.kind == "cache-mount"])
         near = [Reference.parse(spec.ref) for spec in (*sources, *targets) if spec.ref]
-        self._pushes = [_push_target(session, options, output, near) for output in outputs]
+        # of a squashed image the layers of steps are no part
+        self._pushes = [] if options.squash else [_push_target(session, options, item, near) for item in outputs]
         near += [name for names in (_names(output, options) for output in outputs) for name in names]
         self._exports: list[CacheExport] = [
             open_export(session, spec, near) for spec in targets if spec.kind in ("registry", "local", "repository")
@@ -175,8 +178,10 @@ class RemoteWork:
             raise errors[0]
 
     def close(self) -> None:
-        """Send no more."""
+        """The build has failed: send no more."""
         self._uploads.stop()
+        for target in (*self._pushes, *(export.target for export in self._exports)):
+            target.close(given_up=True)
 
     def _get_bases(self) -> Bases:
         assert self._bases is not None
@@ -248,7 +253,7 @@ def _push_target(session: Session, options: BuildOptions, output: Output, near: 
         destination = session.registries().destination(full_reference(str(names[0])), near)
         step = session.next_step()
         session.reporter.step_started(step, f"pushing layers to {names[0]} as they are made")
-        target.on_close = lambda: session.reporter.step_finished(step, "cancelled" if target.errors else "done")
+        target.on_close = lambda done: session.reporter.step_finished(step, "done" if done else "cancelled")
         return layer_pusher(session, destination, compression=output_compression(output), level=None, step=step)
 
     target = Target(open)

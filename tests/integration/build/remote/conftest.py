@@ -40,7 +40,12 @@ class Built:
         self.status = status
         names = dict(re.findall(r"^#(\d+) (\[[^\]]*\d+/\d+\] .*)$", stderr, re.M))
         ends = dict(re.findall(r"^#(\d+) (DONE|CACHED|ERROR|CANCELED)", stderr, re.M))
+        self._numbers, self._ends = names, ends
         self.steps = {name.partition("] ")[2]: ends.get(number, "") for number, name in names.items()}
+
+    def ends(self, part: str) -> list[str]:
+        """The ends of all steps with this text in their name: of several platforms each."""
+        return [self._ends.get(number, "") for number, name in self._numbers.items() if part in name]
 
     @property
     def ran(self) -> list[str]:

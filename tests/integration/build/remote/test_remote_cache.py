@@ -308,3 +308,61 @@ def test_cache_mounts(machine_of: Callable[[str], Any], tmp_path: Path, busybox:
     four = machine_of("four")
     four.build(context, "--build-arg", "TURN=4", "--cache-from", f"type=cache-mount,id=other,src={folder}")
     assert four.file("/log") == "4\n"
+
+
+def test_one_name_to_read_and_to_write(
+    machine_of: Callable[[str], Any], project: Path, fake_registry: FakeRegistry
+) -> None:
+    """As CI has it: every build reads and writes the same cache."""
+    cache = f"type=registry,ref={fake_registry.host}/cache:1"
+    flags = ("--cache-from", cache, "--cache-to", f"{cache},mode=max")
+    first = machine_of("one").build(project, *flags)
+    fake_registry.requests.clear()
+    second = machine_of("two").build(project, *flags)
+    assert (second.ran, second.id) == ([], first.id)
+    assert fake_registry.seen("PUT") == fake_registry.seen("POST") == []
+    assert layer_requests(fake_registry, "cache") == []
+    (project / "last").write_text("changed\n")
+    third = machine_of("three").build(project, *flags)
+    assert third.ran == ["COPY last /last"]
+    assert len({request.path for request in fake_registry.seen("POST", "/cache/")}) == 1
+    assert len(fake_registry.seen("POST", "/cache/")) == 2  # the new layer, and the new document
+    assert machine_of("four").build(project, "--cache-from", cache).ran == []
+
+
+def test_platforms(
+    machine_of: Callable[[str], Any], tmp_path: Path, registry: str, fake_registry: FakeRegistry
+) -> None:
+    context = tmp_path / "app"
+    context.mkdir()
+    (context / "Dockerfile").write_text(
+        "FROM scratch AS base\nARG TARGETARCH\nCOPY arch-$TARGETARCH /arch\n"
+        "FROM scratch\nCOPY --from=base /arch /arch\n"
+    )
+    for name in ("amd64", "arm64"):
+        (context / f"arch-{name}").write_text(name)
+    cache = f"type=registry,ref={fake_registry.host}/cache:1,mode=max"
+    image = f"{registry}/platforms/app:1"
+    both = ("--platform", "linux/amd64,linux/arm64")
+    machine_of("one").build(
+        context, *both, "--cache-to", cache, "--cache-to", "type=inline", "-o", f"type=registry,name={image}"
+    )
+    assert len(document(fake_registry, "cache")["records"]) == 4
+    for name, source in (("two", cache.partition(",mode")[0]), ("three", image)):
+        again = machine_of(name).build(context, *both, "--cache-from", source)
+        assert again.ends("COPY --from=base") == ["CACHED", "CACHED"], again.said
+        assert layer_requests(fake_registry, "cache") == []
+
+
+def test_flags_that_do_not_go_together(machine_of: Callable[[str], Any], project: Path) -> None:
+    one = machine_of("one")
+    for flags, says in (
+        (("--cache-to", "type=gha"), "not supported"),
+        (("--cache-from", "type=inline"), "read from its image"),
+        (("--cache-to", "host.io/cache", "--layers=false"), "leave --layers=false out"),
+        (("--cache-to", "type=inline", "--squash"), "no layers of steps"),
+    ):
+        refused = one.build(project, *flags, check=False)
+        assert refused.status != 0
+        assert says in refused.said
+        assert refused.steps == {}, "it is refused before anything is done"

@@ -109,12 +109,14 @@ def test_nothing_to_wait_for(session: Session) -> None:
 
 
 def test_a_target_is_closed_once() -> None:
-    closed = []
-    target = Receiver().target
-    target.on_close = lambda: closed.append(1)
-    target.close()
-    target.close()
-    assert closed == [1]
+    closed: list[bool] = []
+    for errors, given_up in (([], False), ([RegistryError("x")], False), ([], True)):
+        target = Receiver().target
+        target.errors += errors
+        target.on_close = closed.append
+        target.close(given_up=given_up)
+        target.close()
+    assert closed == [True, False, False]
 
 
 def test_refs_as_an_image() -> None:
