@@ -26,7 +26,7 @@ from pywerf.linux.probes import Attempt, private_namespaces
 if TYPE_CHECKING:
     from pywerf.build.options import EngineOptions
 
-__all__ = ["choose_rung", "circumstances", "host_settings", "probe_user_namespace"]
+__all__ = ["choose_rung", "circumstances", "host_settings", "probe_all", "probe_user_namespace"]
 
 
 _REMEMBERED = "rung"  # a file of the store
@@ -94,6 +94,23 @@ def _probes() -> Iterator[RungProbe]:
     for rung in (3, 4):
         yield RungProbe(rung, Attempt(f"use rung {rung}", 0, NOT_IMPLEMENTED))
     yield RungProbe(5, Attempt("build without containers"))
+
+
+def probe_all() -> tuple[RungProbe, ...]:
+    """Try every rung, those that are not part of this version too; this process stays where it is."""
+    from pywerf.linux.probes import namespaces_with_one_id, plain_chroot
+
+    settings = host_settings()
+    attempts = (
+        private_namespaces(),
+        probe_user_namespace(enter=False),
+        namespaces_with_one_id(),
+        plain_chroot(),
+        Attempt("build without containers"),
+    )
+    return tuple(
+        RungProbe(rung, attempt, hint_for(rung, attempt, settings)) for rung, attempt in enumerate(attempts, start=1)
+    )
 
 
 def probe_user_namespace(*, enter: bool) -> Attempt:

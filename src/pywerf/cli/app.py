@@ -11,7 +11,7 @@ __all__ = ["app"]
 
 _COMMANDS = {
     "buildah": ("pywerf.cli.buildah", "Build and handle images with the embedded engine, as buildah does."),
-    "host": ("pywerf.cli.host", "Keep the machine's store within its limits."),
+    "host": ("pywerf.cli.host", "Examine this machine; keep its store within limits."),
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),
     "completion": ("pywerf.cli.completion", "Print a shell's completion script."),
     "version": ("pywerf.cli.version", "Print the version."),

@@ -177,9 +177,11 @@ def hint_for(rung: int, attempt: Attempt, settings: HostSettings) -> str:
 
 
 def _root_hint(settings: HostSettings) -> str:
+    if not settings.root:
+        return "run it as root: sudo werf …"
     if settings.contained:
-        return "start this container with --privileged (of Kubernetes: securityContext.privileged: true)"
-    return "give the process CAP_SYS_ADMIN" if settings.root else "run it as root: sudo werf …"
+        return "start this container with --privileged (Kubernetes: securityContext.privileged: true)"
+    return "give the process CAP_SYS_ADMIN"
 
 
 def _user_namespace_hint(attempt: Attempt, settings: HostSettings) -> str:

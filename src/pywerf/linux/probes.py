@@ -9,7 +9,18 @@ import os
 
 import msgspec
 
-__all__ = ["Attempt", "make_private_mounts", "private_namespaces"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "Attempt",
+    "in_child",
+    "make_private_mounts",
+    "namespaces_with_one_id",
+    "plain_chroot",
+    "private_namespaces",
+]
 
 # Over the folder of this very module: one that exists, and that nobody mounts from.
 _SOMEWHERE = os.path.dirname(os.path.abspath(__file__))
@@ -85,3 +96,61 @@ def private_namespaces() -> Attempt:
     _thread.start_new_thread(attempt, ())
     done.acquire()
     return results[0] if results else Attempt("make private namespaces", 0, "the probe ended by itself")
+
+
+def in_child(attempt: Callable[[], Attempt]) -> Attempt:
+    """What `attempt` gives in a child of this process, which ends with it."""
+    import msgspec.json
+
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, msgspec.json.encode(attempt()))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        data = file.read()
+    os.waitpid(child, 0)
+    if not data:
+        return Attempt("probe in a child", 0, "the probe ended by itself")
+    return msgspec.json.decode(data, type=Attempt)
+
+
+def namespaces_with_one_id() -> Attempt:
+    """Rung 3 of the ladder: a user namespace in which this process's ids alone are mapped (user_namespaces(7))."""
+
+    def attempt() -> Attempt:
+        from pywerf.linux import syscalls as sys
+
+        uid, gid = os.geteuid(), os.getegid()
+        what = "make a user namespace"
+        try:
+            sys.unshare(sys.CLONE_NEWUSER)
+            what = "map one id"
+            for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+                with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                    file.write(text)
+        except OSError as error:
+            return Attempt.failed(what, error)
+        return make_private_mounts()
+
+    return in_child(attempt)
+
+
+def plain_chroot() -> Attempt:
+    """Rung 4 of the ladder: chroot(2) as root. CAP_SYS_CHROOT."""
+    import errno
+
+    if os.geteuid() != 0:
+        return Attempt("chroot as root", errno.EPERM, "this process is not root's")
+
+    def attempt() -> Attempt:
+        try:
+            os.chroot("/")
+        except OSError as error:
+            return Attempt.failed("chroot", error)
+        return Attempt("chroot as root")
+
+    return in_child(attempt)

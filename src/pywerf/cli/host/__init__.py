@@ -11,6 +11,7 @@ __all__ = ["command"]
 
 _COMMANDS = {
     "cleanup": ("pywerf.cli.host.cleanup", "Keep the store within its limits."),
+    "doctor": ("pywerf.cli.host.doctor", "Show what this machine can do, and what would give the rest."),
 }
 
 

@@ -1,0 +1,141 @@
+"""What the doctor concludes, and the checks that can be made without a privilege."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pywerf.build import doctor_checks
+from pywerf.build.doctor import Check, rung_checks, verdict
+from pywerf.isolation.ladder import RungProbe
+from pywerf.linux.facts import cgroup_mode
+from pywerf.linux.probes import Attempt
+
+NO = Attempt("make private namespaces", errno.EPERM, "Operation not permitted")
+YES = Attempt("do it")
+
+
+def probes(*works: int) -> tuple[RungProbe, ...]:
+    return tuple(
+        RungProbe(rung, YES if rung in works else NO, "" if rung in works else f"hint {rung}") for rung in range(1, 6)
+    )
+
+
+@pytest.mark.parametrize(("works", "rung"), [((1, 5), 1), ((2, 3, 5), 2), ((3, 4, 5), 5), ((5,), 5)])
+def test_the_rung_is_the_one_that_auto_takes(works: tuple[int, ...], rung: int) -> None:
+    diagnosis = verdict(probes(*works), (), writable=True)
+    assert (diagnosis.rung, diagnosis.can_build) == (rung, True)
+    assert ("no RUN" in diagnosis.summary) is (rung == 5)
+
+
+def test_nothing_can_be_built_without_a_store() -> None:
+    diagnosis = verdict(probes(1, 5), (), writable=False)
+    assert (diagnosis.rung, diagnosis.can_build) == (0, False)
+    assert "store" in diagnosis.summary
+
+
+def test_every_rung_is_shown_with_its_probe() -> None:
+    checks = rung_checks(probes(2, 3, 5))
+    assert [check.name[0] for check in checks] == ["1", "2", "3", "4", "5"]
+    assert [check.state for check in checks] == ["missing", "ok", "info", "missing", "ok"]
+    assert checks[0].detail == "cannot make private namespaces: Operation not permitted (EPERM)"
+    assert (checks[0].hint, checks[0].errno) == ("hint 1", errno.EPERM)
+    assert "not part of this version" in checks[2].detail
+
+
+V1 = "30 25 0:26 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
+V2 = "31 25 0:27 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
+CONTROLLERS = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t2\t1\t0\n"
+
+
+@pytest.mark.parametrize(("mounts", "mode"), [(V1, "v1"), (V2, "v2"), (V1 + V2, "hybrid"), ("", "none"), ("x", "none")])
+def test_the_mode_of_cgroups_is_that_of_their_mounts(mounts: str, mode: str) -> None:
+    found, controllers = cgroup_mode(mounts, CONTROLLERS)
+    assert found == mode
+    assert controllers == (() if mode == "none" else ("cpu",))
+
+
+def test_the_store_may_not_be_there_yet(tmp_path: Path) -> None:
+    checks = doctor_checks.store(str(tmp_path / "a/b"))
+    assert (checks[0].state, checks[0].detail) == ("ok", f"{tmp_path}/a/b (it will be made)")
+    assert checks[1].name == "space"
+    assert doctor_checks.nearest(str(tmp_path / "a/b")) == str(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_registries_conf_is_shown(tmp_path: Path) -> None:
+    conf = tmp_path / "registries.conf"
+    conf.write_text("[[registry]\n")
+    (check,) = doctor_checks.registries({"CONTAINERS_REGISTRIES_CONF": str(conf)})
+    assert check.state == "missing"
+    assert str(conf) in check.detail
+    conf.write_text("")
+    assert doctor_checks.registries({"CONTAINERS_REGISTRIES_CONF": str(conf)})[0] == Check(
+        "registry", "registries.conf", "ok", str(conf)
+    )
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> Iterator[list[bytes]]:
+    """A Unix socket that answers one request with what is put into the list."""
+    answers: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "docker.sock"))
+        server.listen()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(answers[0])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield answers
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'HTTP/1.0 200 OK\r\n\r\n{"Version": "24.0.7"}', "version 24.0.7 at unix:///"),
+        (b"HTTP/1.0 200 OK\r\n\r\n[]", "it does not answer as Docker does"),
+        (b"nonsense", "none at unix:///"),
+    ],
+)
+def test_a_docker_daemon_is_asked_for_its_version(tmp_path: Path, answer: list[bytes], data: bytes, says: str) -> None:
+    answer.append(data)
+    (check,) = doctor_checks.docker({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
+    assert check.state == "info"
+    assert says in check.detail
+
+
+def test_no_docker_daemon_is_nothing_missing(tmp_path: Path) -> None:
+    (check,) = doctor_checks.docker({"DOCKER_HOST": f"unix://{tmp_path}/none"})
+    assert check == Check(
+        "docker",
+        "daemon",
+        "info",
+        f"none at unix://{tmp_path}/none: No such file or directory; the embedded engine needs none",
+    )
+    assert "not asked" in doctor_checks.docker({"DOCKER_HOST": "tcp://127.0.0.1:1"})[0].detail
+
+
+def test_runtimes_say_their_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "crun"
+    tool.write_text("#!/bin/sh\necho library version 9\necho crun version 1.2.3\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checks = {check.name: check for check in doctor_checks.runtimes()}
+    assert checks["crun"].detail.startswith(f"crun version 1.2.3 ({tool})")
+    assert set(checks) == {"crun", "runc", "kata-runtime", "kata", "runsc"}
+
+
+def test_every_hint_is_for_something_missing() -> None:
+    for check in (*doctor_checks.subordinate_ids(), *doctor_checks.settings(), *doctor_checks.security()):
+        assert bool(check.hint) is (check.state == "missing"), check
