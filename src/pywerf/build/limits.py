@@ -52,11 +52,15 @@ class VolumeLimit(msgspec.Struct, frozen=True):
 
 
 class Cleanup(msgspec.Struct, frozen=True):
-    """What a cleanup has removed, or would remove. `left`: by how many bytes the volume is fuller than allowed now."""
+    """What a cleanup has removed, or would remove. `left`: by how many bytes the volume is fuller than allowed now.
+
+    `busy`: another process works in the store, so nothing was removed.
+    """
 
     images: tuple[str, ...]
     collected: GcReport
     left: int = 0
+    busy: bool = False
 
 
 def volume_limit(allowed: str, margin: str) -> VolumeLimit:
@@ -86,6 +90,9 @@ def clean_up(
     store = session.store
     # The folder of the snapshots is where the bytes are, should it be a mount of its own.
     where = store.snapshots_dir
+    with store.unleased(*WORK) as free:
+        if not free:
+            return Cleanup((), GcReport(), 0 if limit is None else limit.over(where), busy=True)
     report = collect(session, cache_for=max_age, cache_bytes=keep_storage, dry_run=dry_run)
     images: list[str] = []
     if limit is None or not limit.over(where):

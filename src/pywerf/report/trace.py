@@ -32,7 +32,7 @@ class TraceReporter:
         self._path = path
         self._lock = threading.Lock()
         self._events: list[dict[str, Any]] = []
-        self._threads: dict[int, int] = {}
+        self._threads: dict[tuple[int, str], int] = {}
         self._steps: dict[int, tuple[str, str, float, int]] = {}
         self._transfers: dict[tuple[int, str], tuple[int, bool]] = {}
         self._began = time.perf_counter()
@@ -113,11 +113,11 @@ class TraceReporter:
 
     def _thread(self) -> int:
         """A small number for this thread; its name is noted with the first one."""
-        ident = threading.get_ident()
         name = threading.current_thread().name
-        number = self._threads.get(ident)
+        key = (threading.get_ident(), name)  # the system gives the numbers of threads that ended to new ones
+        number = self._threads.get(key)
         if number is None:
-            number = self._threads[ident] = len(self._threads) + 1
+            number = self._threads[key] = len(self._threads) + 1
             self._note("thread_name", number, name="main" if name == "MainThread" else name)
         return number
 

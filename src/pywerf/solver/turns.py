@@ -1,6 +1,6 @@
 """Takes turns at steps that several builds want at the same time: one does it, the others wait and use its result.
 
-Two locks lead to one step. The gate is named after what can be told for nothing: what was asked, or the shape of
+Two locks lead to one step. The gate is named after what can be told for nothing: what was asked, and the shape of
 the files of a COPY. The key lock is named after the cache key, which is known later, since a build runs ahead of its
 own hashing. Who is through the gate goes to work, finds out its key meanwhile, takes the key lock and opens the gate
 for the next, who sees that somebody is at the same definition, works out its own key, and waits only if that is
@@ -76,7 +76,7 @@ class Turns:
 
     def begin(self, vertex: Vertex, shape: str) -> Turn:
         """Wait for the gate of a step. Raises BuildStopped when the build is cancelled meanwhile."""
-        gate, waited = self.wait(f"gate-{shape or vertex.definition}", vertex)
+        gate, waited = self.wait(f"gate-{vertex.definition}{shape[:32]}", vertex)
         try:
             contended = waited or self.locks.is_noted(vertex.definition)
         except BaseException:

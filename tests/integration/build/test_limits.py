@@ -106,6 +106,7 @@ def test_nothing_goes_while_something_is_built(werf: Werf, context: Path, busybo
         time.sleep(0.05)
     done = werf.run("host", "cleanup", "--max-age", "0", "--allowed-backend-storage-volume-usage", "0")
     assert set(report(done.stdout).values()) == {0}
+    assert "another werf works in this store" in done.stderr
     said = building.communicate(timeout=60)[0]
     assert building.returncode == 0, said.decode()
 

@@ -47,7 +47,9 @@ def command(
     ):
         click.echo(f"{what + ':':<15}{count}")
     click.echo(f"{'Space:':<15}{human_size(report.bytes)}{' (nothing was removed)' if dry_run else ''}")
-    if done.left and not dry_run:
+    if done.busy:
+        click.echo("another werf works in this store: nothing was removed", err=True)
+    elif done.left and not dry_run:
         click.echo(
             f"the volume still has {human_size(done.left)} more than --allowed-backend-storage-volume-usage allows: "
             "nothing else here can go",

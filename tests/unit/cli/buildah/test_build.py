@@ -34,6 +34,12 @@ IMAGE_ID = Digest.of(b"what was built").hex
         (["--unsetenv", "A,B", "--unsetenv", "C"], "unset_env", ("A", "B", "C")),
         (["--add-host", "db:10.0.0.5"], "add_hosts", ("db:10.0.0.5",)),
         (["--no-cache"], "no_cache", True),
+        (["--no-cache-filter", "a,b", "--no-cache-filter=2"], "no_cache_filter", ("a", "b", "2")),
+        ([], "cache_ttl", None),
+        (["--cache-ttl", "1h30m"], "cache_ttl", 5400.0),
+        (["--cache-ttl=0"], "cache_ttl", 0.0),
+        (["--explain"], "explain", True),
+        (["--metadata-file", "m.json"], "metadata_file", "m.json"),
         ([], "layers", True),
         (["--layers=false"], "layers", False),
         (["--squash"], "squash", True),
@@ -189,3 +195,24 @@ def test_progress_goes_where_it_is_wanted(werf: Werf, session: Any, tmp_path: Pa
     assert werf("buildah", "build", "--logfile", str(tmp_path / "log")).err == ""
     assert "#1 [1/1] RUN x" in (tmp_path / "log").read_text()
     assert werf("buildah", "build", "--logfile", str(tmp_path / "no" / "log")).code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--cache-ttl", "soon"], "invalid duration"),
+        (["--cache-ttl=-1h"], "must not be negative"),
+        (["--allowed-backend-storage-volume-usage", "much"], "neither a percentage nor a size"),
+        (["--allowed-backend-storage-volume-usage-margin", "1GB"], "one is in percent"),
+        (["--trace", "/missing/folder/trace.json"], "--trace"),
+    ],
+)
+def test_values_of_the_cache_and_its_limits_that_are_refused(werf: Werf, words: list[str], said: str) -> None:
+    done = werf("buildah", "build", *words)
+    assert done.code in (2, 125)
+    assert said in done.err
+
+
+def test_a_time_line_is_written_also_when_nothing_happens(werf: Werf, tmp_path: Path) -> None:
+    assert werf("buildah", "build", "--trace", str(tmp_path / "trace.json")).code == 0
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
