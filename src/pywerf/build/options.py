@@ -84,7 +84,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     metadata_file: str = ""
     jobs: int = 0  # 0: one a core
     network: str = ""
-    allow: tuple[str, ...] = ()  # entitlements: network.host, security.insecure
+    allow: tuple[str, ...] = ()  # entitlements: network.host, security.insecure, device[=NAME]
     secrets: tuple[str, ...] = ()  # id=…,src=…|env=… as written
     ssh: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()

@@ -84,6 +84,8 @@ class ExecMounts:
             self._lock_caches()
             for number, mount in enumerate(self._op.mounts):
                 self._add(mount, number)
+            for name, required in self._op.devices:
+                self._device(name, required)
         except BaseException:
             self._stack.close()
             raise
@@ -219,6 +221,25 @@ class ExecMounts:
         self._stub(target, is_dir=False)
         mode = 0o400 if mount.mode is None else mount.mode
         self._files.append((target, data, mode, mount.uid or 0, mount.gid or 0))
+
+    def _device(self, name: str, required: bool) -> None:
+        from pywerf.backend.buildah.cdi import CDI_FOLDERS, find_device
+
+        found = find_device(name)
+        if found is None:
+            if required:
+                raise BuildError(
+                    f"device {name!r} is required and there is none",
+                    hint=f"devices are described by CDI files in {' or '.join(CDI_FOLDERS)}",
+                )
+            return
+        self.env.extend(found.env)
+        for host, target in found.nodes:
+            self._stub(target, is_dir=False)
+            self._mounts.append(Mount("bind", host, target, ("bind", "rw")))
+        for host, target, options in found.mounts:
+            self._stub(target, is_dir=os.path.isdir(host))
+            self._mounts.append(Mount("bind", host, target, ("bind", *options)))
 
     def _agent(self, mount: ExecMount, number: int) -> None:
         name = mount.id or "default"

@@ -115,7 +115,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     multiple=True,
     split=True,
     metavar="ENTITLEMENT",
-    help="What a Dockerfile may ask for: network.host, security.insecure.",
+    help="What a Dockerfile may ask for: network.host, security.insecure, device[=NAME].",
 )
 @flag(
     "--isolation",
@@ -252,8 +252,10 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
 
 def _entitlements(values: Sequence[str]) -> tuple[str, ...]:
     for value in values:
-        if value not in ("network.host", "security.insecure"):
-            raise bad_value("--allow", value, "unknown entitlement", hint="it is network.host or security.insecure")
+        if value.partition("=")[0] not in ("network.host", "security.insecure", "device"):
+            raise bad_value(
+                "--allow", value, "unknown entitlement", hint="it is network.host, security.insecure or device[=NAME]"
+            )
     return tuple(values)
 
 

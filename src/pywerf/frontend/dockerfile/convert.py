@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True):
     no_cache_filter: tuple[str, ...] = ()
     name_platform: bool = False  # in the names of steps
     allow: frozenset[str] = frozenset()
-    """Entitlements: `security.insecure`, `network.host`."""
+    """Entitlements: `security.insecure`, `network.host`, `device`, `device=NAME`."""
 
 
 class Converter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
@@ -64,7 +65,7 @@ def run(state: StageState, command: c.Run) -> None:
         add_hosts=settings.add_hosts,
         script=script,
         hostname=scope.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
-        devices=tuple((device.name, device.required) for device in command.devices),
+        devices=tuple(_devices(state, command)),
     )
     names = tuple(item.partition("=")[0] for item in args)
     vertex = state.step(op, tuple(inputs), command, command.summary, (*settings.hidden_env, *hidden), names)
@@ -95,6 +96,18 @@ def _insecure(state: StageState, command: c.Run) -> bool:
             hint="pass --allow security.insecure if you trust this Dockerfile as you trust yourself",
         )
     return True
+
+
+def _devices(state: StageState, command: c.Run) -> Iterator[tuple[str, bool]]:
+    allow = state.converter.settings.allow
+    for device in command.devices:
+        if "device" in allow or f"device={device.name}" in allow:
+            yield device.name, device.required
+        elif device.required:
+            raise DockerfileError(
+                f"RUN --device={device.name} is not allowed: the command would have a device of this machine",
+                hint=f"pass --allow device={device.name} if this Dockerfile may use it",
+            )
 
 
 def _mount(state: StageState, mount: c.RunMount, inputs: list[Vertex | None], command: c.Run) -> ExecMount:

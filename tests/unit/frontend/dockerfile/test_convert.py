@@ -496,6 +496,17 @@ def test_insecure_needs_to_be_allowed(convert: Convert) -> None:
     assert _last(convert(text, allow=frozenset(["security.insecure"]))).insecure
 
 
+def test_devices_need_to_be_allowed(convert: Convert) -> None:
+    text = "FROM x\nRUN --device=v.com/gpu=0 --device=name=v.com/gpu=1,required{} a\n"
+    assert _last(convert(text.format("=false"))).devices == ()
+    with pytest.raises(DockerfileError, match=r"v\.com/gpu=1 is not allowed"):
+        convert(text.format(""))
+    allowed = _last(convert(text.format(""), allow=frozenset(["device"])))
+    assert allowed.devices == (("v.com/gpu=0", False), ("v.com/gpu=1", True))
+    one = convert(text.format(""), allow=frozenset(["device=v.com/gpu=1"]))
+    assert _last(one).devices == (("v.com/gpu=1", True),)
+
+
 def test_run_needs_a_command(convert: Convert) -> None:
     with pytest.raises(DockerfileError, match="RUN needs a command"):
         convert("FROM x\nRUN []\n")
