@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import InvalidValue
-from pywerf.source.git_url import GitUrl, is_git_url, is_http_url, parse_git_url, redact
+from pywerf.source.git_url import GitUrl, is_git_url, is_http_url, parse_git_url, redact, with_wishes
 
 
 @pytest.mark.parametrize(
@@ -134,3 +136,18 @@ def test_any_text_is_sorted_out(text: str) -> None:
         assert is_git_url(candidate)
         assert not set(url.subdir.split("/")) & {".", ".."}
         assert "#" not in url.remote
+
+
+def test_wishes_go_into_the_query() -> None:
+    url = "https://example.org/r.git#v1:sub"
+    assert with_wishes(url) == url
+    wished = parse_git_url(with_wishes(url, keep_git_dir=True, checksum="abcdef"))
+    assert (wished.keep_git_dir, wished.checksum, wished.ref, wished.subdir) == (True, "abcdef", "v1", "sub")
+    assert with_wishes("git@example.org:r.git?branch=b", keep_git_dir=False).endswith("?branch=b&keep-git-dir=false")
+    assert with_wishes("git@example.org:r.git?keep-git-dir=true", keep_git_dir=True).count("keep-git-dir") == 1
+
+
+@pytest.mark.parametrize("wish", [{"keep_git_dir": False}, {"checksum": "bbbbbb"}])
+def test_wishes_that_contradict_the_url(wish: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue):
+        with_wishes("https://example.org/r.git?keep-git-dir=true&checksum=aaaaaa", **wish)
