@@ -182,8 +182,9 @@ def layer_pusher(
     pusher = _Pusher(session, target, compression, level, None, step)
 
     def push_layer(found: Found, index: int) -> Descriptor:
-        chains = chain_ids(found.config.diff_ids)
-        return pusher.push_layer(found.manifest.layers[index], LayerBytes(session, found, index, chains))
+        layer, diff_id = found.manifest.layers[index], found.config.diff_ids[index]
+        _take_over(session, target, layer, diff_id, _compressed_key(diff_id, compression, level))
+        return pusher.push_layer(layer, LayerBytes(session, found, index, chain_ids(found.config.diff_ids)))
 
     return push_layer
 
@@ -205,6 +206,23 @@ def push_to(
     if record.is_index and everything:
         return pusher.push_index(record)
     return pusher.push_image(found, top=True)[0].digest
+
+
+def _take_over(session: Session, target: ImageDestination, layer: Descriptor, diff_id: Digest, key: str) -> None:
+    """Mount a layer from where it was seen in the same registry, in the form in which it would be sent."""
+    from pywerf.registry.docker_registry import RegistryDestination
+
+    if not isinstance(target, RegistryDestination):
+        return
+    digest = layer.digest
+    if digest == diff_id:
+        kept = session.store.memo.get("compressed", key)
+        if kept is None:
+            return
+        digest = Digest.parse(kept.decode().partition(" ")[0])
+    places = [session.registries().registries.resolve_push(item) for item in origins_of(session.store, digest)]
+    near = [place.repository for place in places if place.host == target.reference.host]
+    target.take_over(digest, [name for name in near if name != target.reference.repository])
 
 
 class _Pusher:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
@@ -68,12 +68,15 @@ class RegistryDestination:
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """ImageDestination: it is in the repository, or could be mounted from one of `mount_from`."""
-        digest = descriptor.digest
+        return self.take_over(descriptor.digest, self.mount_from)
+
+    def take_over(self, digest: Digest, repositories: Sequence[str]) -> bool:
+        """Whether a blob is there now: it was before, or could be mounted from one of these repositories."""
         if digest in self._there:
             return True
         repository = self.reference.repository
         if self.client.find_blob(repository, digest) is None and not any(
-            self.client.mount_blob(repository, digest, origin) for origin in self.mount_from
+            self.client.mount_blob(repository, digest, origin) for origin in repositories
         ):
             return False
         self._there.add(digest)
