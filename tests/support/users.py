@@ -41,6 +41,27 @@ class User:
         variables = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
         return self.run(self.interpreter(path), "-m", "pywerf", *argv, check=check, env=variables, timeout=timeout)
 
+    def werf_process(self, *argv: str | Path) -> subprocess.Popen[bytes]:
+        """`werf` as this user, as a process of its own that signals reach; its standard error is a pipe."""
+        path = f"{Path(pywerf.__file__).parents[1]}:{Path(msgspec.__file__).parents[1]}"
+        uid, gid = self.home.stat().st_uid, self.home.stat().st_gid
+        return subprocess.Popen(
+            [self.interpreter(path), "-m", "pywerf", *map(str, argv)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            user=uid,
+            group=gid,
+            extra_groups=[],
+            cwd=self.home,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.home),
+                "PYTHONPATH": path,
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+        )
+
     def interpreter(self, path: str) -> str:
         """This interpreter, or one of the system of the same version where this one is out of the user's reach."""
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"

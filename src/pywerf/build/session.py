@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -50,6 +51,7 @@ class Session:
         self.store = self._stack.enter_context(Store.open(root))
         self._snapshots: Snapshots | None = None
         self._isolation: Isolation | None = None
+        self._isolation_lock = threading.Lock()
         self._registries: RegistryAccess | None = None
         self._steps = 0
 
@@ -95,13 +97,14 @@ class Session:
         return self._snapshots
 
     def isolation(self) -> Isolation:
-        """What runs containers; it is started at the first call."""
-        if self._isolation is None:
-            from pywerf.build.drivers import choose_isolation
+        """What runs containers; it is started at the first call, from whichever thread. Raises IsolationError."""
+        with self._isolation_lock:
+            if self._isolation is None:
+                from pywerf.build.drivers import choose_isolation
 
-            self._isolation = choose_isolation(self.choice)
-            self._stack.callback(self._isolation.close)
-        return self._isolation
+                self._isolation = choose_isolation(self.choice)
+                self._stack.callback(self._isolation.close)
+            return self._isolation
 
     def registries(self) -> RegistryAccess:
         """The way to all registries."""

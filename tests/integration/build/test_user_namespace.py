@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal as signals
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,7 +115,8 @@ def test_mounts_networks_and_users_work_in_the_namespace(builder: User, busybox_
     builder.write("run/Dockerfile", RUN_ME)
     secret = builder.write("secret", "the-secret\n", 0o600)
     done = builder.werf("buildah", "build", "--no-cache", "--secret", f"id=s,src={secret}", "-t", "ran", "run")
-    output = [line.split(" ", 2)[2] for line in done.stderr.splitlines() if line[:1] == "#" and "." in line.split()[1]]
+    words = [line.split(" ", 2) for line in done.stderr.splitlines()]
+    output = [one[2] for one in words if len(one) == 3 and one[1].replace(".", "", 1).isdecimal()]
     assert "the-secret" in output
     assert {"0", "65534", "3", "1"} <= set(output)
 
@@ -150,6 +153,31 @@ def test_unshare_shows_files_as_the_namespace_has_them(builder: User) -> None:
     assert (builder.home / "owned").stat().st_uid > 12
     assert builder.werf("buildah", "unshare", "stat", "-c", "%u:%g", "owned").stdout == "12:34\n"
     assert builder.werf("buildah", "unshare", "sh", "-c", "echo $WERF_BUILDAH_ROOT").stdout == f"{builder.root}\n"
+
+
+@pytest.mark.parametrize("signal", ["TERM", "KILL"])
+def test_no_container_outlives_a_build_that_was_stopped(builder: User, busybox_for_all: Path, signal: str) -> None:
+    builder.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    builder.write("slow/Dockerfile", f"FROM base\nRUN echo begun && sleep 98765{len(signal)}\n")
+    user = builder.werf_process("buildah", "build", "slow")
+    with user as process:
+        assert process.stderr is not None
+        assert any(b"begun" in line and b"RUN" not in line for line in process.stderr)
+        process.send_signal(getattr(signals, f"SIG{signal}"))
+        process.wait(30)
+    end = time.monotonic() + 30
+    while sleepers := [one for one in Path("/proc").glob("[0-9]*") if f"98765{len(signal)}" in command_line(one)]:
+        assert time.monotonic() < end, sleepers
+        time.sleep(0.05)
+    builder.write("slow/Dockerfile", "FROM base\nRUN true\n")
+    builder.werf("buildah", "build", "slow")
+
+
+def command_line(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def test_unshare_says_when_there_is_no_namespace(plain_user: User) -> None:
