@@ -57,7 +57,7 @@ def write_output(session: Session, record: ImageRecord, output: Output, options:
         except OSError as error:
             raise BuildError(f"{error.filename or output.dest}: {error.strerror}") from error
     elif output.type == "tar":
-        _write_tar(_tree(session, record), output.dest)
+        _write_tar(_tree(session, record), output.dest, options.timestamp)
     elif output.type in ("oci", "docker"):
         _write_archive(session, record, output, options)
     else:
@@ -85,11 +85,11 @@ def _tree(session: Session, record: ImageRecord) -> FileTree:
     return EmptyTree() if tree is None else tree
 
 
-def _write_tar(tree: FileTree, dest: str) -> None:
+def _write_tar(tree: FileTree, dest: str, clamp: int | None) -> None:
     plan = CopyPlan(None, owner=None, mode=None, made_ns=0)
     plan.copy_directory(tree, "", walk(tree, ""), "")
     if dest == "-":
-        writer = TarWriter(sys.stdout.buffer.write)
+        writer = TarWriter(sys.stdout.buffer.write, clamp=clamp)
         write_plan(plan, writer, None)
         writer.close()
         sys.stdout.buffer.flush()
@@ -97,7 +97,7 @@ def _write_tar(tree: FileTree, dest: str) -> None:
     new = f"{dest}.{os.getpid()}.tmp"
     try:
         with open(new, "wb") as file:
-            writer = TarWriter(file.write)
+            writer = TarWriter(file.write, clamp=clamp)
             write_plan(plan, writer, None)
             writer.close()
         os.replace(new, dest)

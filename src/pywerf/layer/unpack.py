@@ -70,7 +70,8 @@ class Unpacker:
         self._owners: dict[bytes, tuple[int, int]] = {}
         self._last = b""
         self._last_fd = self._root
-        self._times: dict[bytes, int] = {}
+        # What directories have at the end: what their entries say, or else what they had before.
+        self._times: dict[bytes, int] = {b"": os.fstat(self._root).st_mtime_ns}
         self._umask = _umask()
 
     def __enter__(self) -> Unpacker:
@@ -139,6 +140,8 @@ class Unpacker:
                     fd = open_in_root(self._root, path, _FOLDER)
                 except (FileNotFoundError, NotADirectoryError):
                     return None
+                if path not in self._times:
+                    self._times[path] = os.fstat(fd).st_mtime_ns
                 return self._remember(path, fd)
         self._last, self._last_fd = path, fd
         return fd

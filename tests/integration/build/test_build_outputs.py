@@ -163,3 +163,10 @@ def test_a_place_that_cannot_be_written(werf: Werf, context: Path, tmp_path: Pat
     (tmp_path / "file").touch()
     said = fails(werf, context, "-o", f"type={kind},dest={tmp_path}/file/below/out")
     assert str(tmp_path / "file") in said
+
+
+def test_a_file_system_as_tar_with_fixed_times_is_the_same_twice(werf: Werf, context: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        flags = ["--no-cache", "--timestamp", "1500000000", "-o", f"type=tar,dest={tmp_path}/{name}.tar"]
+        build(werf, context, *flags)
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()

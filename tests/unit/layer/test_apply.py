@@ -231,6 +231,17 @@ def test_plain_whiteouts_remove(unpack: Unpack, lower: Path) -> None:
     assert list(tree(lower)) == ["d", "d/file"]
 
 
+def test_plain_changes_in_a_directory_that_is_no_entry_leave_its_time(unpack: Unpack, lower: Path) -> None:
+    """The layer says nothing about the directory itself: overlay shows it as it is below, too."""
+    (lower / "kept").mkdir()
+    (lower / "kept/gone").touch()
+    for path in (lower / "kept", lower):
+        os.utime(path, ns=(10**18, 10**18))
+    unpack(file(b"kept/.wh.gone") + file(b"kept/new") + file(b"top"), form="plain")
+    assert sorted(path.name for path in (lower / "kept").iterdir()) == ["new"]
+    assert (lower / "kept").stat().st_mtime_ns == lower.stat().st_mtime_ns == 10**18
+
+
 def test_plain_opaque_directory_keeps_its_own(unpack: Unpack, lower: Path) -> None:
     unpack(directory(b"d"), file(b"d/sub/new"), file(b"d/.wh..wh..opq"), file(b"d/zlast"))
     assert list(tree(lower)) == ["d", "d/sub", "d/sub/new", "d/zlast", "other"]

@@ -95,7 +95,7 @@ def layer_descriptor(info: LayerInfo, image_format: media_types.ImageFormat) -> 
 
 
 def _history(plan: ImagePlan, results: Mapping[str, Ref], created: str, step_time: str) -> tuple[History, ...]:
-    history = list(plan.base.history) if plan.base is not None else []
+    history = _complete(plan.base) if plan.base is not None else []
     for step in plan.steps:
         info = results[step.vertex.definition].info.result() if step.vertex is not None else None
         if info is None or info.empty:
@@ -103,6 +103,19 @@ def _history(plan: ImagePlan, results: Mapping[str, Ref], created: str, step_tim
         else:
             history.append(History(step_time or info.created, step.created_by, comment=COMMENT))
     return tuple(history)
+
+
+def _complete(base: ImageConfig) -> list[History]:
+    """The history of a base, with one line for each of its layers: some builders leave lines out, or all of them."""
+    left = len(base.diff_ids)
+    history: list[History] = []
+    for item in base.history:
+        if not item.empty_layer:
+            left -= 1
+            if left < 0:
+                item = msgspec.structs.replace(item, empty_layer=True)
+        history.append(item)
+    return history + [History(base.created, comment="not told by the base image")] * left
 
 
 def squashed_config(config: ImageConfig, info: LayerInfo, base_layers: int) -> ImageConfig:

@@ -177,3 +177,18 @@ def test_layers_that_come_to_nothing_when_they_are_squashed() -> None:
     squashed = squashed_config(config, info("nothing", empty=True), 1)
     assert squashed.diff_ids == (Digest.of(b"A"),)
     assert squashed.history == (*history("A"), History(NOW, "B", comment="pywerf", empty_layer=True))
+
+
+@pytest.mark.parametrize(("lines", "layers"), [("", 2), ("A", 3), ("aBc", 2), ("ABC", 1), ("AbC", 0)])
+def test_a_base_whose_history_does_not_fit_its_layers(lines: str, layers: int) -> None:
+    """Builders may leave the history out; each layer has one line in ours, as with BuildKit."""
+    diff_ids = tuple(Digest.of(bytes([number])) for number in range(layers))
+    base = ImageConfig(AMD64, diff_ids=diff_ids, history=history(lines), created="then")
+    plan = ImagePlan(None, ContainerConfig(), AMD64, base=base, steps=(HistoryStep("ENV a=b"),))
+    ref: Ref | None = None
+    for diff_id in diff_ids:
+        ref = Ref(ref, Promise.of(LayerInfo(diff_id, 1)))
+    config = assemble(plan, ref, {}, image_format="oci", annotations={}, when=lambda draft: NOW).config
+    assert config.diff_ids == diff_ids
+    assert sum(not item.empty_layer for item in config.history) == layers
+    assert [item.created_by for item in config.history if item.created_by] == [*lines, "ENV a=b"]
