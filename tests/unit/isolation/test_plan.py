@@ -34,6 +34,7 @@ def test_the_ordinary_plan() -> None:
         "target": "",
         "flags": sys.MS_NODEV,
         "data": "",
+        "subpath": "",
         "recursive": False,
         "attributes": sys.MOUNT_ATTR_NODEV,
     }
