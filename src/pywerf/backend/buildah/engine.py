@@ -24,6 +24,7 @@ from pywerf.util.promise import Promise, run_in_thread
 from pywerf.util.spans import spans_of
 
 if TYPE_CHECKING:
+    from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.cache_mounts import CacheWatcher
     from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.isolation.spec import ContainerSpec, Isolation
@@ -75,6 +76,7 @@ class Engine:
         self._ssh = ssh
         self._cache_mounts = cache_mounts
         self._running = Running()
+        self._exports: BindExports | None = None
         self._failure: BaseException | None = None  # of a thread that works behind a step
         self._hashing: list[Promise[LayerInfo]] = []
         self._own: list[str] = []  # snapshots that only this build uses
@@ -224,7 +226,14 @@ class Engine:
         try:
             tree = None if below is None else driver.view(below)
             with ExecMounts(
-                store, snapshots, op, inputs, secrets=self._secrets, ssh=self._ssh, caches=self._cache_mounts
+                store,
+                snapshots,
+                op,
+                inputs,
+                secrets=self._secrets,
+                ssh=self._ssh,
+                caches=self._cache_mounts,
+                exports=self._bind_exports(),
             ) as mounts:
                 spec = container_spec(
                     op,
@@ -256,6 +265,14 @@ class Engine:
         info = run_in_thread(hashed, f"layer-{snapshot.id}")
         self._hashing.append(info)
         return Ref(parent, info, snapshot=snapshot)
+
+    def _bind_exports(self) -> BindExports:
+        from pywerf.backend.buildah.bind_exports import BindExports
+
+        with self._content_lock:
+            if self._exports is None:
+                self._exports = BindExports(self._store)
+            return self._exports
 
     def _hash(self, parent: Ref | None, snapshot: Snapshot, created: str) -> LayerInfo:
         """The layer of a snapshot; a failure stops the build now, not when somebody asks for the layer."""

@@ -17,9 +17,10 @@ from pywerf.errors import BuildError
 from pywerf.graph.op import ExecMount, ExecOp
 from pywerf.isolation.spec import ContainerFile
 from pywerf.linux.mount import Mount
-from pywerf.util.filetree import FileTree, resolve
+from pywerf.util.filetree import resolve
 
 if TYPE_CHECKING:
+    from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.ref import Ref
     from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.store.store import Store
@@ -35,7 +36,7 @@ _FILES = frozenset(("etc/resolv.conf", "etc/hosts", "etc/hostname"))
 class ExecMounts:
     """A context manager: while it is entered, `mounts`, `files`, `env` and `stubs` can be used for one container.
 
-    `caches` is told of cache mounts.
+    `caches` is told of cache mounts; `exports` keeps what is only read for the steps after this one.
     `stubs` is a directory with nothing but the mount points; below all layers it spares the snapshot from them.
     """
 
@@ -49,6 +50,7 @@ class ExecMounts:
         secrets: Secrets,
         ssh: Callable[[str], str | None],
         caches: CacheWatcher | None = None,
+        exports: BindExports | None = None,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -57,6 +59,7 @@ class ExecMounts:
         self._secrets = secrets
         self._ssh = ssh
         self._caches = caches
+        self._exports = exports
         self._stack = ExitStack()
         self._mounts: list[Mount] = []
         self._files: list[ContainerFile] = []
@@ -96,10 +99,10 @@ class ExecMounts:
     ) -> None:
         self._stack.close()
 
-    def bind_host(self, source: str, target: str, read_only: bool) -> None:
+    def bind_host(self, mount: Mount) -> None:
         """A file or folder of the host (`--volume`)."""
-        self._stub(target, is_dir=os.path.isdir(source))
-        self._mounts.append(Mount("bind", source, target, ("rbind", "ro") if read_only else ("rbind", "rw")))
+        self._stub(mount.target, is_dir=os.path.isdir(mount.source))
+        self._mounts.append(mount)
 
     def _stub(self, target: str, *, is_dir: bool) -> None:
         """A mount point below all layers, where the target's name needs no following of links."""
@@ -147,7 +150,7 @@ class ExecMounts:
     def _bind(self, mount: ExecMount, number: int) -> None:
         source = self._inputs[mount.input] if mount.input >= 0 else None
         if isinstance(source, Files):
-            self._bind_copy(mount, source.tree, source.name, number, owner=(0, 0))  # as COPY has it
+            self._bind_files(mount, source, number)
             return
         self._bind_snapshot(mount, source, number)
 
@@ -174,16 +177,18 @@ class ExecMounts:
         options = (*root.options, "ro") if mount.read_only else root.options
         self._mounts.append(Mount(root.type, root.source, target, options, _subpath(mount.source)))
 
-    def _bind_copy(
-        self, mount: ExecMount, tree: FileTree, where: str, number: int, owner: tuple[int, int] | None = None
-    ) -> None:
-        """A copy of what the mount shows, so that nothing can write to where it comes from."""
-        folder = os.path.join(self._tmp, f"bind-{number}")
+    def _bind_files(self, mount: ExecMount, files: Files, number: int) -> None:
+        """A copy of what the mount shows, so that nothing can write to where it comes from; all root's, as in COPY."""
+        tree = files.tree
         path = resolve(tree, mount.source)
         node = tree.lstat(path) if path else None
         if path and node is None:
-            raise BuildError(f'--mount=type=bind: "{mount.source}": not found in {where}', hint=_SOURCE_HINT)
-        export_tree(tree, path, folder, owner=owner)
+            raise BuildError(f'--mount=type=bind: "{mount.source}": not found in {files.name}', hint=_SOURCE_HINT)
+        if mount.read_only and self._exports is not None:
+            folder = self._exports.path(tree, path)
+        else:
+            folder = os.path.join(self._tmp, f"bind-{number}")
+            export_tree(tree, path, folder, owner=(0, 0))
         target = self._target(mount.target)
         self._stub(target, is_dir=node is None or node.kind == "dir")
         self._mounts.append(Mount("bind", folder, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))

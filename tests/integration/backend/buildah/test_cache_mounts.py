@@ -1,4 +1,4 @@
-"""Folders of RUN --mount=type=cache: which steps share one, and what is in it at first."""
+"""Folders of RUN --mount=type=cache: which steps share one, and what is in it at first. Needs root, for their owners."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pywerf.errors import BuildError
 from pywerf.graph.op import ExecMount
 from pywerf.store.store import Store
 from support.memory_tree import MemoryTree, link
+
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
