@@ -424,8 +424,17 @@ def _defaults(session: Session, options: BuildOptions) -> ContainerSpec:
         argv=(),
         capabilities=caps.select(options.cap_add, options.cap_drop) if options.cap_add or options.cap_drop else None,
         rlimits=rlimits,
+        mounts=_volumes(options.volumes),
         shm_size=options.shm_size or 64 << 20,
     )
+
+
+def _volumes(flags: tuple[str, ...]) -> tuple[Mount, ...]:
+    if not flags:
+        return ()
+    from pywerf.build.volumes import parse_volume
+
+    return tuple(parse_volume(flag).mount for flag in flags)
 
 
 class _Secrets:

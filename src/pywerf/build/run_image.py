@@ -12,6 +12,7 @@ import msgspec
 from pywerf.backend.buildah.exec_mounts import ExecMounts
 from pywerf.backend.buildah.exec_spec import container_spec
 from pywerf.build.options import PullPolicy
+from pywerf.build.volumes import parse_volume
 from pywerf.errors import UsageError
 from pywerf.graph.op import ExecOp
 from pywerf.isolation.spec import ContainerSpec
@@ -78,7 +79,7 @@ def run_image(session: Session, image: str, options: RunOptions) -> int:
             ExecMounts(store, snapshots, op, (), secrets=lambda name: None, ssh=lambda name: None)
         )
         for volume in options.volumes:
-            mounts.bind_host(*_volume(volume))
+            mounts.bind_host(parse_volume(volume).mount)
         spec = container_spec(
             op,
             driver.rootfs(snapshot, stubs=mounts.stubs, writable=True),
@@ -138,18 +139,3 @@ def _terminal_env() -> tuple[str, ...]:
 def _variable(text: str) -> str:
     """-e NAME=VALUE, or NAME: the value that it has here."""
     return text if "=" in text else f"{text}={os.environ.get(text, '')}"
-
-
-def _volume(text: str) -> tuple[str, str, bool]:
-    """-v HOST:CONTAINER[:ro|rw] -> (host path, container path, read only). Raises UsageError."""
-    parts = text.split(":")
-    if len(parts) not in (2, 3) or not parts[1].startswith("/"):
-        raise UsageError(f"-v {text}: write HOST-DIR:CONTAINER-DIR[:ro]")
-    flags = parts[2].split(",") if len(parts) == 3 else []
-    unknown = [flag for flag in flags if flag not in ("ro", "rw", "z", "Z")]
-    if unknown:
-        raise UsageError(f"-v {text}: unknown option {unknown[0]!r}", hint="ro and rw are known")
-    host = os.path.abspath(os.path.expanduser(parts[0]))
-    if not os.path.exists(host):
-        raise UsageError(f"-v {text}: {host} does not exist")
-    return host, parts[1], "ro" in flags

@@ -171,6 +171,12 @@ def _send(
             if digest is not None and _landed(session, target, digest):
                 return ""
             there = _progress(session, target, location)
+            if there is not None and there[1] == sent == 0:
+                # nothing is there, or one byte: registries say "0-0" of both; a new upload is surely empty
+                _give_up(session, target, there[0])
+                location, _ = _open(session, target, 0)
+                offset = 0
+                continue
             if there is None or not sent <= there[1] <= sent + filled:
                 raise RegistryError(
                     f"{target.what}: the registry has lost the upload after {sent} bytes",
