@@ -1,4 +1,4 @@
-"""Folders of RUN --mount=type=cache: which steps share one, and what is in it at first. Needs root, for their owners."""
+"""Folders of RUN --mount=type=cache: which steps share one, what is in it at first. Needs root, for their owners."""
 
 from __future__ import annotations
 
