@@ -104,7 +104,7 @@ class Unpacker:
 
     def finish(self) -> None:
         """Give directories their times, after everything in them has been made."""
-        for path, mtime_ns in self._times.items():
+        for path, mtime_ns in list(self._times.items()):  # looking at a parent adds it
             parent, _, base = path.rpartition(b"/")
             try:
                 if not base:

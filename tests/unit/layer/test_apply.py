@@ -242,6 +242,15 @@ def test_plain_changes_in_a_directory_that_is_no_entry_leave_its_time(unpack: Un
     assert (lower / "kept").stat().st_mtime_ns == lower.stat().st_mtime_ns == 10**18
 
 
+def test_plain_times_of_directories_far_from_any_change(unpack: Unpack, root: Path) -> None:
+    """Between the root and a changed directory there is one that nothing looked at before."""
+    (root / "far/near").mkdir(parents=True)
+    for folder in (root / "far/near", root / "far"):
+        os.utime(folder, (5, 5))
+    unpack(file(b"beside") + file(b"far/near/new"))
+    assert [int((root / folder).stat().st_mtime) for folder in ("far", "far/near")] == [5, 5]
+
+
 def test_plain_opaque_directory_keeps_its_own(unpack: Unpack, lower: Path) -> None:
     unpack(directory(b"d"), file(b"d/sub/new"), file(b"d/.wh..wh..opq"), file(b"d/zlast"))
     assert list(tree(lower)) == ["d", "d/sub", "d/sub/new", "d/zlast", "other"]
