@@ -292,7 +292,8 @@ def test_both_drivers_show_the_same(
     text = (
         f"FROM {fake_registry.host}/both:1\n"
         "RUN --mount=type=cache,target=/mnt/c touch /made && rm /d/e/file\n"
-        "RUN touch /tmp/l && find / -xdev -path /proc -prune -o -path /dev -prune -o -path /sys -prune -o -print | sort > /tmp/l; "
+        "RUN touch /tmp/l && find / -xdev -path /proc -prune -o -path /dev -prune -o -path /sys -prune -o -print "
+        "| sort > /tmp/l; "
         "stat -c '%n %a %u' / /d /d/e\nRUN rm -r /d && mkdir /d && touch /d/new\n"
     )
     context = write(tmp_path / "context", {"Dockerfile": text})
