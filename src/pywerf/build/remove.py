@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -33,37 +34,57 @@ def remove_images(
     session: Session, images: Sequence[str], *, force: bool, prune: bool, everything: bool
 ) -> list[RemovedEvent]:
     """`rmi`. All are looked up before the first one goes. Raises ImageNotFound, ImageInUse."""
-    store = session.store
-    events: list[RemovedEvent] = []
     if everything or prune:
-        for record in store.images.list():
-            if everything or not record.names:
-                events += _delete(session, record, force=force)
+        records = session.store.images.list() if everything else dangling(session)
+        # indexes first: an image that one lists cannot go before it
+        work = [partial(_delete, session, record, force=force) for record in sorted(records, key=_is_single)]
+    else:
+        found = [(name, session.find_image(name)) for name in images]
+        work = [partial(_remove_one, session, name, record, force=force) for name, record in found]
+    events: list[RemovedEvent] = []
+    try:
+        for one in work:
+            events += one()
+    finally:
         collect(session)
-        return events
-    found = [(name, session.find_image(name)) for name in images]
-    for name, record in found:
-        named = next((item for item in local_candidates(name) if item in record.names), None)
-        current = store.images.get(record.id)
-        if current is None or (named is not None and named not in current.names):
-            continue  # went with an earlier one of the list
-        if named is not None and len(current.names) > 1:
-            store.images.untag(named)
-            events.append(RemovedEvent("untagged", named))
-        elif named is None and len(current.names) > 1 and not force:
-            raise ImageInUse(
-                f"{name}: the image has several names ({', '.join(current.names)})", hint="remove it with --force"
-            )
-        else:
-            events += _delete(session, current, force=force)
-    collect(session)
     return events
 
 
+def _is_single(record: ImageRecord) -> bool:
+    return not record.is_index
+
+
+def _remove_one(session: Session, name: str, record: ImageRecord, *, force: bool) -> list[RemovedEvent]:
+    """What `rmi NAME` does to the image that the name meant at the beginning."""
+    images = session.store.images
+    named = next((item for item in local_candidates(name) if item in record.names), None)
+    current = images.get(record.id)
+    if current is None or (named is not None and named not in current.names):
+        return []  # went with an earlier one of the list
+    if named is not None and len(current.names) > 1:
+        images.untag(named)
+        return [RemovedEvent("untagged", named)]
+    if named is None and len(current.names) > 1 and not force:
+        raise ImageInUse(
+            f"{name}: the image has several names ({', '.join(current.names)})", hint="remove it with --force"
+        )
+    return _delete(session, current, force=force)
+
+
 def _delete(session: Session, record: ImageRecord, *, force: bool) -> list[RemovedEvent]:
+    """Remove an image with all its names; of an index also the images that nobody has another name for."""
+    images = session.store.images
+    if images.get(record.id) is None:
+        return []  # went with its index
+    members = set(_listed_by(session, record))
     events = [RemovedEvent("untagged", name) for name in record.names]
-    session.store.images.remove(record.id, force=force)
+    images.remove(record.id, force=force)
     events.append(RemovedEvent("deleted", record.id.hex))
+    if members:
+        for one in dangling(session):
+            if str(one.manifest_digest) in members:
+                images.remove(one.id, force=True)
+                events.append(RemovedEvent("deleted", one.id.hex))
     return events
 
 
@@ -98,14 +119,20 @@ def dangling(session: Session, before: float | None = None) -> list[ImageRecord]
 
 def _members(session: Session) -> Iterator[str]:
     """The manifests that indexes with a name list."""
+    for record in session.store.images.list():
+        if record.names:
+            yield from _listed_by(session, record)
+
+
+def _listed_by(session: Session, record: ImageRecord) -> Iterator[str]:
+    """The manifests in an index; none for an image."""
     from pywerf.oci.manifest import Index, parse_manifest
 
     blobs = session.store.blobs
-    for record in session.store.images.list():
-        if record.is_index and record.names and blobs.has(record.manifest_digest) is not None:
-            index = parse_manifest(blobs.read(record.manifest_digest), record.media_type)
-            if isinstance(index, Index):
-                yield from (str(item.digest) for item in index.manifests)
+    if record.is_index and blobs.has(record.manifest_digest) is not None:
+        index = parse_manifest(blobs.read(record.manifest_digest), record.media_type)
+        if isinstance(index, Index):
+            yield from (str(item.digest) for item in index.manifests)
 
 
 def collect(
