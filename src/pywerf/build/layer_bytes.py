@@ -106,13 +106,18 @@ class LayerBytes:
 
         def produce(write: Callable[[bytes], object]) -> None:
             packer = compressor(compression, write, level=level)
+            chunks = self.tar()
             try:
-                for chunk in counted(self.tar()):
+                for chunk in counted(chunks):
                     packer.write(chunk)
                 packer.close()
             except BaseException:
                 packer.abort()
                 raise
+            finally:
+                close = getattr(chunks, "close", None)
+                if close is not None:  # a file or a thread is behind it
+                    close()
 
         return written_chunks(produce)
 

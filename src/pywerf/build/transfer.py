@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,6 @@ from pywerf.registry.parallel import guarded, run_all
 if TYPE_CHECKING:
     from pywerf.build.options import PullPolicy
     from pywerf.build.session import Session
-    from pywerf.oci.config import ImageConfig
     from pywerf.registry.transports import TransportName
     from pywerf.store.images import ImageRecord
 
@@ -54,25 +53,30 @@ def pull(
 
         found = found_of(resolve_image(name, session.registries(), wanted), name)
         bases.add(found)
-        names = [_name_of(transport.path, transport.reference, found.config)]
+        names = _names_of(transport, found)
     ref = bases.ref(found.op)
     session.snapshots.of(ref)
-    return session.store.images.put(
-        found.manifest_bytes, found.manifest.media_type, found.config_bytes, [item for item in names if item]
-    )
+    return session.store.images.put(found.manifest_bytes, found.manifest.media_type, found.config_bytes, names)
 
 
-def _name_of(path: str, reference: str, config: ImageConfig) -> str:
-    """What an image from an archive or folder is called here: its own name, or its file's; buildah does the same."""
+def _names_of(transport: TransportName, found: Found) -> list[str]:
+    """What an image from an archive or a folder is called here, as with buildah.
+
+    An archive tells its names; an OCI layout is called by its folder; what is in a `dir:` has no name.
+    """
     from pywerf.build.names import full_name
     from pywerf.errors import InvalidReference
 
-    for text in (reference, path.strip("/").lower()):
+    given: Sequence[str] = getattr(found.source, "names", ())
+    if transport.transport == "oci":
+        given = (transport.path.strip("/"),)
+    names: list[str] = []
+    for name in given:
         try:
-            return full_name(text) if text else ""
+            names.append(full_name(name))
         except InvalidReference:
-            continue
-    return ""
+            continue  # somebody else's idea of a name
+    return names
 
 
 def _pull_all_tags(session: Session, name: str, policy: PullPolicy, platform: Platform | None) -> ImageRecord:

@@ -49,13 +49,17 @@ class DockerArchiveSource:
     """An image of an archive (ImageSource), whose manifest is made up: docker's format has none.
 
     Layers are mostly plain tars, whose digests are the config's diff_ids; the newer archives, which are
-    OCI layouts too, may have compressed ones.
+    OCI layouts too, may have compressed ones. `names` are the full names that the archive has for the image,
+    or the one that it was asked for by.
     """
 
     def __init__(self, index: TarIndex, reference: str, what: str) -> None:
         self.what = what
         self._index = index
         entry = self._select(reference)
+        tags = [_tag_of_archive(text) for text in entry.strings("RepoTags") or ()]
+        by_name = full_reference(reference) if reference and not reference.startswith("@") else None
+        self.names = tuple(str(tag) for tag in ([by_name] if by_name is not None else tags) if tag is not None)
         config_name = entry.need("Config", str)
         config = index.small(config_name)
         self._places: dict[Digest, tuple[int, int]] = {Digest.of(config): index.place(config_name)}

@@ -18,13 +18,15 @@ __all__ = ["ArchiveLayoutSource", "OciArchiveDestination"]
 
 
 class ArchiveLayoutSource:
-    """An image of a layout in an indexed tar (ImageSource)."""
+    """An image of a layout in an indexed tar (ImageSource). `names` has the name that it has there, if any."""
 
     def __init__(self, index: TarIndex, reference: str, what: str) -> None:
         self.what = what
         self._index = index
         entries = read_index(index.small("index.json"), f"{what}: index.json")
         self._top = select_entry(entries, reference, what)
+        name = dict(self._top.annotations).get("org.opencontainers.image.ref.name", "")
+        self.names = (name,) if name else ()
 
     def manifest(self, digest: Digest | None = None) -> tuple[bytes, str]:
         """ImageSource: the image's manifest or index, or another one of the archive by digest."""
