@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, cast
-from urllib.parse import urlsplit
 
 from pywerf.errors import DockerfileError
 from pywerf.frontend.dockerfile import commands as c
@@ -198,6 +197,8 @@ def _add_local(state: StageState, command: c.Add, sources: list[str], files: tup
 
 
 def _add_download(state: StageState, command: c.Add, url: str, vertex: Vertex) -> None:
+    from urllib.parse import urlsplit
+
     name = posixpath.basename(urlsplit(url).path)
     unpack = command.unpack is True
     if not name and not unpack and _is_folder(command.dest):
