@@ -13,12 +13,11 @@ from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.files import Files
 from pywerf.errors import ContextError, UsageError, WerfError
 from pywerf.graph.op import ContextOp, HttpOp
-from pywerf.source.digests import FileDigests
-from pywerf.source.dockerignore import IgnoreRules, load_rules
-from pywerf.source.local import LocalTree
 
 if TYPE_CHECKING:
     from pywerf.build.remote_contexts import RemoteContext
+    from pywerf.source.digests import FileDigests
+    from pywerf.source.dockerignore import IgnoreRules
     from pywerf.store.store import Store
 
 __all__ = ["Contexts", "context_name", "parse_named"]
@@ -124,7 +123,7 @@ class Contexts:
         """The build context, without what .dockerignore leaves out."""
         folder = self.folder()
         if folder is not None:
-            rules = load_rules(folder, dockerfile, self._ignorefile)
+            rules = _load_rules(folder, dockerfile, self._ignorefile)
             return self._local("the build context", folder, rules)
         if not self._main:
             return Files("the build context (there is none)", EmptyTree())
@@ -138,12 +137,15 @@ class Contexts:
     def ignored_paths(self, dockerfile: str) -> Callable[[str], bool] | None:
         """Which paths of the context are left out; None when that is not known, or not to be told by a path alone."""
         folder = self.folder()
-        rules = None if folder is None else load_rules(folder, dockerfile, self._ignorefile)
+        rules = None if folder is None else _load_rules(folder, dockerfile, self._ignorefile)
         if rules is None or any(pattern.negated for pattern in rules.matcher.patterns):
             return None
         return rules.ignored
 
     def _local(self, name: str, folder: str, rules: IgnoreRules | None) -> Files:
+        from pywerf.source.digests import FileDigests
+        from pywerf.source.local import LocalTree
+
         memory = FileDigests(
             lambda: self._store.memo.get("context", folder),
             lambda data: self._store.memo.put("context", folder, data),
@@ -155,7 +157,7 @@ class Contexts:
         where = self.named.get(name, name)
         if os.path.isdir(where):
             folder = os.path.realpath(where)
-            return self._local(f"the context {name}", folder, load_rules(folder))
+            return self._local(f"the context {name}", folder, _load_rules(folder))
         from pywerf.build.remote_contexts import open_remote
 
         return open_remote(self._store, self._stack, where).files("", "", True)
@@ -207,3 +209,10 @@ def context_name(name: str) -> str:
     except WerfError:
         return lower
     return reference.with_host(reference.host or DEFAULT_REGISTRY).familiar.removesuffix(":latest")
+
+
+def _load_rules(folder: str, dockerfile: str = "", ignorefile: str = "") -> IgnoreRules | None:
+    """What `source.dockerignore` reads; a build that reads no files does not import it."""
+    from pywerf.source.dockerignore import load_rules
+
+    return load_rules(folder, dockerfile, ignorefile)

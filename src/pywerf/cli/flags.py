@@ -230,7 +230,9 @@ def _short_flags(command: click.Command, word: str, words: list[str], names: dic
         else:
             if not rest and not words:
                 raise UsageError(f"flag needs an argument: {name}")
-            out.extend((name, rest.removeprefix("=") if rest else words.pop(0)))
+            # by its long name: click looks for a short one only after it has made an error of a long one
+            long = next((known for known in param.opts if known.startswith("--")), name)
+            out.extend((long, rest.removeprefix("=") if rest else words.pop(0)))
             break
     return out
 

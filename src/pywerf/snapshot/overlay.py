@@ -17,8 +17,6 @@ from pywerf.errors import SnapshotError
 from pywerf.linux.mount import Mount
 from pywerf.linux.removal import remove_tree
 from pywerf.snapshot.base import Snapshot
-from pywerf.snapshot.live import LiveTree
-from pywerf.snapshot.merged import MergedTree
 from pywerf.util.filetree import FileTree
 
 __all__ = ["MAX_LAYERS", "OverlaySnapshotter", "copy_root", "overlay_options"]
@@ -132,6 +130,9 @@ class OverlaySnapshotter:
 
     def view(self, snapshot: Snapshot) -> FileTree:
         """See Snapshotter."""
+        from pywerf.snapshot.live import LiveTree
+        from pywerf.snapshot.merged import MergedTree
+
         layers = [f"{self._path(id)}/fs" for id in (snapshot.id, *snapshot.parents)]
         if snapshot.committed:
             return MergedTree(layers, self.xattr_prefix)

@@ -14,18 +14,17 @@ from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.files import Files, Result
 from pywerf.backend.buildah.ref import LayerInfo, Ref
 from pywerf.backend.buildah.running import Running
-from pywerf.backend.buildah.selection import Selected, content_of, select, shape_of
 from pywerf.errors import BuildStopped, ContainerFailed, SnapshotError
 from pywerf.graph.op import ContextOp, CopyOp, ExecOp, HttpOp, ImageOp, MkdirOp
 from pywerf.graph.vertex import Vertex
 from pywerf.oci.digest import Digest
-from pywerf.source.digests import FileDigests
 from pywerf.util.promise import Promise, run_in_thread
 from pywerf.util.spans import spans_of
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.cache_mounts import CacheWatcher
+    from pywerf.backend.buildah.selection import Selected
     from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.isolation.spec import ContainerSpec, Isolation
     from pywerf.snapshot.base import Snapshot
@@ -94,6 +93,8 @@ class Engine:
     def shape(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> str:
         op = vertex.op
         if isinstance(op, CopyOp) and isinstance(source := inputs[1], Files) and source.digests is not None:
+            from pywerf.backend.buildah.selection import shape_of
+
             return shape_of(self._select(op, vertex.op_digest, source), source.tree, vertex.op_digest)
         return ""
 
@@ -356,6 +357,8 @@ class Engine:
         if known is None:
             tree = self._snapshots.tree(source)
             # What a COPY reads need not be read again for its cache key, nor for the list of its files.
+            from pywerf.source.digests import FileDigests
+
             digests = FileDigests(lambda: None, lambda data: None)
             known = (source, Files("the image", EmptyTree() if tree is None else tree, digests=digests))
             with self._content_lock:
@@ -368,6 +371,8 @@ class Engine:
         with self._content_lock:
             known = self._selections.get(key)
         if known is None:
+            from pywerf.backend.buildah.selection import select
+
             known = select(source.tree, op, source.name)
             with self._content_lock:
                 self._selections[key] = known
@@ -396,6 +401,8 @@ class Engine:
                 return kept.decode()
         files = self._files_of(source)
         with self._digest_lock, self._span("digest", files.name):  # FileDigests serves one thread at a time
+            from pywerf.backend.buildah.selection import content_of
+
             digest = content_of(self._select(op, op_digest, files), files, op)
         if memo_key:
             self._store.memo.put("selection", memo_key, str(digest).encode())
