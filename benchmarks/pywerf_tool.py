@@ -31,7 +31,7 @@ def load_harness(folder: Path) -> Any:
 def make_tool_class(peers: Any) -> type:
     """The adapter, a subclass of the harness' Tool."""
 
-    class Pywerf(peers.Tool):  # type: ignore[misc]
+    class Pywerf(peers.Tool):  # type: ignore[misc]  # a class of a module loaded at run time
         """`werf buildah` with a store of its own. Every command is a process from its start to its end."""
 
         def __init__(self, name: str, mode: str) -> None:

@@ -178,7 +178,7 @@ def _zstd(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:
 
     source = _Source(chunks)
     reader = zstandard.ZstdDecompressor().stream_reader(
-        source,  # type: ignore[arg-type]
+        source,  # type: ignore[arg-type]  # all that it needs is read()
         read_size=_OUT,
         read_across_frames=True,
     )

@@ -120,7 +120,7 @@ def _action(text: str, position: int, name: str, tokens: list[Token]) -> tuple[i
             found = pattern.match(text, position)
             if found is None:
                 raise _error(name, text, position, _complaint(text, position))
-            kind: TokenKind = found.lastgroup  # type: ignore[assignment]
+            kind: TokenKind = found.lastgroup  # type: ignore[assignment]  # the pattern's group names are the kinds
             # A space before the closing trim marker belongs to the marker.
             stop = found.end()
             if kind == "space" and text.startswith("-" + RIGHT, stop):

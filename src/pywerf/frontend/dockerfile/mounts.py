@@ -152,7 +152,7 @@ def _mount(raw: str, fields: list[str], expand: Callable[[str], str]) -> RunMoun
         else:
             raise DockerfileError(f"unexpected key '{key}' in '{field}'{did_you_mean(key, _KEYS)}")
     found.setdefault("readonly", kind not in ("cache", "tmpfs"))
-    return RunMount(type=kind, raw=raw, **found)  # type: ignore[arg-type]
+    return RunMount(type=kind, raw=raw, **found)  # type: ignore[arg-type]  # keys were checked against the known ones
 
 
 def _check(mount: RunMount) -> None:
