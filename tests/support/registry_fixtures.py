@@ -10,6 +10,7 @@ from pywerf.registry.access import RegistryAccess
 from pywerf.registry.client import RegistryClient
 from pywerf.registry.credentials import Credential
 from pywerf.registry.registries_conf import Registries
+from pywerf.registry.session import Schemes
 from pywerf.registry.settings import RegistrySettings
 from support.fake_registry import FakeRegistry, serving
 
@@ -25,11 +26,12 @@ def fake_registry() -> Iterator[FakeRegistry]:
 
 @pytest.fixture
 def make_client(fake_registry: FakeRegistry) -> Iterator[Callable[..., RegistryClient]]:
-    """Makes clients of the fake registry with short waits; closed after the test."""
+    """Makes clients of the fake registry with short waits, as those of one command; closed after the test."""
     made: list[RegistryClient] = []
+    schemes = Schemes()
 
     def make(credential: Credential | None = None, settings: RegistrySettings = FAST) -> RegistryClient:
-        made.append(RegistryClient(fake_registry.host, settings, credential=lambda: credential))
+        made.append(RegistryClient(fake_registry.host, settings, credential=lambda: credential, schemes=schemes))
         return made[-1]
 
     yield make

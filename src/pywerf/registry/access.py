@@ -12,6 +12,7 @@ from pywerf.oci.reference import Reference
 from pywerf.registry.client import RegistryClient
 from pywerf.registry.credentials import Credential, find_credential
 from pywerf.registry.registries_conf import Endpoint, Registries, load_registries
+from pywerf.registry.session import Schemes
 from pywerf.registry.settings import DEFAULT_SETTINGS, RegistrySettings
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class RegistryAccess:
         self.environ = os.environ if environ is None else environ
         self._registries = registries
         self._clients: dict[tuple[str, str, bool], RegistryClient] = {}
+        self._schemes = Schemes()
         self._lock = threading.Lock()
 
     @property
@@ -63,7 +65,11 @@ class RegistryAccess:
             client = self._clients.get((host, repository, insecure))
             if client is None:
                 client = self._clients[host, repository, insecure] = RegistryClient(
-                    host, self.settings, insecure=insecure, credential=lambda: self.credential(host, repository)
+                    host,
+                    self.settings,
+                    insecure=insecure,
+                    credential=lambda: self.credential(host, repository),
+                    schemes=self._schemes,
                 )
             return client
 

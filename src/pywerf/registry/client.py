@@ -15,7 +15,7 @@ from pywerf.registry import download, upload
 from pywerf.registry.credentials import Credential
 from pywerf.registry.http import origin
 from pywerf.registry.responses import next_link, read_limited, release
-from pywerf.registry.session import Answer, RegistrySession
+from pywerf.registry.session import Answer, RegistrySession, Schemes
 from pywerf.registry.settings import DEFAULT_SETTINGS, RegistrySettings
 from pywerf.registry.verify import MAX_DOCUMENT, check_document
 
@@ -58,9 +58,10 @@ class RegistryClient:
         *,
         insecure: bool = False,
         credential: Callable[[], Credential | None] | None = None,
+        schemes: Schemes | None = None,
     ) -> None:
         self.host = host
-        self.session = RegistrySession(host, settings, insecure=insecure, credential=credential)
+        self.session = RegistrySession(host, settings, insecure=insecure, credential=credential, schemes=schemes)
 
     def close(self) -> None:
         """Close idle connections. Idempotent; the client can still be used."""

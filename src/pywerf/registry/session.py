@@ -18,14 +18,25 @@ from pywerf.registry.settings import RegistrySettings, is_loopback
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-__all__ = ["Answer", "RegistrySession"]
+__all__ = ["Answer", "RegistrySession", "Schemes"]
 
 MAX_REDIRECTS = 10
 MAX_ROUNDS = 3  # without authorization, with it, and once more with a scope that the registry has named
 REDIRECTS = (301, 302, 303, 307, 308)
 
-# Which scheme a host that may have both has answered to, for the life of the process.
-_known_schemes: dict[tuple[str, bool], str] = {}
+
+class Schemes:
+    """Which scheme each host that may have both has answered to; shared by the sessions of one command."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bool], str] = {}
+
+    def of(self, address: str, verify: bool, probe: Callable[[], str]) -> str:
+        """The scheme of an address; `probe` finds it while nobody knows it, and its errors are not remembered."""
+        key = (address, verify)
+        if key not in self._known:
+            self._known[key] = probe()
+        return self._known[key]
 
 
 class Answer:
@@ -54,7 +65,8 @@ class Answer:
 class RegistrySession:
     """One registry, `host[:port]` as it is called in references. Safe for use by several threads.
 
-    `insecure` is what registries.conf says of it: no certificate needed, plain HTTP allowed.
+    `insecure` is what registries.conf says of it: no certificate needed, plain HTTP allowed. `schemes`: what
+    other sessions have found out, and are told by this one.
     """
 
     def __init__(
@@ -64,6 +76,7 @@ class RegistrySession:
         *,
         insecure: bool = False,
         credential: Callable[[], Credential | None] | None = None,
+        schemes: Schemes | None = None,
     ) -> None:
         self.host = host
         self.settings = settings
@@ -73,6 +86,7 @@ class RegistrySession:
         self._address = "registry-1.docker.io" if host == "docker.io" else host
         self.http = Http(host, settings, verify=verify)
         self.authorizer = Authorizer(self.http, credential or (lambda: None))
+        self._schemes = Schemes() if schemes is None else schemes
         self._lock = threading.Lock()
 
     def patience(self) -> Patience:
@@ -134,11 +148,9 @@ class RegistrySession:
         """`https://HOST`, or `http://HOST` where that is allowed and is all that is spoken there. Raises Broken."""
         if not self._plain_allowed:
             return f"https://{self._address}"
-        key = (self._address, self.http.verify)
-        with self._lock:
-            if key not in _known_schemes:
-                _known_schemes[key] = self._probe(what)
-            return f"{_known_schemes[key]}://{self._address}"
+        with self._lock:  # one probe a session: its threads begin together
+            scheme = self._schemes.of(self._address, self.http.verify, lambda: self._probe(what))
+        return f"{scheme}://{self._address}"
 
     def close(self) -> None:
         """Close idle connections. Idempotent."""
