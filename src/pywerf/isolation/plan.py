@@ -215,6 +215,7 @@ def make_plan(spec: ContainerSpec, facts: HostFacts) -> dict[str, Any]:
         )
     if "\0" in "".join((*spec.argv, *spec.env, spec.cwd)):
         raise IsolationError("a command, variable or working directory contains a NUL byte")
+    _refuse(spec)
     capabilities = _capabilities(spec) & facts.bounding
     namespaces, stage = make_template(spec, facts)
     return {
@@ -240,6 +241,23 @@ def make_plan(spec: ContainerSpec, facts: HostFacts) -> dict[str, Any]:
         "gid": spec.gid,
         "groups": list(spec.groups),
     }
+
+
+def _refuse(spec: ContainerSpec) -> None:
+    """Raise IsolationError for what only other isolations do."""
+    namespaces = spec.namespaces
+    refused = {
+        "limits of memory and processors": spec.resources.limited or bool(spec.cgroup_parent),
+        "user namespaces of a container's own": namespaces.user not in ("", "host") or bool(namespaces.uid_map),
+        "namespaces of others": namespaces != type(namespaces)(user=namespaces.user, uid_map=namespaces.uid_map),
+        "devices of the host": bool(spec.devices),
+        "AppArmor profiles": spec.apparmor not in ("", "unconfined"),
+        "SELinux labels": bool(spec.selinux_label),
+        "seccomp profiles": not isinstance(spec.seccomp, str),
+    }
+    for what, asked in refused.items():
+        if asked:
+            raise IsolationError(f"chroot isolation has no {what}", hint="use an OCI runtime: --isolation oci")
 
 
 def _capabilities(spec: ContainerSpec) -> int:

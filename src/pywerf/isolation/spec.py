@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from pywerf.linux.mount import Mount
 
-__all__ = ["Container", "ContainerFile", "ContainerResult", "ContainerSpec", "Isolation", "Rlimit"]
+if TYPE_CHECKING:
+    from pywerf.linux.seccomp_profile import SeccompProfile
+
+__all__ = [
+    "Container",
+    "ContainerFile",
+    "ContainerResult",
+    "ContainerSpec",
+    "Device",
+    "IdMap",
+    "Isolation",
+    "Namespaces",
+    "Resources",
+    "Rlimit",
+]
 
 ContainerFile = tuple[str, bytes, int] | tuple[str, bytes, int, int, int]
 
@@ -19,6 +33,63 @@ class Rlimit(msgspec.Struct, frozen=True):
     type: str
     soft: int
     hard: int
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """Limits of a container's cgroup, in the runtime-spec's units (config-linux.md#control-groups); None: none.
+
+    `memory` and `memory_swap` (both together) are bytes, -1 is unlimited; `cpu_quota` and `cpu_period`
+    microseconds, the quota -1 is unlimited; the sets are lists as `0-3,5`.
+    """
+
+    memory: int | None = None
+    memory_swap: int | None = None
+    cpu_shares: int | None = None
+    cpu_quota: int | None = None
+    cpu_period: int | None = None
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is limited."""
+        return self != _UNLIMITED
+
+
+_UNLIMITED = Resources()
+
+
+class IdMap(msgspec.Struct, frozen=True):
+    """A line of /proc/PID/uid_map (user_namespaces(7)): `length` ids from `container` are those from `host`."""
+
+    container: int
+    host: int
+    length: int
+
+
+class Namespaces(msgspec.Struct, frozen=True):
+    """Whose namespaces a container has: `private` (new ones), `host` (ours), or the path of one to join.
+
+    `user` "" is the isolation's own choice. `uid_map` and `gid_map` are for a new one; () is the isolation's
+    choice as well. `network` is a path to join where ContainerSpec.network is `private`, or empty.
+    """
+
+    pid: str = "private"
+    ipc: str = "private"
+    uts: str = "private"
+    cgroup: str = "private"
+    user: str = ""
+    uid_map: tuple[IdMap, ...] = ()
+    gid_map: tuple[IdMap, ...] = ()
+    network: str = ""
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A device of the host, at `target` in the container; `permissions` are some of rwm."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
 
 
 class ContainerSpec(msgspec.Struct, frozen=True):
@@ -44,10 +115,16 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     files: tuple[ContainerFile, ...] = ()
     privileged: bool = False  # RUN --security=insecure, `run --privileged`
     read_only: bool = False
-    seccomp: Literal["default", "unconfined"] = "default"
+    seccomp: Literal["default", "unconfined"] | SeccompProfile = "default"
     no_new_privileges: bool = False
     terminal: bool = False
     shm_size: int = 64 << 20
+    resources: Resources = Resources()
+    cgroup_parent: str = ""  # empty: below our own cgroup; absolute, or relative to that of process 1
+    namespaces: Namespaces = Namespaces()
+    devices: tuple[Device, ...] = ()
+    apparmor: str = ""  # a profile's name, `unconfined`, or empty: ours is inherited
+    selinux_label: str = ""  # user:role:type:level of the process, or empty: ours is inherited
 
 
 class ContainerResult(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import pytest
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template, plan_mount
-from pywerf.isolation.spec import ContainerSpec, Rlimit
+from pywerf.isolation.spec import ContainerSpec, Device, Namespaces, Resources, Rlimit
 from pywerf.linux import caps
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
@@ -148,3 +148,21 @@ def test_devices_open_on_no_file_system_but_for_the_privileged() -> None:
     assert [mount["flags"] for mount in (privileged["rootfs"], *privileged["mounts"])] == [0] * 3
     (dev,) = [operation for operation in ordinary["stage"] if operation[0] == "mount" and operation[-1] == "dev"]
     assert dev[3] & sys.MS_NODEV
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"resources": Resources(memory=1 << 20)},
+        {"namespaces": Namespaces(user="private")},
+        {"namespaces": Namespaces(ipc="/proc/1/ns/ipc")},
+        {"devices": (Device("/dev/fuse", "/dev/fuse"),)},
+        {"apparmor": "mine"},
+        {"selinux_label": "a:b:c:s0"},
+    ],
+)
+def test_what_only_a_runtime_does_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(IsolationError) as caught:
+        plan(**changes)
+    assert "chroot isolation has no" in caught.value.message
+    assert "--isolation oci" in (caught.value.hint or "")
