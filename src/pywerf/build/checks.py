@@ -90,6 +90,7 @@ def _subject(
         platform,
         base_image,
         contexts.ignored_paths(options.files[0] if len(options.files) == 1 else ""),
+        contexts=frozenset(contexts.named),
     )
 
 

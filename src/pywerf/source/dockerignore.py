@@ -77,13 +77,15 @@ class IgnoreRules:
 
     A walk keeps one integer for each directory, its state: the index of the last pattern that matches it or
     a directory above it, -1 for none (the root). What a pattern says of a directory holds for all in it
-    until a later pattern says otherwise.
+    until a later pattern says otherwise. A directory that is left out and not entered is closed: nothing in it
+    comes back, whatever a pattern says (the state `len(patterns)`, which no pattern is later than).
     """
 
-    __slots__ = ("_filters", "_longest", "matcher")
+    __slots__ = ("_closed", "_filters", "_longest", "matcher")
 
     def __init__(self, matcher: PatternMatcher) -> None:
         self.matcher = matcher
+        self._closed = len(matcher.patterns)
         self._filters: dict[tuple[int, int], NotIgnored | None] = {}
         depths = [pattern.depth for pattern in matcher.patterns]
         self._longest = 0 if 0 in depths else max(depths, default=1)
@@ -99,31 +101,43 @@ class IgnoreRules:
 
     def ignored(self, path: str) -> bool:
         """Whether the path is left out (a directory may still have something in it that is not: see `enters`)."""
-        return bool(path) and self.matcher.matches_or_parent_matches(path)
+        return self.ignores(self.state_of(path))
 
     def state_of(self, path: str) -> int:
-        """The state of a directory."""
-        return self.matcher.last_match(path) if path else -1
+        """The state of a path."""
+        state = -1
+        end = path.find("/") if path else 0
+        while end > 0 and state != self._closed:
+            state = self.child_state(path[:end], state)
+            end = path.find("/", end + 1)
+        return self.child_state(path, state) if path else -1
 
     def child_state(self, path: str, parent_state: int) -> int:
-        """The state of a directory from that of the one it is in."""
+        """The state of a path from that of the directory it is in."""
         patterns = self.matcher.patterns
+        state = parent_state
         depth = path.count("/") + 1
         for index in range(len(patterns) - 1, parent_state, -1):
             pattern = patterns[index]
             if pattern.depth in (0, depth) and pattern.match(path):
-                return index
-        return parent_state
+                state = index
+                break
+        return self._closed if self.ignores(state) and not self.enters(path, state) else state
 
     def ignores(self, state: int) -> bool:
-        """Whether a directory of this state is left out itself."""
-        return state >= 0 and not self.matcher.patterns[state].negated
+        """Whether a path of this state is left out itself."""
+        return state == self._closed or (state >= 0 and not self.matcher.patterns[state].negated)
 
     def enters(self, path: str, state: int) -> bool:
-        """Whether a directory that is left out must be looked into: a later `!` pattern may match in it."""
+        """Whether a directory that is left out is looked into: a later `!` pattern begins with its path.
+
+        This is the text of the pattern, not what it matches (moby/go-archive, TarWithOptions; buildah does the same):
+        `!a/b` opens `a`, `!**/b` and `!a*/b` open nothing that an earlier pattern closes.
+        """
         patterns = self.matcher.patterns
+        prefix = f"{path}/"
         return any(
-            patterns[index].negated and patterns[index].may_match_inside(path)
+            patterns[index].negated and f"{patterns[index].text}/".startswith(prefix)
             for index in range(state + 1, len(patterns))
         )
 

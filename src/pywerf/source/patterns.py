@@ -24,9 +24,7 @@ from pywerf.source.wildcards import (
     clean,
     compile_tokens,
     parse,
-    reaches,
     regex_source,
-    split_components,
 )
 from pywerf.util.filetree import FileTree, join, resolve
 
@@ -58,14 +56,13 @@ class Pattern:
     of names in all paths that can match, or 0 when it is open.
     """
 
-    __slots__ = ("_components", "_tokens", "depth", "kind", "line", "match", "negated", "operand", "text")
+    __slots__ = ("_tokens", "depth", "kind", "line", "match", "negated", "operand", "text")
 
     def __init__(self, text: str, *, negated: bool, tokens: tuple[Token, ...], line: int = 0) -> None:
         self.text = text
         self.negated = negated
         self.line = line
         self._tokens = tokens
-        self._components: tuple[tuple[Token, ...], ...] | None = None
         self.match: Callable[[str], bool]
         kinds = [token[0] for token in tokens]
         self.kind: Kind = "regex"
@@ -91,12 +88,6 @@ class Pattern:
     def regex(self) -> str | None:
         """The source of a regular expression for the whole path, or None when only `match` can tell."""
         return regex_source(self._tokens)
-
-    def may_match_inside(self, folder: str) -> bool:
-        """False when it is certain that no path inside of `folder` matches."""
-        if self._components is None:
-            self._components = split_components(self._tokens)
-        return reaches(self._components, folder)
 
     def __repr__(self) -> str:
         return f"Pattern({'!' if self.negated else ''}{self.text})"

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["Token", "clean", "compile_tokens", "parse", "reaches", "regex_source", "split_components"]
+__all__ = ["Token", "clean", "compile_tokens", "parse", "regex_source"]
 
 Token = tuple[Any, ...]
 
@@ -224,40 +224,3 @@ def _simulation(tokens: Sequence[Token]) -> Callable[[str], bool]:
         return end in states
 
     return test
-
-
-def split_components(tokens: Sequence[Token]) -> tuple[tuple[Token, ...], ...]:
-    """The tokens of each name of a pattern, cut off after the first that can match a `/`."""
-    components: list[tuple[Token, ...]] = []
-    current: list[Token] = []
-    for token in tokens:
-        if token[0] in ("dirs", "rest") or (token[0] == "class" and token[3]):
-            current.append(("rest",))
-            components.append(tuple(current))
-            return tuple(components)
-        if token[0] != "literal":
-            current.append(token)
-            continue
-        first, *others = token[1].split("/")
-        if first:
-            current.append(("literal", first))
-        for other in others:
-            components.append(tuple(current))
-            current = [("literal", other)] if other else []
-    components.append(tuple(current))
-    return tuple(components)
-
-
-def reaches(components: Sequence[Sequence[Token]], folder: str) -> bool:
-    """Whether a pattern (as `split_components` gives it) may match something inside of `folder`."""
-    names = folder.split("/") if folder else []
-    for index, name in enumerate(names):
-        if index == len(components):
-            return False
-        component = components[index]
-        if component and component[-1] == ("rest",):
-            prefix = component[0][1] if component[0][0] == "literal" else ""
-            return name.startswith(prefix)
-        if index == len(components) - 1 or not compile_tokens(component)(name):
-            return False
-    return True

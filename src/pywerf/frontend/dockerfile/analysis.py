@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from pywerf.errors import DockerfileError, InvalidPlatform, InvalidReference, SourceExcerpt
 from pywerf.frontend.dockerfile import commands as c
-from pywerf.frontend.dockerfile.args import DEFAULT_PATH, ArgScope, StageArgs, platform_args
+from pywerf.frontend.dockerfile.args import DEFAULT_PATH, ArgScope, platform_args
 from pywerf.frontend.dockerfile.ast import Dockerfile
+from pywerf.frontend.dockerfile.epoch import is_known_epoch
 from pywerf.frontend.dockerfile.expand import Expander
 from pywerf.frontend.dockerfile.expansion import expand_instruction
 from pywerf.frontend.dockerfile.gotext import quote
+from pywerf.frontend.dockerfile.instruction_checks import CHECKS, ArgUse, StageWalk, ends, expose
 from pywerf.frontend.dockerfile.instructions import parse_instructions, parse_onbuild
-from pywerf.frontend.dockerfile.ports import parse_port
-from pywerf.frontend.dockerfile.rules import promises_secret
 from pywerf.frontend.dockerfile.stages import StageLinks, find_target, link_stages, reachable
 from pywerf.frontend.dockerfile.suggest import nearest
 from pywerf.oci.config import ImageConfig
@@ -35,6 +34,7 @@ class Subject(msgspec.Struct, frozen=True):
     `base_image` gives the config of an image, None when it is not known: then nothing is said about variables that it
     may set. `ignored` tells whether a path of the build context (`.` for all of it) is left out by .dockerignore; it is
     None when there is none, or when it has exceptions (`!`), which cannot be judged by a path alone.
+    `contexts` are the names of the named contexts.
     `all_stages`: look at stages too that the target does not need.
     """
 
@@ -45,6 +45,7 @@ class Subject(msgspec.Struct, frozen=True):
     base_image: Callable[[str, Platform], ImageConfig | None] | None = None
     ignored: Callable[[str], bool] | None = None
     all_stages: bool = False
+    contexts: frozenset[str] = frozenset()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -54,33 +55,6 @@ class Finding(msgspec.Struct, frozen=True):
     detail: str
     source: SourceExcerpt
     comments: tuple[str, ...] = ()
-
-
-class ArgUse(msgspec.Struct, frozen=True):
-    """An ARG with the value it gets; `uses` are the ARGs in its default."""
-
-    name: str
-    value: str
-    description: str
-    source: SourceExcerpt
-    uses: frozenset[str] = frozenset()
-
-
-class _StageWalk:
-    """What is known about a stage while its instructions are looked at."""
-
-    def __init__(self, links: StageLinks, args: StageArgs) -> None:
-        self.links = links
-        self.args = args
-        self.env_known = True
-        self.shell = False
-        self.workdir = False
-        self.last: dict[str, c.Command] = {}
-        self.onbuild: list[str] = []
-        self.arg_uses: dict[str, ArgUse] = {}
-        self.used: set[str] = set(links.matched)
-        self.secrets: dict[str, tuple[bool, SourceExcerpt]] = {}
-        self.ssh: dict[str, tuple[bool, SourceExcerpt]] = {}
 
 
 class Analysis:
@@ -97,7 +71,7 @@ class Analysis:
         self.phase = ""
         self.stages: tuple[c.Stage, ...] = ()
         self.target: c.Stage | None = None
-        self.walks: dict[int, _StageWalk] = {}
+        self.walks: dict[int, StageWalk] = {}
         build = subject.build_platform or host_platform()
         self.target_platform = subject.target_platform or build
         self._platforms = (build, self.target_platform)
@@ -108,7 +82,7 @@ class Analysis:
         else:
             self.phase = ""
 
-    def _find(self, rule: str, detail: str, command: c.Command, source: SourceExcerpt | None = None) -> None:
+    def find(self, rule: str, detail: str, command: c.Command, source: SourceExcerpt | None = None) -> None:
         self.findings.append(Finding(rule, detail, source or command.source, command.comments))
 
     def _look(self) -> None:
@@ -125,6 +99,7 @@ class Analysis:
         escape = self.dockerfile.escape
         self._default_images(meta_args, defaults)
         scope = ArgScope(meta_args, self.subject.build_args, defaults, escape=escape)
+        self._epoch(scope)
         for stage in self.stages:
             self._from(stage, scope)
         links = link_stages(self.stages, scope)
@@ -138,23 +113,23 @@ class Analysis:
     def _read(self, command: c.Command) -> None:
         if isinstance(command, c.From):
             if command.alias_word != command.alias:
-                self._find("StageNameCasing", f"Stage name '{command.alias_word}' should be lowercase", command)
+                self.find("StageNameCasing", f"Stage name '{command.alias_word}' should be lowercase", command)
             keyword, word = command.keyword, command.as_word
             matches = word == (word.lower() if keyword.islower() else word.upper())
             if word and not matches and (keyword.islower() or keyword.isupper()):
-                self._find("FromAsCasing", f"'{word}' and '{keyword}' keywords' casing do not match", command)
+                self.find("FromAsCasing", f"'{word}' and '{keyword}' keywords' casing do not match", command)
             if command.alias:
                 self._description(command, "FROM", (command.alias,))
         elif isinstance(command, c.Arg):
             self._description(command, "ARG", tuple([pair.key for pair in command.pairs]))
         elif isinstance(command, c.Maintainer):
-            self._find("MaintainerDeprecated", "Maintainer instruction is deprecated in favor of using label", command)
+            self.find("MaintainerDeprecated", "Maintainer instruction is deprecated in favor of using label", command)
 
     def _description(self, command: c.Command, name: str, keys: tuple[str, ...]) -> None:
         if command.comments and command.comments[-1].split(" ")[0] not in keys:
             example = keys[0] if len(keys) == 1 else "<arg_key>"
             detail = f"Comment for {name} should follow the format: `# {example} <description>`"
-            self._find("InvalidDefinitionDescription", detail, command)
+            self.find("InvalidDefinitionDescription", detail, command)
 
     # what stages tell together
 
@@ -163,10 +138,10 @@ class Analysis:
         for stage in self.stages:
             if stage.name in _RESERVED:
                 detail = f"Stage name should not use the same name as reserved stage {quote(stage.name)}"
-                self._find("ReservedStageName", detail, stage.base)
+                self.find("ReservedStageName", detail, stage.base)
             if stage.name in seen:
                 detail = f"Duplicate stage name {quote(stage.name)}, stage names should be unique"
-                self._find("DuplicateStageName", detail, stage.base)
+                self.find("DuplicateStageName", detail, stage.base)
             if stage.name:
                 seen.add(stage.name)
 
@@ -179,7 +154,7 @@ class Analysis:
             if command.keyword != right:
                 casing = "lowercase" if lower > upper else "uppercase"
                 detail = f"Command '{command.keyword}' should match the case of the command majority ({casing})"
-                self._find("ConsistentInstructionCasing", detail, command)
+                self.find("ConsistentInstructionCasing", detail, command)
 
     def _default_images(self, meta_args: tuple[c.Arg, ...], defaults: dict[str, str]) -> None:
         """Whether the images have names when no build arg is given."""
@@ -192,9 +167,20 @@ class Analysis:
                     Reference.parse(image)
                 except (InvalidReference, ValueError):
                     detail = f"Default value for ARG {stage.base.image} results in empty or invalid base image name"
-                    self._find("InvalidDefaultArgInFrom", detail, stage.base)
+                    self.find("InvalidDefaultArgInFrom", detail, stage.base)
         except DockerfileError:
             return  # the build fails for that reason itself
+
+    def _epoch(self, scope: ArgScope) -> None:
+        """Whether the file's own SOURCE_DATE_EPOCH means anything; one that is given and does not ends the build."""
+        epoch = scope.declared.get("SOURCE_DATE_EPOCH")
+        if epoch is None or not epoch.value or "SOURCE_DATE_EPOCH" in scope.build_args:
+            return
+        if not is_known_epoch(epoch.value, self.stages, self.subject.contexts):
+            detail = (
+                f"SOURCE_DATE_EPOCH {quote(epoch.value)} is no number of seconds and names no source: it is not used"
+            )
+            self.find("InvalidSourceDateEpoch", detail, epoch.arg)
 
     def _from(self, stage: c.Stage, scope: ArgScope) -> None:
         base = stage.base
@@ -208,7 +194,7 @@ class Analysis:
             for name in sorted(expander.unmatched - set(known)):
                 similar = nearest(name, known)
                 detail = f"FROM argument '{name}' is not declared" + (f" (did you mean {similar}?)" if similar else "")
-                self._find("UndefinedArgInFrom", detail, base)
+                self.find("UndefinedArgInFrom", detail, base)
             if field == "platform" and base.platform:
                 self._platform(base, value, expander, scope)
 
@@ -219,7 +205,7 @@ class Analysis:
                     f"Setting platform to predefined {base.platform} in FROM is redundant "
                     "as this is the default behavior"
                 )
-                self._find("RedundantTargetPlatform", detail, base)
+                self.find("RedundantTargetPlatform", detail, base)
         elif not expander.matched and not expander.unmatched:
             try:
                 platform = Platform.parse(value)
@@ -227,13 +213,13 @@ class Analysis:
                 return
             if platform.os not in base.alias and platform.architecture not in base.alias:
                 detail = f"FROM --platform flag should not use constant value {quote(value)}"
-                self._find("FromPlatformFlagConstDisallowed", detail, base)
+                self.find("FromPlatformFlagConstDisallowed", detail, base)
 
     # the stages one after the other
 
     def _walk(self, links: StageLinks, scope: ArgScope) -> None:
         parent = None if links.base is None else self.walks.get(links.base)
-        walk = _StageWalk(links, scope.stage(parent=None if parent is None else parent.args))
+        walk = StageWalk(links, scope.stage(parent=None if parent is None else parent.args))
         self.walks[links.stage.index] = walk
         walk.arg_uses = {
             name: ArgUse(name, arg.value or "", arg.pair.comment, arg.arg.source, arg.uses)
@@ -242,6 +228,7 @@ class Analysis:
         triggers: Iterable[str] = ()
         if parent is not None:
             walk.env_known, walk.shell, walk.workdir = parent.env_known, parent.shell, parent.workdir
+            walk.stops = parent.stops
             triggers = parent.onbuild
         elif links.expanded.image != "scratch":
             triggers = self._base_image(walk)
@@ -249,8 +236,9 @@ class Analysis:
         source = links.stage.base.source
         for command in (*(parse_onbuild(text, source) for text in triggers), *links.stage.commands):
             self._command(walk, command)
+        ends(self, walk)
 
-    def _base_image(self, walk: _StageWalk) -> tuple[str, ...]:
+    def _base_image(self, walk: StageWalk) -> tuple[str, ...]:
         base = walk.links.expanded
         expected = Platform.parse(base.platform) if base.platform else self.target_platform
         found = None if self.subject.base_image is None else self.subject.base_image(base.image, expected)
@@ -264,10 +252,10 @@ class Analysis:
                 f"Base image {walk.links.stage.base.image} was pulled with platform {quote(str(found.platform))}, "
                 f"expected {quote(str(expected))} for current build"
             )
-            self._find("InvalidBaseImagePlatform", detail, walk.links.stage.base)
+            self.find("InvalidBaseImagePlatform", detail, walk.links.stage.base)
         return found.config.onbuild
 
-    def _command(self, walk: _StageWalk, command: c.Command) -> None:
+    def _command(self, walk: StageWalk, command: c.Command) -> None:
         unmatched: set[str] = set()
         declared = {name for name, _ in walk.args.args}
         names = list(walk.args.env)
@@ -276,7 +264,7 @@ class Analysis:
                 expanded: c.Command = walk.args.declare(command, unmatched=unmatched)
             else:
                 if isinstance(command, c.Expose):
-                    self._expose(walk, command)
+                    expose(self, walk, command)  # before a wrong port ends it
                 expanded = expand_instruction(command, walk.args.lookup, walk.args.scope.escape, unmatched=unmatched)
         except DockerfileError:
             if walk.env_known:
@@ -287,117 +275,7 @@ class Analysis:
                 for name in sorted(unmatched - declared - set(_SBOM)):
                     similar = nearest(name, names)
                     suggestion = f" (did you mean ${similar}?)" if similar else ""
-                    self._find("UndefinedVar", f"Usage of undefined variable '${name}'{suggestion}", command)
-        rule = _RULES.get(type(command))
-        if rule is not None:
-            rule(self, walk, command, expanded)
-
-    def _expose(self, walk: _StageWalk, command: c.Expose) -> None:
-        expander = Expander(walk.args.env, walk.args.scope.escape)
-        for words in command.ports:
-            try:
-                specs = [(word, parse_port(word)) for word in expander.words(words)]
-            except DockerfileError:
-                return  # expanding says so
-            for word, spec in specs:
-                if spec.protocol != spec.protocol.lower():
-                    detail = f"Defined protocol '{word}' in EXPOSE instruction should be lowercase"
-                    self._find("ExposeProtoCasing", detail, command)
-                if spec.ip or spec.host_port:
-                    detail = f"EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'"
-                    self._find("ExposeInvalidFormat", detail, command)
-
-    def arg(self, walk: _StageWalk, written: c.Arg, expanded: c.Arg) -> None:
-        scope = walk.args.scope
-        for pair, final in zip(written.pairs, expanded.pairs, strict=True):
-            self._secret(written, "ARG", pair.key)
-            inherited = pair.value is None and pair.key not in scope.build_args and pair.key in scope.values
-            if not inherited:
-                walk.arg_uses[pair.key] = ArgUse(pair.key, final.value or "", pair.comment, written.source)
-            walk.used.add(pair.key)
-
-    def env(self, walk: _StageWalk, written: c.Env, expanded: c.Env) -> None:
-        self.label(walk, written, expanded)
-        for pair in expanded.pairs:
-            self._secret(written, "ENV", pair.key)
-        walk.args.set_env((pair.key, pair.value) for pair in expanded.pairs)
-
-    def label(self, walk: _StageWalk, written: c.Env | c.Label, expanded: c.Env | c.Label) -> None:
-        for pair in expanded.pairs:
-            if pair.legacy:
-                name = written.keyword
-                detail = f'"{name} key=value" should be used instead of legacy "{name} key value" format'
-                self._find("LegacyKeyValueFormat", detail, written)
-
-    def _secret(self, command: c.Command, instruction: str, key: str) -> None:
-        if promises_secret(key):
-            detail = f"Do not use ARG or ENV instructions for sensitive data ({instruction} {quote(key)})"
-            self._find("SecretsUsedInArgOrEnv", detail, command)
-
-    def workdir(self, walk: _StageWalk, written: c.Workdir, expanded: c.Workdir) -> None:
-        if not walk.workdir and not expanded.path.startswith("/"):
-            detail = f"Relative workdir {quote(expanded.path)} can have unexpected results if the base image changes"
-            self._find("WorkdirRelativePath", detail, written)
-        walk.workdir = True
-
-    def shell(self, walk: _StageWalk, written: c.Shell, expanded: c.Shell) -> None:
-        walk.shell = True
-
-    def onbuild(self, walk: _StageWalk, written: c.Onbuild, expanded: c.Onbuild) -> None:
-        walk.onbuild.append(written.expression)
-
-    def once(self, walk: _StageWalk, written: c.Command, expanded: c.Command) -> None:
-        before = walk.last.get(written.name)
-        if before is not None:
-            detail = (
-                f"Multiple {written.keyword} instructions should not be used in the same stage "
-                "because only the last one will be used"
-            )
-            # The one before is shown: it is the one that has no effect.
-            self._find("MultipleInstructionsDisallowed", detail, written, before.source)
-        walk.last[written.name] = written
-
-    def start_command(self, walk: _StageWalk, written: c.Cmd | c.Entrypoint, expanded: c.Command) -> None:
-        self.once(walk, written, expanded)
-        if written.form == "shell" and not walk.shell:
-            detail = (
-                f"JSON arguments recommended for {written.keyword} to prevent unintended behavior related to OS signals"
-            )
-            self._find("JSONArgsRecommended", detail, written)
-
-    def copy(self, walk: _StageWalk, written: c.Copy | c.Add, expanded: c.Copy | c.Add) -> None:
-        ignored = self.subject.ignored
-        if ignored is None or (isinstance(expanded, c.Copy) and expanded.from_):
-            return
-        verb = "Copy" if isinstance(expanded, c.Copy) else "Add"
-        for source in expanded.sources:
-            if verb == "Add" and ("://" in source or source.startswith("git@")):
-                continue
-            path = posixpath.normpath(source)
-            if ignored(path.lstrip("/") or "."):
-                detail = f"Attempting to {verb} file {quote(path)} that is excluded by .dockerignore"
-                self._find("CopyIgnoredFile", detail, written)
-
-    def run(self, walk: _StageWalk, written: c.Run, expanded: c.Run) -> None:
-        for mount in expanded.mounts:
-            if mount.type == "secret":
-                name = mount.id or mount.source or posixpath.basename(mount.target)
-                walk.secrets[name] = (mount.required, written.source)
-            elif mount.type == "ssh":
-                walk.ssh[mount.id or "default"] = (mount.required, written.source)
-
-
-_RULES: dict[type[c.Command], Callable[..., None]] = {
-    c.Add: Analysis.copy,
-    c.Arg: Analysis.arg,
-    c.Cmd: Analysis.start_command,
-    c.Copy: Analysis.copy,
-    c.Entrypoint: Analysis.start_command,
-    c.Env: Analysis.env,
-    c.Healthcheck: Analysis.once,
-    c.Label: Analysis.label,
-    c.Onbuild: Analysis.onbuild,
-    c.Run: Analysis.run,
-    c.Shell: Analysis.shell,
-    c.Workdir: Analysis.workdir,
-}
+                    self.find("UndefinedVar", f"Usage of undefined variable '${name}'{suggestion}", command)
+        check = CHECKS.get(type(command))
+        if check is not None:
+            check(self, walk, command, expanded)

@@ -125,12 +125,8 @@ class ArgScope:
         )
 
     def proxy_environment(self) -> dict[str, str]:
-        """The environment that RUN gets for proxies, in both spellings, from the build args (case does not matter)."""
-        out: dict[str, str] = {}
-        for key in sorted(self.build_args):
-            if key.lower() in PROXY_ARGS:
-                out[key.upper()] = out[key.lower()] = self.build_args[key]
-        return out
+        """The environment that RUN gets for proxies: the build args of these names, in the spelling that was given."""
+        return {key: self.build_args[key] for key in PROXY_ARGS if key in self.build_args}
 
     def unconsumed(self, stages: Iterable[Stage]) -> list[str]:
         """The build args that no ARG takes, sorted; those that need no ARG are left out."""
@@ -142,7 +138,7 @@ class ArgScope:
         return sorted(
             key
             for key in self.build_args
-            if key not in known and key.lower() not in PROXY_ARGS and not key.startswith("BUILDKIT_")
+            if key not in known and key not in PROXY_ARGS and not key.startswith("BUILDKIT_")
         )
 
     def stage(self, env: Iterable[tuple[str, str]] = (), parent: StageArgs | None = None) -> StageArgs:

@@ -15,7 +15,7 @@ from pywerf.errors import DockerfileError, RegistryNotFound, SourceExcerpt, Werf
 from pywerf.frontend.dockerfile import commands as c
 from pywerf.frontend.dockerfile.args import ArgScope, platform_args
 from pywerf.frontend.dockerfile.ast import Dockerfile
-from pywerf.frontend.dockerfile.epoch import epoch_source
+from pywerf.frontend.dockerfile.epoch import UnknownEpoch, epoch_source
 from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructions
 from pywerf.frontend.dockerfile.stage_state import StageState
 from pywerf.frontend.dockerfile.stages import StageLinks, after_stages, find_target, link_stages
@@ -112,7 +112,12 @@ class Converter:
         text = args.build_args.get("SOURCE_DATE_EPOCH", args.values.get("SOURCE_DATE_EPOCH", ""))
         if not text:
             return None
-        source = epoch_source(text, self.stages, args, self.resolver, self.settings.platform)
+        try:
+            source = epoch_source(text, self.stages, args, self.resolver, self.settings.platform)
+        except UnknownEpoch:
+            if "SOURCE_DATE_EPOCH" in args.build_args:
+                raise
+            return None  # a default of the file, which may mean something to its commands; the checks warn
         if isinstance(source, int):
             return source
         seconds = None if source is None else self.resolver.modified(source)

@@ -6,7 +6,7 @@ git repository or a web server (BuildKit, dockerfile2llb).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from pywerf.errors import DockerfileError, SourceExcerpt
@@ -20,9 +20,19 @@ from pywerf.oci.platform import Platform
 if TYPE_CHECKING:
     from pywerf.frontend.dockerfile.convert import Resolver
 
-__all__ = ["epoch_source"]
+__all__ = ["UnknownEpoch", "epoch_source", "is_known_epoch"]
 
 _HINT = "it is a number of seconds since 1970, `context`, a build context, or a stage that only ADDs one remote source"
+
+
+class UnknownEpoch(DockerfileError):
+    """The value is no number and names nothing."""
+
+
+def is_known_epoch(text: str, stages: Sequence[c.Stage], contexts: Collection[str]) -> bool:
+    """Whether the value means something; `contexts` are the names of the named contexts."""
+    names = {"context", *contexts, *(stage.name for stage in stages if stage.name)}
+    return parse_int(text) is not None or text.lower() in names
 
 
 def epoch_source(
@@ -30,7 +40,7 @@ def epoch_source(
 ) -> int | ContextOp | HttpOp | None:
     """What the value means: seconds, or a source; None for an image, which has no time of that kind.
 
-    Raises DockerfileError.
+    Raises UnknownEpoch, and DockerfileError for a stage that is more than a source.
     """
     seconds = parse_int(text)
     if seconds is not None:
@@ -43,7 +53,7 @@ def epoch_source(
     for stage in stages:
         if stage.name and stage.name == text.lower():
             return _stage_source(stage, scope, resolver)
-    raise DockerfileError(f"invalid SOURCE_DATE_EPOCH: {text}", hint=_HINT)
+    raise UnknownEpoch(f"invalid SOURCE_DATE_EPOCH: {text}", hint=_HINT)
 
 
 def _stage_source(stage: c.Stage, scope: ArgScope, resolver: Resolver) -> ContextOp | HttpOp:

@@ -1,4 +1,4 @@
-"""The build checks of a Dockerfile, by BuildKit's rules and their names.
+"""The build checks of a Dockerfile, by BuildKit's rules and their names, and some of our own.
 
 # check=skip=RULE,RULE;experimental=RULE;error=true      at the top: for the file
 # check=skip=RULE                                        above an instruction: for that one
@@ -55,7 +55,7 @@ class LintWarning(msgspec.Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """Where Docker's documentation explains the rule."""
+        """Where the rule is explained."""
         return RULES[self.rule].url
 
     @property
@@ -176,12 +176,13 @@ def lint(
     target_platform: Platform | None = None,
     base_image: Callable[[str, Platform], ImageConfig | None] | None = None,
     ignored: Callable[[str], bool] | None = None,
+    contexts: frozenset[str] = frozenset(),
 ) -> list[LintWarning]:
     """The warnings of a Dockerfile, sorted by line; without `target` for all of its stages (see `Subject`).
 
     Errors are not reported here: a build does that. Raises DockerfileError for a wrong `# check=`.
     """
     subject = Subject(
-        build_args or {}, target, build_platform, target_platform, base_image, ignored, all_stages=not target
+        build_args or {}, target, build_platform, target_platform, base_image, ignored, not target, contexts
     )
     return list(check(dockerfile, subject).warnings)

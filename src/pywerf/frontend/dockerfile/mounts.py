@@ -108,6 +108,8 @@ def _mount(raw: str, fields: list[str], expand: Callable[[str], str]) -> RunMoun
                     hint="the types are " + ", ".join(_TYPES),
                 )
         elif key == "from":
+            if not value:
+                raise DockerfileError("from= names nothing", hint="leave from= out for the build context")
             found["from_"] = value
         elif key in ("source", "src"):
             found["source"] = value

@@ -1,4 +1,4 @@
-"""BuildKit's build checks: names, descriptions, and whether a rule wants to be switched on first (experimental)."""
+"""The build checks, BuildKit's and our own: names, descriptions, and which have to be switched on (experimental)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pywerf.util.secret_names import promises_secret
 __all__ = ["RULES", "Rule", "promises_secret"]
 
 _URL = "https://docs.docker.com/go/dockerfile/rule/"
+_OWN_URL = "docs/dockerfile.md#rules-of-our-own"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -17,10 +18,13 @@ class Rule(msgspec.Struct, frozen=True):
     name: str
     description: str
     experimental: bool = False
+    own: bool = False
 
     @property
     def url(self) -> str:
-        """Where Docker's documentation explains it."""
+        """Where Docker's documentation explains it; our own rules are explained in this project's."""
+        if self.own:
+            return _OWN_URL
         words: list[str] = []
         for char in self.name.replace("JSON", "Json"):
             if char.isupper():
@@ -70,7 +74,14 @@ _TEXTS = {
     ),
 }
 
+_OWN_TEXTS = {
+    "CmdWithoutEffect": "CMD should not stand beside an ENTRYPOINT in shell form",
+    "HeredocIgnoresErrors": "Here-documents of RUN should end at the first command that fails",
+    "InvalidSourceDateEpoch": "SOURCE_DATE_EPOCH should be a number of seconds or name a source",
+}
+_EXPERIMENTAL = ("CopyIgnoredFile", "InvalidDefinitionDescription", "HeredocIgnoresErrors")
+
 RULES = {
-    name: Rule(name, text, name in ("CopyIgnoredFile", "InvalidDefinitionDescription")) for name, text in _TEXTS.items()
+    name: Rule(name, text, name in _EXPERIMENTAL, name in _OWN_TEXTS) for name, text in (_TEXTS | _OWN_TEXTS).items()
 }
 """All rules by name."""
