@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,8 @@ from pywerf.solver.cache import CachingExecutor
 from pywerf.solver.scheduler import solve
 
 if TYPE_CHECKING:
+    import socket
+
     from pywerf.build.remote.work import RemoteWork
     from pywerf.build.session import Session
     from pywerf.frontend.dockerfile.ast import Dockerfile
@@ -215,7 +217,7 @@ class _Work:
             epoch=options.source_date_epoch,
             created=times.now,
             secrets=_Secrets(options.secrets).get,
-            ssh=_Agents(options.ssh).get,
+            ssh=_agents(options),
             cache_mounts=None if remote is None else remote.cache_mounts,
         )
         salt = "" if options.timestamp is None else f"clamp {options.timestamp}"
@@ -470,21 +472,13 @@ class _Secrets:
         return None
 
 
-class _Agents:
-    """`--ssh default|ID[=SOCKET]`."""
+def _agents(options: BuildOptions) -> Callable[[str], Callable[[], socket.socket] | None]:
+    """The agents of `--ssh`; nothing of it is loaded when there is none."""
+    if not options.ssh:
+        return lambda name: None
+    from pywerf.build.ssh_agents import Agents
 
-    def __init__(self, flags: tuple[str, ...]) -> None:
-        self._sockets: dict[str, str] = {}
-        for flag in flags:
-            name, _, path = flag.partition("=")
-            socket = path or os.environ.get("SSH_AUTH_SOCK", "")
-            if not socket:
-                raise UsageError(f"--ssh {flag}: no agent is running", hint="start ssh-agent, or name its socket")
-            self._sockets[name] = socket
-
-    def get(self, name: str) -> str | None:
-        """The path of the agent's socket, None when it was not given."""
-        return self._sockets.get(name)
+    return Agents(options.ssh).get
 
 
 def _remote(session: Session, options: BuildOptions) -> RemoteWork | None:

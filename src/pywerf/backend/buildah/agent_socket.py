@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 from pywerf.errors import BuildError
@@ -19,10 +20,10 @@ _CHUNK = 1 << 14
 
 
 class AgentSocket:
-    """A context manager: `path` is a socket that leads to `agent` while it is entered."""
+    """A context manager: while it is entered `path` is a socket; who connects to it gets what `connect` opens."""
 
-    def __init__(self, agent: str, path: str, *, uid: int, gid: int, mode: int) -> None:
-        self._agent = agent
+    def __init__(self, connect: Callable[[], socket.socket], path: str, *, uid: int, gid: int, mode: int) -> None:
+        self._connect = connect
         self.path = path
         self._owner = (uid, gid)
         self._mode = mode
@@ -31,7 +32,7 @@ class AgentSocket:
         self._closed = False
 
     def __enter__(self) -> AgentSocket:
-        """Raises BuildError when nobody answers on the agent's socket."""
+        """Raises BuildError when the agent does not answer."""
         self._connect().close()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -64,18 +65,6 @@ class AgentSocket:
             self._listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(self.path)}")
         finally:
             os.close(folder)
-
-    def _connect(self) -> socket.socket:
-        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            agent.connect(self._agent)
-        except OSError as error:
-            agent.close()
-            raise BuildError(
-                f"ssh agent {self._agent}: {error.strerror or error}",
-                hint="--ssh ID=SOCKET names the socket of a running ssh-agent",
-            ) from error
-        return agent
 
     def _accept(self) -> None:
         while True:

@@ -22,6 +22,8 @@ from pywerf.util.promise import Promise, run_in_thread
 from pywerf.util.spans import spans_of
 
 if TYPE_CHECKING:
+    import socket
+
     from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.cache_mounts import CacheWatcher
     from pywerf.backend.buildah.selection import Selected
@@ -57,7 +59,7 @@ class Engine:
         epoch: int | None = None,
         created: Callable[[], str],
         secrets: Callable[[str], bytes | None] = lambda name: None,
-        ssh: Callable[[str], str | None] = lambda name: None,
+        ssh: Callable[[str], Callable[[], socket.socket] | None] = lambda name: None,
         cache_mounts: CacheWatcher | None = None,
     ) -> None:
         self._store = store

@@ -20,6 +20,8 @@ from pywerf.linux.mount import Mount
 from pywerf.util.filetree import resolve
 
 if TYPE_CHECKING:
+    import socket
+
     from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.ref import Ref
     from pywerf.backend.buildah.snapshots import Snapshots
@@ -48,7 +50,7 @@ class ExecMounts:
         inputs: tuple[Result | None, ...],
         *,
         secrets: Secrets,
-        ssh: Callable[[str], str | None],
+        ssh: Callable[[str], Callable[[], socket.socket] | None],
         caches: CacheWatcher | None = None,
         exports: BindExports | None = None,
     ) -> None:
@@ -248,8 +250,8 @@ class ExecMounts:
 
     def _agent(self, mount: ExecMount, number: int) -> None:
         name = mount.id or "default"
-        agent = self._ssh(name)
-        if agent is None:
+        connect = self._ssh(name)
+        if connect is None:
             if mount.required:
                 raise BuildError(f"ssh agent {name!r} is required and was not given", hint=f"pass --ssh {name}")
             return
@@ -258,7 +260,7 @@ class ExecMounts:
         target = self._target(mount.target or f"/run/buildkit/ssh_agent.{number}")
         self._stub(target, is_dir=False)
         own = AgentSocket(
-            agent,
+            connect,
             os.path.join(self._tmp, f"ssh-{number}"),
             uid=mount.uid or 0,
             gid=mount.gid or 0,

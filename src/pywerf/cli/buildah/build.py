@@ -133,7 +133,11 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     help="Secret for RUN --mount=type=secret.",
 )
 @flag(
-    "--ssh", multiple=True, not_env=("WERF_SSH_KEY",), metavar="ID[=SOCKET]", help="SSH agent for RUN --mount=type=ssh."
+    "--ssh",
+    multiple=True,
+    not_env=("WERF_SSH_KEY",),
+    metavar="ID[=SOCKET|KEY,…]",
+    help="SSH agent, or keys, for RUN --mount=type=ssh.",
 )
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add in RUN.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
