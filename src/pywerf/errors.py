@@ -12,6 +12,9 @@
     ├── ContextError              the build context: missing files, unreadable, outside
     ├── PatternError              a pattern of a .dockerignore or an --exclude
     ├── TemplateError             a Go template (`--format`, werf.yaml) that cannot be read or run
+    ├── ConfigError               werf.yaml, werf-giterminism.yaml: what they say, at its line
+    ├── GiterminismError          what would make a build depend on more than the commit
+    ├── GitError                  the project's repository cannot be read as asked
     ├── ArchiveError              a tar archive that is damaged or hostile
     ├── DigestMismatch            content that is not what its digest says
     ├── RegistryError             a registry answered with an error, or not at all
@@ -39,10 +42,13 @@ __all__ = [
     "ArchiveError",
     "BuildError",
     "BuildStopped",
+    "ConfigError",
     "ContainerFailed",
     "ContextError",
     "DigestMismatch",
     "DockerfileError",
+    "GitError",
+    "GiterminismError",
     "ImageInUse",
     "ImageNotFound",
     "Interrupted",
@@ -147,6 +153,18 @@ class PatternError(WerfError):
 
 class TemplateError(WerfError):
     """A Go template that does not parse, or that fails on its data; the message names the place."""
+
+
+class ConfigError(WerfError):
+    """werf.yaml or one of its companions does not say what it may say; `source` names the lines."""
+
+
+class GiterminismError(WerfError):
+    """Something would make the build depend on more than the commit."""
+
+
+class GitError(WerfError):
+    """The project's git repository is missing, damaged, or has not what is asked of it."""
 
 
 class ArchiveError(WerfError):
