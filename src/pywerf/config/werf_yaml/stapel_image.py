@@ -136,8 +136,10 @@ def _auth(section: Section) -> BasicAuth:
 
 
 def _shell(section: Section) -> Shell:
-    stages = [ShellStage(section.strings(name), section.text(f"{name}CacheVersion")) for name in _STAGES]
-    return Shell(*stages, cache_version=section.text("cacheVersion"))
+    first, second, third, last = (
+        ShellStage(section.strings(name), section.text(f"{name}CacheVersion")) for name in _STAGES
+    )
+    return Shell(first, second, third, last, section.text("cacheVersion"))
 
 
 def _mounts(section: Section) -> tuple[Mount, ...]:
