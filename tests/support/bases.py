@@ -8,8 +8,10 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from support import machine
@@ -210,3 +212,9 @@ def rootfs_tar(layout: Path, out: Path) -> None:
         open(out, "wb") as raw,
     ):
         shutil.copyfileobj(packed, raw, 1 << 20)
+
+
+def pull_base(werf: Callable[..., subprocess.CompletedProcess[str]], layout: Path, *flags: str) -> None:
+    """Bring a base into a store, as the image `base`: from a layout it would be called as the layout's folder is."""
+    image = werf("buildah", "pull", *flags, f"oci:{layout}:base").stdout.strip()
+    werf("buildah", "tag", *flags, image, "base")

@@ -21,6 +21,7 @@ __all__ = ["ChrootContainer", "ChrootIsolation"]
 HEADER = 5  # a frame's kind and length
 CHUNK = 1 << 14
 SIGKILL = 9
+_LOST = "it was killed, or it failed: its own words stand above"
 
 
 class _Frames:
@@ -73,7 +74,9 @@ class ChrootContainer:
                 raise self._failure
             if self._result is None:
                 try:
-                    _, value, _ = self._frames.receive()
+                    kind, value, _ = self._frames.receive()
+                    if kind == b"E":
+                        raise IsolationError(f"the container was ended: {value[2]}", hint=_LOST)
                     self._result = ContainerResult(_exit_status(value), self._created)
                 except IsolationError as error:
                     self._failure = error

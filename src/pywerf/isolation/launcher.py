@@ -91,7 +91,8 @@ class Launcher:
             _write_all(plan_fd, marshal.dumps(plan))
             mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                self._send(b"P" if prepared else b"F", [stdin, stdout, stderr, theirs.fileno(), plan_fd])
+                kind = (b"P" if prepared else b"F") + (b"S" if plan["supervision"] is not None else b"")
+                self._send(kind, [stdin, stdout, stderr, theirs.fileno(), plan_fd])
             except BaseException:
                 mine.close()
                 raise

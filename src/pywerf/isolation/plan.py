@@ -11,6 +11,8 @@ A plan is a dict of plain values (marshal and, but for two bytes values, JSON ca
     read_only, hostname, cwd, terminal, argv, env
     rlimits                (number, soft, hard)
     capabilities, last_capability, no_new_privileges, seccomp, seccomp_flags, uid, gid, groups
+    supervision            None, or what the supervisor of system calls needs (`pywerf.linux.supervisor`): filter,
+                           everything, machine, privileged, capabilities, uid, gid, groups
 
 `namespaces` and `stage` do not depend on the image or the command: a spare process has them ready.
 """
@@ -23,7 +25,7 @@ import msgspec
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.spec import ContainerSpec
-from pywerf.linux import caps, rlimits, seccomp
+from pywerf.linux import caps, notify_filter, rlimits, seccomp
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
 
@@ -103,7 +105,8 @@ class HostFacts(msgspec.Struct, frozen=True):
 
     `bounding` is the process's capability bounding set: nothing outside of it can be given away.
     `device_nodes`: mknod(2) makes devices that open (false in a user namespace). `own_sysfs`: sysfs can
-    be mounted (false in a user namespace that does not own the network namespace).
+    be mounted (false in a user namespace that does not own the network namespace). `one_id`: a user namespace in which
+    nobody but root is mapped.
     """
 
     machine: str
@@ -111,6 +114,7 @@ class HostFacts(msgspec.Struct, frozen=True):
     last_capability: int = 40
     device_nodes: bool = True
     own_sysfs: bool = True
+    one_id: bool = False
 
 
 def host_facts() -> HostFacts:
@@ -123,17 +127,19 @@ def host_facts() -> HostFacts:
         with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as last:
             last_capability = int(last.read())
         with open("/proc/self/uid_map", encoding="ascii") as uid_map:
-            initial = uid_map.read().split() == ["0", "0", "4294967295"]
+            ids = uid_map.read().split()
     except OSError as error:
         raise IsolationError(
             f"cannot read the facts of this host: {error}", hint="containers need /proc to be mounted"
         ) from error
+    initial = ids == ["0", "0", "4294967295"]
     return HostFacts(
         machine=os.uname().machine,
         bounding=int(lines["CapBnd"], 16),
         last_capability=last_capability,
         device_nodes=initial,
         own_sysfs=initial,
+        one_id=len(ids) == 3 and ids[2] == "1",
     )
 
 
@@ -237,6 +243,26 @@ def make_plan(spec: ContainerSpec, facts: HostFacts) -> dict[str, Any]:
         "no_new_privileges": spec.no_new_privileges,
         "seccomp": _seccomp(spec, facts, capabilities),
         "seccomp_flags": sys.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        "uid": spec.uid,
+        "gid": spec.gid,
+        "groups": list(spec.groups),
+        "supervision": _supervision(spec, facts, capabilities),
+    }
+
+
+def _supervision(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> dict[str, Any] | None:
+    """In a user namespace devices are made by a supervisor; where there is one id alone it gives all owners too."""
+    if facts.device_nodes:
+        return None
+    program = notify_filter.compile_filter(facts.machine, everything=facts.one_id)
+    if not program:
+        return None
+    return {
+        "filter": program,
+        "everything": facts.one_id,
+        "machine": facts.machine,
+        "privileged": spec.privileged,
+        "capabilities": capabilities,
         "uid": spec.uid,
         "gid": spec.gid,
         "groups": list(spec.groups),

@@ -13,6 +13,7 @@ import os
 from pywerf.linux import syscalls as sys
 from pywerf.linux.rootfs import Root, enter_root, mount_all, mount_rootfs
 from pywerf.linux.stage import Steps
+from pywerf.linux.supervision import hand_over
 
 TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _open_terminal(like: int) -> tuple[int, int]:
     return master, slave
 
 
-def _take_identity(plan: dict[str, Any], step: Steps) -> None:
+def _take_identity(plan: dict[str, Any], step: Steps, supervision: int) -> None:
     """Limits, capabilities, system call filter, user: in the order in which each is still allowed."""
     for resource, soft, hard in plan["rlimits"]:
         step(f"set resource limit {resource} to {soft}:{hard}")
@@ -63,25 +64,33 @@ def _take_identity(plan: dict[str, Any], step: Steps) -> None:
     step("install the seccomp filter")
     if plan["seccomp"]:
         sys.seccomp(plan["seccomp"], plan["seccomp_flags"])
-    step(f"become user {plan['uid']}:{plan['gid']}")
-    if plan["groups"] is not None:
-        sys.setgroups(plan["groups"])
-    sys.setresgid(plan["gid"])
-    sys.setresuid(plan["uid"])
-    step("take the capabilities")
+    supervised = plan["supervision"]
+    if supervised is not None:
+        step("have system calls supervised")
+        hand_over(supervision, supervised)
     mask = wanted if plan["uid"] == 0 else 0
+    if supervised is not None and supervised["everything"]:
+        mask = wanted  # all users are the one id: it must reach the files of all of them
+    else:
+        step(f"become user {plan['uid']}:{plan['gid']}")
+        if plan["groups"] is not None:
+            sys.setgroups(plan["groups"])
+        sys.setresgid(plan["gid"])
+        sys.setresuid(plan["uid"])
+    step("take the capabilities")
     sys.capset(mask, mask, 0)
     # The change of user cleared it; the launcher's end must stay this process's end.
     sys.prctl(sys.PR_SET_PDEATHSIG, 9)
 
 
-def run(plan: dict[str, Any], descriptors: list[int], ready: Ready) -> None:
+def run(plan: dict[str, Any], descriptors: list[int], ready: Ready, supervision: int = -1) -> None:
     """All that is left after `prepare`, up to execve(2); never returns.
 
     `descriptors` are the new standard input, output and error. `ready(created, console)` is called when
     only the execution itself is left; `console` is a terminal's master side or None. Raises SetupFailed
     before that. When the command cannot be executed the process says so on standard error and exits
     with 127 (not found) or 126, as a shell does.
+    `supervision` is the socket to the launcher's `Supervision`, when the plan has one.
     """
     step = Steps()
     root: Root | None = None
@@ -113,7 +122,7 @@ def run(plan: dict[str, Any], descriptors: list[int], ready: Ready) -> None:
             os.dup2(fd, number)
         if plan["terminal"]:
             _own_terminal()
-        _take_identity(plan, step)
+        _take_identity(plan, step, supervision)
     except OSError as error:
         if root is not None:
             _take_back(root)

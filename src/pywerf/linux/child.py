@@ -8,13 +8,13 @@ message, its root file system and an execve(2).
 Messages on the request socket (SOCK_SEQPACKET), one datagram each:
     T + marshal((namespaces, operations))    what spares are prepared with (one file descriptor: none)
     P or F + 5 descriptors                   start: standard input, output, error, control, plan
-P takes the spare when there is one; F wants a process of its own, prepared from the plan alone. The plan
-is a file with marshal(dict), see `pywerf.isolation.plan`.
+P takes the spare when there is one; F wants a process of its own, prepared from the plan alone. An S behind them says
+that the container's system calls are supervised. The plan is a file with marshal(dict), see `pywerf.isolation.plan`.
 
 The control socket (SOCK_STREAM) of a container carries back frames of a kind, a length (4 bytes,
 little-endian) and marshal data: R ready (created paths; the terminal's descriptor with it), E error
-(step, errno, text), X the wait status; and carries in single bytes: signal numbers. Its end of file
-means that nobody waits any more: the container is killed.
+(step, errno, text; of a container that runs: why it was ended), X the wait status; and carries in
+single bytes: signal numbers. Its end of file means that nobody waits any more: the container is killed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import struct
 from pywerf.linux import syscalls as sys
 from pywerf.linux.apply import run
 from pywerf.linux.stage import SetupFailed, prepare
+from pywerf.linux.supervision import Supervision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,13 +83,14 @@ def main(request_fd: int, parent: int) -> None:
 class Process:
     """A child: a spare that waits for a container (`handover`), or one that has its container (`control`)."""
 
-    __slots__ = ("control", "handover", "pid", "pidfd")
+    __slots__ = ("control", "handover", "pid", "pidfd", "supervision")
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
         self.handover: _socket.socket | None = None
         self.control: _socket.socket | None = None
+        self.supervision: Supervision | None = None
 
 
 class Launcher:
@@ -104,6 +106,7 @@ class Launcher:
         self.poll.register(self.mounts, select.POLLPRI)
         self.processes: dict[int, Process] = {}  # by pidfd
         self.controls: dict[int, Process] = {}  # by the control socket's descriptor
+        self.supervised: dict[int, Process] = {}  # by what their supervision waits for
         self.template: tuple[int, list[tuple[Any, ...]]] | None = None
         self.spare: Process | None = None
 
@@ -117,7 +120,7 @@ class Launcher:
                     continue
             else:
                 events = self.poll.poll()
-            ready = {fd for fd, _ in events}
+            ready = dict(events)
             if self.mounts in ready:
                 self._drop_spare()
             for fd in ready:
@@ -125,6 +128,8 @@ class Launcher:
                     self._on_control(self.controls[fd])
                 elif fd in self.processes:
                     self._on_exit(self.processes[fd])
+                elif fd in self.supervised:
+                    self._on_supervision(fd, ready[fd])
             if self.requests.fileno() in ready and not self._on_request():
                 return
 
@@ -147,7 +152,10 @@ class Launcher:
             for fd in descriptors:
                 os.close(fd)
             return True
-        process = None
+        process = supervision = None
+        if body == b"S":
+            supervision, theirs = Supervision.begin()
+            descriptors.append(theirs)
         if kind == b"P" and self.spare is not None:
             process, self.spare = self.spare, None
             try:
@@ -160,11 +168,16 @@ class Launcher:
         if process is None:
             process = self._fork(descriptors)
         control = _socket.socket(fileno=descriptors[3])
-        for fd in (*descriptors[:3], descriptors[4]):
+        for fd in (*descriptors[:3], *descriptors[4:]):
             os.close(fd)
         if process is None:
             control.close()
+            if supervision is not None:
+                supervision.end()
             return True
+        if supervision is not None:
+            process.supervision = supervision
+            self._await_supervision(process)
         process.control = control
         self.controls[control.fileno()] = process
         self.poll.register(control.fileno(), select.POLLIN)
@@ -223,7 +236,7 @@ class Launcher:
         except SetupFailed as error:
             failure = error
         data, ancillary, _, _ = handover.recvmsg(
-            1, _socket.CMSG_SPACE(4 * STDIO_AND_CONTROL_AND_PLAN), _socket.MSG_CMSG_CLOEXEC
+            1, _socket.CMSG_SPACE(4 * (STDIO_AND_CONTROL_AND_PLAN + 1)), _socket.MSG_CMSG_CLOEXEC
         )
         if not data:
             return
@@ -245,7 +258,7 @@ class Launcher:
             plan = marshal.loads(_read_all(descriptors[4]))
             if not prepared:
                 prepare(plan["namespaces"], plan["stage"])
-            run(plan, descriptors[:3], ready)
+            run(plan, descriptors[:3], ready, *descriptors[5:])
         except SetupFailed as error:
             _send_frame(control, b"E", (error.step, error.number, error.text))
         except Exception as error:
@@ -273,6 +286,20 @@ class Launcher:
             except ProcessLookupError:
                 return
 
+    def _await_supervision(self, process: Process) -> None:
+        fd = process.supervision.fd  # type: ignore[union-attr]
+        self.supervised[fd] = process
+        self.poll.register(fd, select.POLLIN)
+
+    def _on_supervision(self, fd: int, events: int) -> None:
+        """The next thing that a container's supervision waited for; without it the container must not go on."""
+        process = self.supervised.pop(fd)
+        self.poll.unregister(fd)
+        if not process.supervision.advance(events, _close_others):  # type: ignore[union-attr]
+            _signal.pidfd_send_signal(process.pidfd, SIGKILL)
+        elif process.supervision.fd >= 0:  # type: ignore[union-attr]
+            self._await_supervision(process)
+
     def _on_exit(self, process: Process) -> None:
         _, status = os.waitpid(process.pid, 0)
         self.poll.unregister(process.pidfd)
@@ -282,11 +309,17 @@ class Launcher:
             self.spare = None
         if process.handover is not None:
             process.handover.close()
+        supervision = process.supervision
+        if supervision is not None:
+            if self.supervised.pop(supervision.fd, None) is not None:
+                self.poll.unregister(supervision.fd)
+            supervision.end()
         control = process.control
         if control is not None:
             self.poll.unregister(control.fileno())
             del self.controls[control.fileno()]
-            _send_frame(control, b"X", status)
+            lost = supervision.lost if supervision is not None else ""
+            _send_frame(control, b"E", ("go on", 0, lost)) if lost else _send_frame(control, b"X", status)
             control.close()
 
 

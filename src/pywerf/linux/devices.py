@@ -10,7 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Literal
+
+TYPE_CHECKING = False  # it stands in the launcher, too
+if TYPE_CHECKING:
+    from typing import Literal
 
 __all__ = ["MARK", "PRIVATE", "device_of", "make_device", "marked_node"]
 

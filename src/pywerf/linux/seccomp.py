@@ -12,7 +12,7 @@ from functools import cache
 
 from pywerf.linux.syscall_numbers import numbers
 
-__all__ = ["AUDIT_ARCH", "SUPPORTED", "compile_default"]
+__all__ = ["AUDIT_ARCH", "SUPPORTED", "Instruction", "compile_default", "encode"]
 
 # linux/audit.h: the ELF machine, 64-bit and little-endian marks.
 AUDIT_ARCH = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7, "arm": 0x40000028}
@@ -202,7 +202,12 @@ def compile_default(architecture: str, capabilities: frozenset[str]) -> bytes:
     """
     if architecture not in SUPPORTED:
         return b""
+    return encode(assemble(architecture, capabilities))
+
+
+def encode(program: list[Instruction]) -> bytes:
+    """Instructions as struct sock_filter[]."""
     return b"".join(
         code.to_bytes(2, "little") + bytes((true, false)) + constant.to_bytes(4, "little")
-        for code, true, false, constant in assemble(architecture, capabilities)
+        for code, true, false, constant in program
     )

@@ -62,6 +62,9 @@ __all__ = [
     "capget",
     "capset",
     "close_range",
+    "fsconfig_create",
+    "fsmount",
+    "fsopen",
     "join_session_keyring",
     "mount",
     "mount_setattr",
@@ -71,11 +74,13 @@ __all__ = [
     "prctl",
     "prlimit",
     "seccomp",
+    "seccomp_call",
     "setgroups",
     "sethostname",
     "setns",
     "setresgid",
     "setresuid",
+    "statx",
     "umount2",
     "unshare",
 ]
@@ -132,14 +137,24 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4
 CLOSE_RANGE_CLOEXEC = 4
+FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
+FSCONFIG_CMD_CREATE = 6
 KEYCTL_JOIN_SESSION_KEYRING = 1
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 RLIM_INFINITY = (1 << 64) - 1
 
 # Numbers of calls without a wrapper in older C libraries; from 424 on they are the same everywhere.
-_X86_64 = {"pivot_root": 155, "capget": 125, "capset": 126, "keyctl": 250, "seccomp": 317}
-_GENERIC = {"pivot_root": 41, "capget": 90, "capset": 91, "keyctl": 219, "seccomp": 277}
-_COMMON = {"open_tree": 428, "move_mount": 429, "close_range": 436, "mount_setattr": 442}
+_X86_64 = {"pivot_root": 155, "capget": 125, "capset": 126, "keyctl": 250, "seccomp": 317, "statx": 332}
+_GENERIC = {"pivot_root": 41, "capget": 90, "capset": 91, "keyctl": 219, "seccomp": 277, "statx": 291}
+_COMMON = {
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "close_range": 436,
+    "mount_setattr": 442,
+}
 
 _libc: ctypes.CDLL | None = None
 _numbers: dict[str, int] = {}
@@ -245,8 +260,8 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     _syscall("capset", header, data)
 
 
-def seccomp(program: bytes, flags: int = 0) -> None:
-    """seccomp(2) SECCOMP_SET_MODE_FILTER with an array of struct sock_filter (8 bytes each).
+def seccomp(program: bytes, flags: int = 0) -> int:
+    """seccomp(2) SECCOMP_SET_MODE_FILTER with an array of struct sock_filter (8 bytes each); a listener, if asked for.
 
     CAP_SYS_ADMIN, or no_new_privs.
     """
@@ -257,7 +272,32 @@ def seccomp(program: bytes, flags: int = 0) -> None:
         + ctypes.addressof(instructions).to_bytes(pointer_size, byteorder),
         2 * pointer_size,
     )
-    _syscall("seccomp", SECCOMP_SET_MODE_FILTER, flags, fprog)
+    return _syscall("seccomp", SECCOMP_SET_MODE_FILTER, flags, fprog)
+
+
+def seccomp_call(operation: int, flags: int, argument: bytes) -> None:
+    """seccomp(2) with an operation that only asks."""
+    _syscall("seccomp", operation, flags, ctypes.create_string_buffer(argument, len(argument)))
+
+
+def fsopen(fstype: str) -> int:
+    """fsopen(2), Linux 5.2: a descriptor of a file system to be configured. CAP_SYS_ADMIN."""
+    return _syscall("fsopen", os.fsencode(fstype), FSOPEN_CLOEXEC)
+
+
+def fsconfig_create(fd: int) -> None:
+    """fsconfig(2) FSCONFIG_CMD_CREATE: make the superblock."""
+    _syscall("fsconfig", fd, FSCONFIG_CMD_CREATE, None, None, 0)
+
+
+def fsmount(fd: int, attributes: int) -> int:
+    """fsmount(2): a descriptor of the file system's root, mounted nowhere."""
+    return _syscall("fsmount", fd, FSMOUNT_CLOEXEC, attributes)
+
+
+def statx(path: bytes, flags: int, mask: int, buffer: ctypes.Array[ctypes.c_char]) -> None:
+    """statx(2), Linux 4.11, of a path from the working folder on, into 256 bytes."""
+    _syscall("statx", AT_FDCWD, path, flags, mask, buffer)
 
 
 def prlimit(pid: int, resource: int, soft: int, hard: int) -> tuple[int, int]:

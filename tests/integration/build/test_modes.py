@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pywerf.build.rungs import circumstances
+from support.bases import pull_base
 from support.users import User
 from support.werf import Werf
 
@@ -104,7 +105,7 @@ def test_stores_of_root_and_of_users_are_told_apart(
     builder: User, make_werf: Callable[[str], Werf], busybox_for_all: Path, common_folder: Path
 ) -> None:
     """Files of a user's snapshots belong to subordinate ids, and their marks are in another namespace of xattrs."""
-    builder.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    pull_base(builder.werf, busybox_for_all)
     builder.write("run/Dockerfile", "FROM base\nRUN true > /made\n")
     builder.werf("buildah", "build", "-t", "theirs", "run")
     werf = make_werf("unused")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.bases import pull_base
 from support.users import User
 from support.werf import Werf
 
@@ -26,6 +27,11 @@ RUN useradd -m -u 1234 app && sed -i 's/^app:\([^:]*\):[0-9]*:/app:\1:1:/' /etc/
 RUN cp /bin/true /usr/local/bin/suid && chown app:daemon /usr/local/bin/suid && chmod 6755 /usr/local/bin/suid
 RUN cp /bin/true /usr/local/bin/cap && perl -e 'my ($f, $n) = ("/usr/local/bin/cap", "security.capability"); \
  my $v = pack("VVVVV", 0x02000001, 1 << 13, 0, 0, 0); syscall(188, $f, $n, $v, 20, 0) == 0 or die $!'
+RUN mkdir -m 2775 /nodes && chown 0:33 /nodes && mknod /nodes/null c 1 3 && mknod -m 600 /nodes/disk b 8 17 \
+ && mknod /nodes/fifo p && (umask 077 && mknod /nodes/tty c 5 0) && chown app /nodes/tty && ! mknod /nodes/null c 1 3 \
+ && (cd /nodes && mkdir -p in/root && mknod in/zero c 1 5 && cp -a in/zero in/root/zero) \
+ && mkdir -p /chroot && cp -a /bin /lib /lib64 /usr /chroot/ 2>/dev/null && chroot /chroot mknod /full c 1 7 \
+ && mv /chroot/full /nodes/ && rm -rf /chroot
 RUN mkfifo /fifo && ln -s x /link && rm -rf /usr/share/doc/bash && mkdir -p /usr/share/doc/bash \
  && touch /usr/share/doc/bash/new && rm /etc/issue && ln /etc/passwd /passwd && mv /usr/share/perl5 /usr/share/perl55 \
  && install -d -m 1777 -o app -g 33 /sticky && touch -d @5 /etc/motd
@@ -35,6 +41,7 @@ WORKDIR /home/app/work
 RUN echo user > mine && id > id
 FROM scratch
 COPY --from=one /dev /dev2
+COPY --from=one /nodes /nodes
 COPY --from=one /usr/local/bin /bin
 COPY --from=one /srv /srv
 """
@@ -53,7 +60,7 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 
 def build_both(werf: Call, layout: Path, context: Path | str, *flags: str) -> list[tuple[str, list[str]]]:
     """(image id, diff ids) of the Dockerfile's first stage and of its last."""
-    werf("buildah", "pull", *flags, f"oci:{layout}:base")
+    pull_base(werf, layout, *flags)
     results = []
     for stage in (["--target", "one"], []):
         image = werf("buildah", "build", *flags, "-q", "--timestamp", "0", *stage, context).stdout.strip()
@@ -84,7 +91,7 @@ def test_a_users_image_is_roots_image(
 
 
 def test_debian_packages_with_users_and_capabilities_are_installed(builder: User, debian_for_all: Path) -> None:
-    builder.werf("buildah", "pull", f"oci:{debian_for_all}:base")
+    pull_base(builder.werf, debian_for_all)
     builder.write(
         "apt/Dockerfile",
         "FROM base\n"
@@ -111,7 +118,7 @@ RUN id -u && ! touch /root/x 2>/dev/null
 
 
 def test_mounts_networks_and_users_work_in_the_namespace(builder: User, busybox_for_all: Path) -> None:
-    builder.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    pull_base(builder.werf, busybox_for_all)
     builder.write("run/Dockerfile", RUN_ME)
     secret = builder.write("secret", "the-secret\n", 0o600)
     done = builder.werf("buildah", "build", "--no-cache", "--secret", f"id=s,src={secret}", "-t", "ran", "run")
@@ -122,7 +129,7 @@ def test_mounts_networks_and_users_work_in_the_namespace(builder: User, busybox_
 
 
 def test_what_a_user_built_can_be_run_pushed_and_removed(builder: User, busybox_for_all: Path, registry: str) -> None:
-    builder.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    pull_base(builder.werf, busybox_for_all)
     builder.write("push/Dockerfile", "FROM base\nRUN echo pushed > /x && chown 12:34 /x\n")
     builder.werf("buildah", "build", "-t", f"{registry}/user:1", "push")
     assert builder.werf("run", f"{registry}/user:1", "--", "cat", "/x").stdout == "pushed\n"
@@ -133,7 +140,7 @@ def test_what_a_user_built_can_be_run_pushed_and_removed(builder: User, busybox_
 
 
 def test_files_that_are_written_for_the_user_are_theirs(builder: User, busybox_for_all: Path) -> None:
-    builder.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    pull_base(builder.werf, busybox_for_all)
     builder.write("out/Dockerfile", "FROM base\nRUN echo 1 > /x && chown 12:34 /x\n")
     builder.werf(
         "buildah", "build", "--iidfile", "iid", "-o", "type=local,dest=tree", "-o", "type=oci,dest=a.tar", "out"
@@ -157,7 +164,7 @@ def test_unshare_shows_files_as_the_namespace_has_them(builder: User) -> None:
 
 @pytest.mark.parametrize("signal", ["TERM", "KILL"])
 def test_no_container_outlives_a_build_that_was_stopped(builder: User, busybox_for_all: Path, signal: str) -> None:
-    builder.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    pull_base(builder.werf, busybox_for_all)
     builder.write("slow/Dockerfile", f"FROM base\nRUN echo begun && sleep 98765{len(signal)}\n")
     user = builder.werf_process("buildah", "build", "slow")
     with user as process:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.bases import pull_base
 from support.users import User
 from support.werf import Werf
 
@@ -44,7 +45,7 @@ def write_context(folder: Path) -> None:
 
 
 def build_both(werf: Call, layout: Path, context: Path) -> list[tuple[str, list[str]]]:
-    werf("buildah", "pull", f"oci:{layout}:base")
+    pull_base(werf, layout)
     results = []
     for stage in (["--target", "one"], []):
         image = werf("buildah", "build", "-q", "--timestamp", "9", *stage, context).stdout.strip()
@@ -73,7 +74,7 @@ def test_the_first_line_says_why_there_are_no_containers(plain_user: User) -> No
 
 
 def test_run_names_line_rung_and_way_out(plain_user: User, busybox_for_all: Path) -> None:
-    plain_user.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    pull_base(plain_user.werf, busybox_for_all)
     plain_user.write("run/Dockerfile", "FROM base\nCOPY Dockerfile /\nRUN true\n")
     done = plain_user.werf("buildah", "build", "run", check=False)
     assert done.returncode == 125
@@ -93,7 +94,7 @@ def test_a_driver_that_is_asked_for_is_not_ignored(plain_user: User, driver: str
 
 
 def test_outputs_pushes_and_pulls_need_no_privilege(plain_user: User, busybox_for_all: Path, registry: str) -> None:
-    plain_user.werf("buildah", "pull", f"oci:{busybox_for_all}:base")
+    pull_base(plain_user.werf, busybox_for_all)
     plain_user.write("out/Dockerfile", "FROM base\nCOPY --chown=1:2 Dockerfile /here\n")
     name = f"{registry}/plain:1"
     plain_user.werf(

@@ -10,36 +10,11 @@ from hypothesis import strategies as st
 
 from pywerf.linux import caps, seccomp
 from pywerf.linux.syscall_numbers import ARCHITECTURES, numbers
+from support.bpf import simulate
 
 ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 DEFAULT = frozenset(caps.DOCKER_DEFAULT)
 MACHINES = {"x86_64": "x86_64", "i386": "x86_64", "aarch64": "aarch64", "arm": "aarch64"}
-
-
-def simulate(program: bytes, data: bytes) -> tuple[int, int]:
-    """(action, number of instructions); every jump must stay inside and go forward, as the kernel demands."""
-    instructions = [struct.unpack_from("<HBBI", program, at) for at in range(0, len(program), 8)]
-    accumulator = at = steps = 0
-    while True:
-        assert 0 <= at < len(instructions)
-        code, if_true, if_false, constant = instructions[at]
-        at += 1
-        steps += 1
-        if code == 0x20:
-            assert constant % 4 == 0
-            (accumulator,) = struct.unpack_from("<I", data, constant)
-        elif code == 0x05:
-            at += constant
-        elif code == 0x15:
-            at += if_true if accumulator == constant else if_false
-        elif code == 0x35:
-            at += if_true if accumulator >= constant else if_false
-        elif code == 0x45:
-            at += if_true if accumulator & constant else if_false
-        elif code == 0x06:
-            return constant, steps
-        else:
-            raise AssertionError(f"unknown instruction {code:#x}")
 
 
 def action(architecture: str, number: int, *arguments: int, capabilities: frozenset[str] = DEFAULT) -> int:
