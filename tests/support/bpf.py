@@ -27,6 +27,8 @@ def simulate(program: bytes, data: bytes) -> tuple[int, int]:
             at += if_true if accumulator >= constant else if_false
         elif code == 0x45:
             at += if_true if accumulator & constant else if_false
+        elif code == 0x25:
+            at += if_true if accumulator > constant else if_false
         elif code == 0x54:
             accumulator &= constant
         elif code == 0x06:

@@ -17,6 +17,7 @@ from pywerf.backend.buildah.engine import Engine
 from pywerf.backend.buildah.ref import Ref
 from pywerf.build.bases import Bases
 from pywerf.build.checks import warnings_of
+from pywerf.build.container_defaults import container_defaults, resolver
 from pywerf.build.contexts import Contexts, parse_named
 from pywerf.build.names import full_name
 from pywerf.build.options import BuildOptions, Output
@@ -26,8 +27,6 @@ from pywerf.frontend.dockerfile.convert import Converter, Settings
 from pywerf.frontend.dockerfile.parser import parse
 from pywerf.graph.image_plan import ImagePlan
 from pywerf.graph.vertex import Vertex
-from pywerf.isolation.spec import ContainerSpec
-from pywerf.linux.mount import Mount
 from pywerf.oci.digest import Digest
 from pywerf.oci.platform import Platform, host_platform
 from pywerf.solver.cache import CachingExecutor
@@ -36,6 +35,7 @@ from pywerf.solver.scheduler import solve
 if TYPE_CHECKING:
     import socket
 
+    from pywerf.backend.buildah.volumes import Volume
     from pywerf.build.remote.work import RemoteWork
     from pywerf.build.session import Session
     from pywerf.frontend.dockerfile.ast import Dockerfile
@@ -212,7 +212,15 @@ class _Work:
             session.reporter,
             open_files=lambda op: contexts.open(op, filename),
             base=bases.ref,
-            defaults=_defaults(session, options),
+            defaults=container_defaults(
+                options.container,
+                ulimits=(*session.options.ulimits, *options.ulimits),
+                cap_add=options.cap_add,
+                cap_drop=options.cap_drop,
+                shm_size=options.shm_size,
+            ),
+            volumes=_volumes(options.volumes),
+            resolver=resolver(options.container),
             clamp=options.timestamp,
             epoch=options.source_date_epoch,
             created=times.now,
@@ -413,30 +421,12 @@ def _host_proxies() -> tuple[str, ...]:
     return tuple(f"{name}={os.environ[name]}" for name in PROXY_ARGS if name in os.environ)
 
 
-def _defaults(session: Session, options: BuildOptions) -> ContainerSpec:
-    """What the flags ask of all containers of the build."""
-    from pywerf.isolation.limits import check_limits, limit_facts, parse_ulimits
-    from pywerf.linux import caps
-
-    rlimits = parse_ulimits((*session.options.ulimits, *options.ulimits))
-    if rlimits:
-        check_limits(rlimits, limit_facts())
-    return ContainerSpec(
-        rootfs=Mount("bind", "/"),
-        argv=(),
-        capabilities=caps.select(options.cap_add, options.cap_drop) if options.cap_add or options.cap_drop else None,
-        rlimits=rlimits,
-        mounts=_volumes(options.volumes),
-        shm_size=options.shm_size or 64 << 20,
-    )
-
-
-def _volumes(flags: tuple[str, ...]) -> tuple[Mount, ...]:
+def _volumes(flags: tuple[str, ...]) -> tuple[Volume, ...]:
     if not flags:
         return ()
     from pywerf.build.volumes import parse_volume
 
-    return tuple(parse_volume(flag).mount for flag in flags)
+    return tuple(parse_volume(flag) for flag in flags)
 
 
 class _Secrets:

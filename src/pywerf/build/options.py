@@ -6,10 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from pywerf.isolation.spec import Device, Namespaces, Resources
 from pywerf.oci.media_types import Compression, ImageFormat
 from pywerf.oci.platform import Platform
 
-__all__ = ["BuildOptions", "EngineOptions", "Output", "PullPolicy", "RegistryOptions"]
+__all__ = ["BuildOptions", "ContainerOptions", "EngineOptions", "Output", "PullPolicy", "RegistryOptions"]
 
 PullPolicy = Literal["always", "missing", "newer", "never"]
 
@@ -41,6 +42,27 @@ class Output(msgspec.Struct, frozen=True):
     type: str
     dest: str = ""
     attributes: dict[str, str] = {}
+
+
+class ContainerOptions(msgspec.Struct, frozen=True):
+    """What is asked of every container, by flags that `build` and `run` share.
+
+    `seccomp` is `unconfined`, a file, or empty; `labels` are SELinux options (`type:NAME`, `disable`);
+    `dns_servers` ("none",) and `hosts` false leave the image's files alone.
+    """
+
+    resources: Resources = Resources()
+    cgroup_parent: str = ""
+    namespaces: Namespaces = Namespaces()
+    devices: tuple[Device, ...] = ()
+    seccomp: str = ""
+    apparmor: str = ""
+    labels: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    dns_servers: tuple[str, ...] = ()
+    dns_searches: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    hosts: bool = True
 
 
 class BuildOptions(msgspec.Struct, frozen=True):
@@ -91,6 +113,6 @@ class BuildOptions(msgspec.Struct, frozen=True):
     cap_drop: tuple[str, ...] = ()
     ulimits: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
     shm_size: int = 0
+    container: ContainerOptions = ContainerOptions()
     manifest: str = ""

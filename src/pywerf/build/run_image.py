@@ -11,12 +11,12 @@ import msgspec
 
 from pywerf.backend.buildah.exec_mounts import ExecMounts
 from pywerf.backend.buildah.exec_spec import container_spec
-from pywerf.build.options import PullPolicy
+from pywerf.build.container_defaults import container_defaults, resolver
+from pywerf.build.options import ContainerOptions, PullPolicy
 from pywerf.build.volumes import parse_volume
 from pywerf.errors import UsageError
 from pywerf.graph.op import ExecOp
 from pywerf.isolation.spec import ContainerSpec
-from pywerf.linux.mount import Mount
 from pywerf.oci.platform import host_platform
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class RunOptions(msgspec.Struct, frozen=True):
     add_hosts: tuple[str, ...] = ()
     read_only: bool = False
     pull: PullPolicy = "missing"
+    ulimits: tuple[str, ...] = ()
+    shm_size: int = 0
+    hostname: str = ""
+    container: ContainerOptions = ContainerOptions()
 
 
 def run_image(session: Session, image: str, options: RunOptions) -> int:
@@ -55,17 +59,18 @@ def run_image(session: Session, image: str, options: RunOptions) -> int:
     if not argv:
         raise UsageError(f"{image} names no command to run", hint=f"werf run {image} -- COMMAND")
     network = options.network or "host"
-    if network not in ("host", "none"):
-        raise UsageError(f"--network {network}: a container has the host's network, or none")
     op = ExecOp(
         argv=argv,
         env=(*config.env, *(_terminal_env() if options.terminal else ()), *map(_variable, options.env)),
         cwd=options.workdir or config.working_dir or "/",
         user=options.user or config.user,
-        network=cast("Literal['host', 'none']", network),
+        network=cast("Literal['host', 'none', 'private']", network),
         insecure=options.privileged,
         add_hosts=options.add_hosts,
+        hostname=options.hostname,
     )
+    defaults = _defaults(session, options)
+    volumes = tuple(parse_volume(volume) for volume in options.volumes)
     session.isolation()  # first: it gets ready meanwhile, or says that there is none
     store, snapshots = session.store, session.snapshots
     bases = session.bases("never")
@@ -75,34 +80,41 @@ def run_image(session: Session, image: str, options: RunOptions) -> int:
     with ExitStack() as stack:
         snapshot = driver.prepare(store.new_snapshot_id(), below)
         stack.callback(driver.remove, snapshot.id)
+        tree = None if below is None else driver.view(below)
         mounts = stack.enter_context(
-            ExecMounts(store, snapshots, op, (), secrets=lambda name: None, ssh=lambda name: None)
+            ExecMounts(
+                store,
+                snapshots,
+                op,
+                (),
+                secrets=lambda name: None,
+                ssh=lambda name: None,
+                volumes=volumes,
+                tree=tree,
+            )
         )
-        for volume in options.volumes:
-            mounts.bind_host(parse_volume(volume).mount)
         spec = container_spec(
             op,
             driver.rootfs(snapshot, stubs=mounts.stubs, writable=True),
-            None if below is None else driver.view(below),
+            tree,
             hidden_env=(),
-            defaults=_defaults(options),
+            defaults=defaults,
             mounts=mounts.mounts,
             files=mounts.files,
+            resolver=resolver(options.container),
         )
         return _run_here(session, spec, options)
 
 
-def _defaults(options: RunOptions) -> ContainerSpec:
-    from pywerf.linux import caps
-
-    changed = options.cap_add or options.cap_drop
-    return ContainerSpec(
-        rootfs=Mount("bind", "/"),
-        argv=(),
-        capabilities=caps.select(options.cap_add, options.cap_drop) if changed else None,
-        read_only=options.read_only,
-        terminal=options.terminal,
+def _defaults(session: Session, options: RunOptions) -> ContainerSpec:
+    spec = container_defaults(
+        options.container,
+        ulimits=(*session.options.ulimits, *options.ulimits),
+        cap_add=options.cap_add,
+        cap_drop=options.cap_drop,
+        shm_size=options.shm_size,
     )
+    return msgspec.structs.replace(spec, read_only=options.read_only, terminal=options.terminal)
 
 
 def _run_here(session: Session, spec: ContainerSpec, options: RunOptions) -> int:

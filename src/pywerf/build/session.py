@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pywerf.build.names import full_name, local_candidates
-from pywerf.build.options import BuildOptions, EngineOptions, PullPolicy
+from pywerf.build.options import BuildOptions, ContainerOptions, EngineOptions, PullPolicy
 from pywerf.build.rungs import choose_rung
 from pywerf.build.session_work import WORK
 from pywerf.errors import ImageNotFound, StoreError, UsageError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+_ORDINARY = ContainerOptions()
 _DRIVERS = ("", "auto", "default", "overlay", "vfs")
 
 
@@ -277,6 +278,10 @@ class Session:
         add_hosts: Sequence[str] = (),
         read_only: bool = False,
         pull: PullPolicy = "missing",
+        ulimits: Sequence[str] = (),
+        shm_size: int = 0,
+        hostname: str = "",
+        container: ContainerOptions = _ORDINARY,
     ) -> int:
         """Run a container of an image on this terminal, and throw its files away; its exit status."""
         from pywerf.build.run_image import RunOptions, run_image
@@ -301,6 +306,10 @@ class Session:
                     add_hosts=tuple(add_hosts),
                     read_only=read_only,
                     pull=pull,
+                    ulimits=tuple(ulimits),
+                    shm_size=shm_size,
+                    hostname=hostname,
+                    container=container,
                 ),
             )
 

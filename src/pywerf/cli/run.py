@@ -10,7 +10,8 @@ from typing import Any, cast
 import click
 
 from pywerf.build.options import PullPolicy
-from pywerf.cli.flags import Command, bad_value, flag, switch
+from pywerf.cli.container_flags import container_flags, container_options
+from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import engine_flags, invocation
 from pywerf.cli.values import network, network_flag, optional_pairs, registry_flags, registry_options
 from pywerf.errors import UsageError
@@ -29,7 +30,7 @@ __all__ = ["command", "entrypoint_words", "environment"]
 @flag(
     "--env", "-e", "env", multiple=True, own_scalar=False, metavar="NAME[=VALUE]", help="Set an environment variable."
 )
-@flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:ro]", help="Mount a file or a directory.")
+@flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:OPTIONS]", help="Mount a file or a directory.")
 @flag("--workdir", "-w", metavar="DIR", help="Working directory.")
 @flag("--user", "-u", metavar="USER[:GROUP]", help="User, and group.")
 @flag(
@@ -39,6 +40,10 @@ __all__ = ["command", "entrypoint_words", "environment"]
 @flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts.")
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop.")
+@flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit.")
+@flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
+@flag("--hostname", metavar="NAME", help="The container's host name.")
+@container_flags
 @switch("--privileged", help="All capabilities and devices, no seccomp filter.")
 @switch("--read-only", help="Mount the root file system read-only.")
 @flag(
@@ -68,6 +73,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         )
     if not flags["rm"]:
         raise UsageError("--rm=false is not supported: containers are never kept", hint="keep files with --volume")
+    container = container_options(flags, flags["network"], flags["add_hosts"])
     words = tuple(flags["arguments"])
     registry = registry_options(
         flags["tls_verify"], flags["authfile"], flags["creds"], flags["cert_dir"], flags["retry"], run.secrets
@@ -90,6 +96,10 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
             add_hosts=tuple(flags["add_hosts"]),
             read_only=flags["read_only"],
             pull=cast(PullPolicy, flags["pull"]),
+            ulimits=tuple(flags["ulimits"]),
+            shm_size=flags["shm_size"],
+            hostname=flags["hostname"],
+            container=container,
         )
 
 

@@ -85,15 +85,20 @@ def seconds(name: str, text: str) -> float | None:
 
 def network_flag(function: F) -> F:
     """`--network`."""
-    return flag("--network", "--net", metavar="MODE", help="Network of containers: host (default), none or private.")(
-        function
-    )
+    return flag(
+        "--network", "--net", metavar="MODE", help="Network of containers: host (default), none, private or ns:PATH."
+    )(function)
 
 
 def network(mode: str) -> str:
-    """The mode of `--network`; "" for the default one. Raises UsageError for what nobody knows."""
+    """The mode of `--network`; "" for the default one. Raises UsageError for what nobody knows.
+
+    `ns:PATH` is private: the path is among the namespaces (see `cli.container_flags`).
+    """
+    if mode.startswith("ns:"):
+        return "private"
     if mode not in ("", "default", "host", "none", "private"):
-        raise bad_value("--network", mode, "unknown network", hint="it is one of host, none, private")
+        raise bad_value("--network", mode, "unknown network", hint="it is one of host, none, private, ns:PATH")
     return "" if mode == "default" else mode
 
 

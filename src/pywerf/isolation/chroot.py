@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.launcher import Launcher
-from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template
+from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template, needs_cgroup
 from pywerf.isolation.spec import ContainerResult, ContainerSpec
 from pywerf.linux.mount import Mount
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
+
+    from pywerf.isolation.cgroup_dirs import Cgroups
 
 __all__ = ["ChrootContainer", "ChrootIsolation"]
 
@@ -55,9 +58,19 @@ class _Frames:
 
 
 class ChrootContainer:
-    """A started container. `console` is its terminal's master side, which the container owns, or None."""
+    """A started container. `console` is its terminal's master side, which the container owns, or None.
 
-    def __init__(self, control: socket.socket, frames: _Frames, created: tuple[str, ...], console: int | None) -> None:
+    `ended` is called once when it has ended.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        frames: _Frames,
+        created: tuple[str, ...],
+        console: int | None,
+        ended: Callable[[], None] | None = None,
+    ) -> None:
         self._control = control
         self._frames = frames
         self._created = created
@@ -66,6 +79,7 @@ class ChrootContainer:
         self._waiting = threading.Lock()
         self._closing = threading.Lock()
         self.console = console
+        self._ended = ended
 
     def wait(self) -> ContainerResult:
         """See Container.wait. Raises IsolationError when the launcher was killed meanwhile."""
@@ -85,7 +99,13 @@ class ChrootContainer:
                     if self._result is not None or self._failure is not None:
                         with self._closing:
                             self._control.close()
+                        self._end()
             return self._result
+
+    def _end(self) -> None:
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended()
 
     def kill(self, signum: int = SIGKILL) -> None:
         """See Container.kill."""
@@ -102,6 +122,7 @@ class ChrootContainer:
         self._control.close()
         if self.console is not None:
             os.close(self.console)
+        self._end()
 
 
 class ChrootIsolation:
@@ -114,6 +135,9 @@ class ChrootIsolation:
         self._facts = facts or host_facts()
         self._launcher = Launcher()
         self._launcher.start()
+        self._host_launcher: Launcher | None = None
+        self._cgroups: Cgroups | None = None
+        self._lock = threading.Lock()
         ordinary = ContainerSpec(rootfs=Mount("bind", "/"), argv=("true",))
         self._launcher.prepare(*make_template(ordinary, self._facts))
 
@@ -129,21 +153,57 @@ class ChrootIsolation:
 
     def start(self, spec: ContainerSpec, stdin: int, stdout: int, stderr: int) -> ChrootContainer:
         """See Isolation.start. With `spec.terminal` it uses a terminal of its own: see `console`."""
-        control = self._launcher.request(make_plan(spec, self._facts), stdin, stdout, stderr)
+        if not needs_cgroup(spec):
+            return self._start(make_plan(spec, self._facts), stdin, stdout, stderr, None)
+        make_plan(spec, self._facts)  # what cannot be done is said before anything is made
+        cgroups = self._own_cgroups().make(spec.resources, spec.cgroup_parent)
+        try:
+            plan = make_plan(spec, self._facts, cgroups.joined)
+            return self._start(plan, stdin, stdout, stderr, cgroups.remove)
+        except BaseException:
+            cgroups.remove()
+            raise
+
+    def _start(
+        self, plan: dict[str, Any], stdin: int, stdout: int, stderr: int, ended: Callable[[], None] | None
+    ) -> ChrootContainer:
+        launcher = self._launcher if plan["pid"] == "private" else self._launcher_in_host_pids()
+        control = launcher.request(plan, stdin, stdout, stderr)
         try:
             frames = _Frames(control)
             kind, value, console = frames.receive()
             if kind == b"R":
-                return ChrootContainer(control, frames, tuple(value), console)
+                return ChrootContainer(control, frames, tuple(value), console, ended)
             if kind == b"E":
                 raise _setup_failed(*value)
-            raise IsolationError(f"the container ended with status {_exit_status(value)} before it was set up")
+            raise IsolationError(
+                f"the container ended with status {_exit_status(value)} before it was set up",
+                hint=None if ended is None else "--memory is too small for a container, which needs some megabytes",
+            )
         except BaseException:
             control.close()
             raise
 
+    def _launcher_in_host_pids(self) -> Launcher:
+        """For containers without a pid namespace of their own: the launcher's own one would be around them."""
+        with self._lock:
+            if self._host_launcher is None:
+                self._host_launcher = Launcher(host_pids=True)
+                self._host_launcher.start()
+            return self._host_launcher
+
+    def _own_cgroups(self) -> Cgroups:
+        with self._lock:
+            if self._cgroups is None:
+                from pywerf.isolation.cgroup_dirs import Cgroups
+
+                self._cgroups = Cgroups(self._launcher.note_cgroup)
+            return self._cgroups
+
     def close(self) -> None:
         self._launcher.close()
+        if self._host_launcher is not None:
+            self._host_launcher.close()
 
 
 def _exit_status(wait_status: int) -> int:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Launcher"]
 
-CHILD = "import sys; sys.path.append(sys.argv[1]); from pywerf.linux.child import main; main(3, int(sys.argv[2]))"
-REQUEST_FD = 3
+CHILD = (
+    "import sys; sys.path.append(sys.argv[1]); from pywerf.linux.child import main; "
+    "main(3, int(sys.argv[2]), int(sys.argv[3]))"
+)
+REQUEST_FD, CGROUPS_FD = 3, 4
 
 
 class Launcher:
@@ -22,10 +25,13 @@ class Launcher:
 
     `start` returns at once: the first request waits for the process in the socket's buffer. `request`
     may be called from several threads. The process ends with `close`, and with this process however it
-    ends; every container ends with it.
+    ends; every container ends with it. With `host_pids` its containers are in our own pid namespace, or in those
+    that they join.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, host_pids: bool = False) -> None:
+        self._host_pids = host_pids
+        self._cgroups = -1
         self._socket: socket.socket | None = None
         self._pid = 0
         self._template: bytes = b""
@@ -53,10 +59,13 @@ class Launcher:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         arguments = [sys.executable, "-I", "-S", "-X", "utf8", "-c", CHILD, packages, str(os.getpid())]
+        arguments.append(str(int(self._host_pids)))
         # A shared libpython may be found by this one only; the container's environment is another matter.
         environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
+        self._cgroups = _open_cgroups_file()
         actions = [
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), REQUEST_FD),
+            (os.POSIX_SPAWN_DUP2, self._cgroups, CGROUPS_FD),
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         ]
@@ -65,10 +74,19 @@ class Launcher:
             self._pid = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
         except OSError as error:
             mine.close()
+            self._close_cgroups()
             raise IsolationError(f"cannot start the launcher {sys.executable}: {error.strerror}") from error
         finally:
             theirs.close()
         self._socket = mine
+
+    def note_cgroup(self, folder: str) -> None:
+        """Tell the process of a cgroup: it removes those that are still there when this program is gone."""
+        _write_all(self._cgroups, os.fsencode(f"{folder}\n"))
+
+    def _close_cgroups(self) -> None:
+        os.close(self._cgroups)
+        self._cgroups = -1
 
     def prepare(self, namespaces: int, stage: list[tuple[Any, ...]]) -> None:
         """Say what most containers will have, so that spare processes wait with it. Idempotent."""
@@ -92,6 +110,7 @@ class Launcher:
             mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 kind = (b"P" if prepared else b"F") + (b"S" if plan["supervision"] is not None else b"")
+                kind += os.fsencode(plan["pid"]) if plan["pid"].startswith("/") else b""
                 self._send(kind, [stdin, stdout, stderr, theirs.fileno(), plan_fd])
             except BaseException:
                 mine.close()
@@ -120,12 +139,24 @@ class Launcher:
             return
         self._socket.close()
         self._socket = None
+        self._close_cgroups()
         self._template = b""
         pid, self._pid = self._pid, 0
         try:
             os.waitpid(pid, 0)
         except ChildProcessError:
             return  # somebody waited for all children
+
+
+def _open_cgroups_file() -> int:
+    """An empty file in memory, numbered above what the process will know it by."""
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    low = os.memfd_create("cgroups")
+    try:
+        return fcntl(low, F_DUPFD_CLOEXEC, CGROUPS_FD + 1)
+    finally:
+        os.close(low)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import msgspec
+
 from pywerf.errors import InvalidValue, IsolationError
 
-__all__ = ["container_files", "host_address", "hosts", "resolv_conf"]
+__all__ = ["Resolver", "container_files", "host_address", "hosts", "resolv_conf"]
 
 Network = Literal["host", "none", "private"]
 GeneratedFile = tuple[str, bytes, int]
@@ -28,6 +30,19 @@ ff00::0\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
+
+
+class Resolver(msgspec.Struct, frozen=True):
+    """How names are found in containers: what replaces the host's settings (`--dns`, `--dns-search`, `--dns-option`).
+
+    `own_resolv_conf` and `own_hosts` false: the image's file is left alone (`--dns none`, `--no-hosts`).
+    """
+
+    servers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    own_resolv_conf: bool = True
+    own_hosts: bool = True
 
 
 def resolv_conf(
@@ -141,9 +156,7 @@ def container_files(
     network: Network = "host",
     hostname: str = "",
     add_hosts: Iterable[str] = (),
-    servers: Sequence[str] = (),
-    searches: Sequence[str] = (),
-    options: Sequence[str] = (),
+    resolver: Resolver | None = None,
 ) -> tuple[GeneratedFile, ...]:
     """The three files for ContainerSpec.files, made from the host's: (target, content, mode).
 
@@ -152,20 +165,23 @@ def container_files(
     """
     import os
 
-    resolver = resolv_conf(
-        _read(RESOLV_CONF),
-        b"" if network == "host" else _read(UPSTREAM_RESOLV_CONF),
-        network=network,
-        servers=servers,
-        searches=searches,
-        options=options,
-    )
+    resolver = resolver or Resolver()
     name = hostname or os.uname().nodename
-    return (
-        (RESOLV_CONF, resolver, 0o644),
-        ("/etc/hosts", hosts(_read("/etc/hosts"), network=network, hostname=name, add_hosts=add_hosts), 0o644),
-        ("/etc/hostname", f"{name}\n".encode(), 0o644),
-    )
+    files: list[GeneratedFile] = []
+    if resolver.own_resolv_conf:
+        content = resolv_conf(
+            _read(RESOLV_CONF),
+            b"" if network == "host" else _read(UPSTREAM_RESOLV_CONF),
+            network=network,
+            servers=resolver.servers,
+            searches=resolver.searches,
+            options=resolver.options,
+        )
+        files.append((RESOLV_CONF, content, 0o644))
+    if resolver.own_hosts:
+        content = hosts(_read("/etc/hosts"), network=network, hostname=name, add_hosts=add_hosts)
+        files.append(("/etc/hosts", content, 0o644))
+    return (*files, ("/etc/hostname", f"{name}\n".encode(), 0o644))
 
 
 def _read(path: str) -> bytes:

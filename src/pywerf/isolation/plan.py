@@ -5,6 +5,8 @@ A plan is a dict of plain values (marshal and, but for two bytes values, JSON ca
 
     namespaces, stage      clone flags, and the staged kernel file systems: (operation, …, path)
     attach                 (staged name, target) of those that go into the root file system
+    pid, cgroup_namespace  whose pid namespace (see Namespaces), and whether a new cgroup namespace follows `cgroups`
+    cgroups                files that the container's first process writes 0 into, to join its cgroups
     rootfs                 type, source, flags, data; overlay: lower, folders; bind: recursive, attributes
     mounts                 type, source, target, flags, data, subpath, recursive, attributes
     files                  (target, content, mode)
@@ -13,6 +15,7 @@ A plan is a dict of plain values (marshal and, but for two bytes values, JSON ca
     capabilities, last_capability, no_new_privileges, seccomp, seccomp_flags, uid, gid, groups
     supervision            None, or what the supervisor of system calls needs (`pywerf.linux.supervisor`): filter,
                            everything, machine, privileged, capabilities, uid, gid, groups
+    apparmor, selinux      what is written to the attribute `exec` of either module, or empty
 
 `namespaces` and `stage` do not depend on the image or the command: a spare process has them ready.
 """
@@ -24,12 +27,13 @@ from typing import Any
 import msgspec
 
 from pywerf.errors import IsolationError
-from pywerf.isolation.spec import ContainerSpec
+from pywerf.isolation.spec import ContainerSpec, Device
 from pywerf.linux import caps, notify_filter, rlimits, seccomp
 from pywerf.linux import syscalls as sys
+from pywerf.linux.facts import read_text
 from pywerf.linux.mount import Mount
 
-__all__ = ["HostFacts", "host_facts", "make_plan", "make_template"]
+__all__ = ["HostFacts", "host_facts", "make_plan", "make_template", "needs_cgroup"]
 
 Operation = tuple[Any, ...]
 Template = tuple[int, list[Operation]]
@@ -106,7 +110,7 @@ class HostFacts(msgspec.Struct, frozen=True):
     `bounding` is the process's capability bounding set: nothing outside of it can be given away.
     `device_nodes`: mknod(2) makes devices that open (false in a user namespace). `own_sysfs`: sysfs can
     be mounted (false in a user namespace that does not own the network namespace). `one_id`: a user namespace in which
-    nobody but root is mapped.
+    nobody but root is mapped. `release` is uname's; `apparmor` and `selinux`: the security module is there.
     """
 
     machine: str
@@ -115,6 +119,9 @@ class HostFacts(msgspec.Struct, frozen=True):
     device_nodes: bool = True
     own_sysfs: bool = True
     one_id: bool = False
+    release: str = "5.12"
+    apparmor: bool = False
+    selinux: bool = False
 
 
 def host_facts() -> HostFacts:
@@ -133,22 +140,46 @@ def host_facts() -> HostFacts:
             f"cannot read the facts of this host: {error}", hint="containers need /proc to be mounted"
         ) from error
     initial = ids == ["0", "0", "4294967295"]
+    kernel = os.uname()
     return HostFacts(
-        machine=os.uname().machine,
+        machine=kernel.machine,
         bounding=int(lines["CapBnd"], 16),
         last_capability=last_capability,
         device_nodes=initial,
         own_sysfs=initial,
         one_id=len(ids) == 3 and ids[2] == "1",
+        release=kernel.release,
+        apparmor=read_text("/sys/module/apparmor/parameters/enabled").startswith("Y"),
+        selinux=os.path.exists("/sys/fs/selinux/enforce"),
     )
 
 
 def make_template(spec: ContainerSpec, facts: HostFacts) -> Template:
     """The part of a plan that does not depend on image or command: (namespaces, stage)."""
-    namespaces = sys.CLONE_NEWNS | sys.CLONE_NEWUTS | sys.CLONE_NEWIPC | sys.CLONE_NEWCGROUP
+    wanted = spec.namespaces
+    namespaces = sys.CLONE_NEWNS
+    if wanted.uts == "private":
+        namespaces |= sys.CLONE_NEWUTS
+    if wanted.ipc == "private":
+        namespaces |= sys.CLONE_NEWIPC
+    if wanted.cgroup == "private" and not needs_cgroup(spec):
+        namespaces |= sys.CLONE_NEWCGROUP
     if spec.network == "none":
         namespaces |= sys.CLONE_NEWNET
-    return namespaces, _stage(spec, facts)
+    return namespaces, [*_joined(spec), *_stage(spec, facts)]
+
+
+def needs_cgroup(spec: ContainerSpec) -> bool:
+    """Whether the container has a cgroup of its own; it is joined before there is a cgroup namespace around it."""
+    return spec.resources.limited or bool(spec.cgroup_parent)
+
+
+def _joined(spec: ContainerSpec) -> list[Operation]:
+    """The namespaces of others, before anything is mounted that shows what is in them."""
+    kinds = [(sys.CLONE_NEWUTS, spec.namespaces.uts), (sys.CLONE_NEWIPC, spec.namespaces.ipc)]
+    if spec.network == "private":
+        kinds.append((sys.CLONE_NEWNET, spec.namespaces.network))
+    return [("namespace", kind, path) for kind, path in kinds if path.startswith("/")]
 
 
 def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
@@ -162,11 +193,12 @@ def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
         stage.append(("bind", "/dev", "dev"))
     else:
         stage += _minimal_dev(spec, facts)
-    stage += [
-        ("directory", 0o555, "proc"),
-        ("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "proc"),
-        ("directory", 0o555, "sys"),
-    ]
+    stage.append(("directory", 0o555, "proc"))
+    if spec.namespaces.pid == "private" or facts.device_nodes:
+        stage.append(("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "proc"))
+    else:
+        stage.append(("bind", "/proc", "proc"))  # in a user namespace others' pid namespaces cannot be mounted
+    stage.append(("directory", 0o555, "sys"))
     sys_flags = NOSUID_NOEXEC_NODEV | (0 if spec.privileged else sys.MS_RDONLY)
     if facts.own_sysfs or spec.network == "none":
         stage.append(("mount", "sysfs", "sysfs", sys_flags, "", "sys"))
@@ -203,36 +235,49 @@ def _minimal_dev(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
         ("directory", 0o755, "dev/pts"),
         ("mount", "devpts", "devpts", sys.MS_NOSUID | sys.MS_NOEXEC, devpts, "dev/pts"),
         ("directory", 0o1777, "dev/shm"),
-        ("mount", "tmpfs", "shm", NOSUID_NOEXEC_NODEV, f"mode=1777,size={spec.shm_size}", "dev/shm"),
-        ("directory", 0o755, "dev/mqueue"),
-        ("mount", "mqueue", "mqueue", NOSUID_NOEXEC_NODEV, "", "dev/mqueue"),
     ]
+    if spec.namespaces.ipc == "host":
+        stage.append(("bind", "/dev/shm", "dev/shm"))
+    else:
+        size = f"mode=1777,size={spec.shm_size}"
+        stage.append(("mount", "tmpfs", "shm", NOSUID_NOEXEC_NODEV, size, "dev/shm"))
+    if spec.namespaces.ipc == "private" or facts.device_nodes:  # in a user namespace only one's own can be mounted
+        stage += [
+            ("directory", 0o755, "dev/mqueue"),
+            ("mount", "mqueue", "mqueue", NOSUID_NOEXEC_NODEV, "", "dev/mqueue"),
+        ]
     return stage
 
 
-def make_plan(spec: ContainerSpec, facts: HostFacts) -> dict[str, Any]:
-    """The whole plan of a container. Raises IsolationError for what chroot isolation cannot do."""
+def make_plan(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The whole plan of a container that joins `cgroups`. Raises IsolationError for what chroot isolation cannot do."""
     if not spec.argv:
         raise IsolationError("no command to run", hint="give one, or use an image with an entrypoint or a cmd")
-    if spec.network == "private":
+    if spec.network == "private" and not spec.namespaces.network:
         raise IsolationError(
             "chroot isolation has no private network",
             hint="use --network host or --network none, or an OCI runtime (--isolation oci)",
         )
     if "\0" in "".join((*spec.argv, *spec.env, spec.cwd)):
         raise IsolationError("a command, variable or working directory contains a NUL byte")
-    _refuse(spec)
+    _refuse(spec, facts)
     capabilities = _capabilities(spec) & facts.bounding
     namespaces, stage = make_template(spec, facts)
     return {
         "namespaces": namespaces,
         "stage": stage,
+        "pid": spec.namespaces.pid,
+        "cgroups": list(cgroups),
+        "cgroup_namespace": needs_cgroup(spec) and spec.namespaces.cgroup == "private",
         "attach": [("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev")],
         "rootfs": plan_mount(spec.rootfs, nodev=not spec.privileged),
-        "mounts": [plan_mount(mount, nodev=not spec.privileged) for mount in spec.mounts],
+        "mounts": [
+            *(plan_mount(_device_mount(device)) for device in spec.devices),
+            *(plan_mount(mount, nodev=not spec.privileged) for mount in spec.mounts),
+        ],
         "files": list(spec.files),
         "read_only": spec.read_only,
-        "hostname": spec.hostname,
+        "hostname": spec.hostname if spec.namespaces.uts == "private" else "",
         "cwd": spec.cwd or "/",
         "terminal": spec.terminal,
         "argv": list(spec.argv),
@@ -242,7 +287,9 @@ def make_plan(spec: ContainerSpec, facts: HostFacts) -> dict[str, Any]:
         "last_capability": facts.last_capability,
         "no_new_privileges": spec.no_new_privileges,
         "seccomp": _seccomp(spec, facts, capabilities),
-        "seccomp_flags": sys.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        "seccomp_flags": _seccomp_flags(spec),
+        "apparmor": spec.apparmor,
+        "selinux": spec.selinux_label,
         "uid": spec.uid,
         "gid": spec.gid,
         "groups": list(spec.groups),
@@ -269,21 +316,30 @@ def _supervision(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> di
     }
 
 
-def _refuse(spec: ContainerSpec) -> None:
-    """Raise IsolationError for what only other isolations do."""
+def _refuse(spec: ContainerSpec, facts: HostFacts) -> None:
+    """Raise IsolationError for what only other isolations do, and for modules that this kernel has not."""
+    runtime = "an OCI runtime can: --isolation oci"
     namespaces = spec.namespaces
-    refused = {
-        "limits of memory and processors": spec.resources.limited or bool(spec.cgroup_parent),
-        "user namespaces of a container's own": namespaces.user not in ("", "host") or bool(namespaces.uid_map),
-        "namespaces of others": namespaces != type(namespaces)(user=namespaces.user, uid_map=namespaces.uid_map),
-        "devices of the host": bool(spec.devices),
-        "AppArmor profiles": spec.apparmor not in ("", "unconfined"),
-        "SELinux labels": bool(spec.selinux_label),
-        "seccomp profiles": not isinstance(spec.seccomp, str),
-    }
-    for what, asked in refused.items():
-        if asked:
-            raise IsolationError(f"chroot isolation has no {what}", hint="use an OCI runtime: --isolation oci")
+    if namespaces.user not in ("", "host") or namespaces.uid_map or namespaces.gid_map:
+        raise IsolationError(
+            "--userns: chroot isolation cannot give a container a user namespace of its own", hint=runtime
+        )
+    for device in spec.devices:
+        if not {"r", "w"} <= set(device.permissions):
+            raise IsolationError(
+                f"--device {device.source}: chroot isolation cannot give {device.permissions} alone, only rw and rwm",
+                hint=runtime,
+            )
+    if spec.apparmor and spec.apparmor != "unconfined" and not facts.apparmor:
+        raise IsolationError(
+            f"--security-opt apparmor={spec.apparmor}: this kernel has no AppArmor", hint="leave it out"
+        )
+    if spec.selinux_label and not facts.selinux:
+        raise IsolationError("--security-opt label: this kernel has no SELinux", hint="leave it out")
+
+
+def _device_mount(device: Device) -> Mount:
+    return Mount("bind", device.source, device.target, ("bind", "dev", "nosuid", "noexec"))
 
 
 def _capabilities(spec: ContainerSpec) -> int:
@@ -295,7 +351,20 @@ def _capabilities(spec: ContainerSpec) -> int:
 def _seccomp(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> bytes:
     if spec.privileged or spec.seccomp == "unconfined":
         return b""
-    return seccomp.compile_default(facts.machine, frozenset(caps.names(capabilities)))
+    names = frozenset(caps.names(capabilities))
+    if isinstance(spec.seccomp, str):
+        return seccomp.compile_default(facts.machine, names)
+    from pywerf.linux.seccomp_rules import compile_profile
+
+    return compile_profile(spec.seccomp, facts.machine, names, facts.release)
+
+
+def _seccomp_flags(spec: ContainerSpec) -> int:
+    if isinstance(spec.seccomp, str):
+        return sys.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+    from pywerf.linux.seccomp_rules import filter_flags
+
+    return filter_flags(spec.seccomp)
 
 
 def plan_mount(mount: Mount, *, nodev: bool = True) -> dict[str, Any]:

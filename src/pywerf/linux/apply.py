@@ -47,6 +47,43 @@ def _open_terminal(like: int) -> tuple[int, int]:
     return master, slave
 
 
+def _join_cgroups(plan: dict[str, Any], step: Steps) -> None:
+    """Move into cgroups that are made already; a cgroup namespace then begins there (cgroup_namespaces(7))."""
+    for path in plan["cgroups"]:
+        step(f"join the cgroup {os.path.dirname(path)}")
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
+    if plan["cgroup_namespace"]:
+        step("make a cgroup namespace")
+        sys.unshare(sys.CLONE_NEWCGROUP)
+
+
+def _label_next_execution(plan: dict[str, Any], step: Steps) -> None:
+    """The security module's label of the command: it counts from execve(2) on (proc_pid_attr(5))."""
+    for module, value in (("apparmor", plan["apparmor"]), ("selinux", plan["selinux"])):
+        if not value:
+            continue
+        step(f"set the {module} label {value}")
+        folder = "/proc/thread-self/attr"
+        # Where several modules are stacked each has a folder of its own.
+        own = f"{folder}/{module}/exec"
+        path = own if os.path.exists(own) else f"{folder}/exec"
+        if value == "unconfined" and not os.path.exists(path):
+            continue
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, f"exec {value}".encode() if module == "apparmor" else value.encode())
+        except OSError:
+            # Nothing confines where there is no AppArmor: that is what is wanted.
+            if value != "unconfined":
+                raise
+        finally:
+            os.close(fd)
+
+
 def _take_identity(plan: dict[str, Any], step: Steps, supervision: int) -> None:
     """Limits, capabilities, system call filter, user: in the order in which each is still allowed."""
     for resource, soft, hard in plan["rlimits"]:
@@ -54,6 +91,7 @@ def _take_identity(plan: dict[str, Any], step: Steps, supervision: int) -> None:
         sys.prlimit(0, resource, soft, hard)
     step("enter the working directory " + plan["cwd"])
     os.chdir(plan["cwd"])
+    _label_next_execution(plan, step)
     step("drop capabilities")
     wanted = plan["capabilities"]
     for number in range(plan["last_capability"] + 1):
@@ -97,6 +135,7 @@ def run(plan: dict[str, Any], descriptors: list[int], ready: Ready, supervision:
     console = None
     try:
         os.setsid()
+        _join_cgroups(plan, step)
         step("mount the root file system")
         mount_rootfs(plan["rootfs"])
         root = Root("root")

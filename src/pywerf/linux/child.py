@@ -9,7 +9,11 @@ Messages on the request socket (SOCK_SEQPACKET), one datagram each:
     T + marshal((namespaces, operations))    what spares are prepared with (one file descriptor: none)
     P or F + 5 descriptors                   start: standard input, output, error, control, plan
 P takes the spare when there is one; F wants a process of its own, prepared from the plan alone. An S behind them says
-that the container's system calls are supervised. The plan is a file with marshal(dict), see `pywerf.isolation.plan`.
+that the container's system calls are supervised; then comes the path of the pid namespace to join, if it is not a new
+one. The plan is a file with marshal(dict), see `pywerf.isolation.plan`.
+
+A launcher for containers in the host's pid namespace, or in somebody else's, stays in the host's: there is nobody
+whose end takes such containers with it, so it kills what they leave behind by their mount namespace.
 
 The control socket (SOCK_STREAM) of a container carries back frames of a kind, a length (4 bytes,
 little-endian) and marshal data: R ready (created paths; the terminal's descriptor with it), E error
@@ -42,30 +46,43 @@ __all__ = ["main"]
 SIGKILL = 9
 PIDFD_ENDED = select.POLLIN
 STDIO_AND_CONTROL_AND_PLAN = 5
+ROUNDS = 50  # how often the processes that a container left are looked for
 
 
-def main(request_fd: int, parent: int) -> None:
-    """The launcher's whole life: ends when the parent process or the request socket ends."""
+def main(request_fd: int, parent: int, host_pids: int = 0) -> None:
+    """The launcher's whole life: ends when the parent process or the request socket ends.
+
+    The descriptor behind the request socket is a file with the cgroups that are made meanwhile, a line each.
+    """
+    cgroups_fd = request_fd + 1
     gc.disable()
     for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
-    sys.close_range(request_fd + 1, -1)
+    sys.close_range(cgroups_fd + 1, -1)
     parent_fd = os.pidfd_open(parent)
     if os.getppid() != parent:
         return
     gc.freeze()
+    if host_pids:
+        launcher = Launcher(request_fd, host_pids=True)
+        launcher.serve()
+        launcher.kill_all()
+        _remove_cgroups(cgroups_fd)
+        return
     try:
         sys.unshare(sys.CLONE_NEWPID)
     except OSError:
         # No right to: containers will say so, each with its reason.
         sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
         Launcher(request_fd).serve()
+        _remove_cgroups(cgroups_fd)
         return
     child = os.fork()
     if child == 0:
         sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
         os.close(parent_fd)
+        os.close(cgroups_fd)
         _exit_after(Launcher(request_fd).serve)
     os.close(request_fd)
     # This process stays until the last container is gone: it runs the interpreter's binary, which the
@@ -78,12 +95,48 @@ def main(request_fd: int, parent: int) -> None:
     if child_fd not in ready:
         os.kill(child, SIGKILL)
     os.waitpid(child, 0)
+    _remove_cgroups(cgroups_fd)
+
+
+def _remove_cgroups(fd: int) -> None:
+    """Those that are still there, because the program was killed; it removes them itself otherwise."""
+    for folder in _read_all(fd).decode("utf-8", "surrogateescape").splitlines():
+        for _ in range(ROUNDS):
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                break
+            except OSError:
+                select.poll().poll(10)  # its last process is just ending
+            else:
+                break
+
+
+def _kill_in_mount_namespace(inode: int) -> None:
+    """End every process in a mount namespace: what a container left behind that had no pid namespace of its own."""
+    for _ in range(ROUNDS):
+        found = False
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                if os.stat(f"/proc/{name}/ns/mnt").st_ino == inode:
+                    os.kill(int(name), SIGKILL)
+                    found = True
+            except OSError:
+                continue  # it has ended, or it is none of ours
+        if not found:
+            return
+        select.poll().poll(1)
 
 
 class Process:
-    """A child: a spare that waits for a container (`handover`), or one that has its container (`control`)."""
+    """A child: a spare that waits for a container (`handover`), or one that has its container (`control`).
 
-    __slots__ = ("control", "handover", "pid", "pidfd", "supervision")
+    `mark` is a pipe that tells the container's mount namespace, where others do not end with the first process.
+    """
+
+    __slots__ = ("control", "handover", "mark", "pid", "pidfd", "supervision")
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -91,12 +144,14 @@ class Process:
         self.handover: _socket.socket | None = None
         self.control: _socket.socket | None = None
         self.supervision: Supervision | None = None
+        self.mark = -1
 
 
 class Launcher:
-    """The serving loop."""
+    """The serving loop. With `host_pids` containers get no pid namespaces but those that they are to join."""
 
-    def __init__(self, request_fd: int) -> None:
+    def __init__(self, request_fd: int, *, host_pids: bool = False) -> None:
+        self.host_pids = host_pids
         self.requests = _socket.socket(fileno=request_fd)
         self.own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         # Changes of the mount table show as POLLPRI: a spare's copy of it is stale then.
@@ -153,7 +208,7 @@ class Launcher:
                 os.close(fd)
             return True
         process = supervision = None
-        if body == b"S":
+        if body.startswith(b"S"):
             supervision, theirs = Supervision.begin()
             descriptors.append(theirs)
         if kind == b"P" and self.spare is not None:
@@ -166,7 +221,7 @@ class Launcher:
                 process.handover.close()  # type: ignore[union-attr]
                 process.handover = None
         if process is None:
-            process = self._fork(descriptors)
+            process = self._fork(descriptors, body.removeprefix(b"S").decode("utf-8", "surrogateescape"))
         control = _socket.socket(fileno=descriptors[3])
         for fd in (*descriptors[:3], *descriptors[4:]):
             os.close(fd)
@@ -183,17 +238,22 @@ class Launcher:
         self.poll.register(control.fileno(), select.POLLIN)
         return True
 
-    def _fork(self, descriptors: list[int] | None) -> Process | None:
-        """A child in a new pid namespace: with a container's descriptors, or a spare that waits for them.
+    def _fork(self, descriptors: list[int] | None, pid_namespace: str = "") -> Process | None:
+        """A child in a new pid namespace (or that of a path): with a container's descriptors, or a spare that waits.
 
         None when the kernel refuses; a container's control socket says why, and no spares are made then.
         """
         mine = theirs = None
         if descriptors is None:
             mine, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        mark, marked = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if self.host_pids else (-1, -1)
         step = "make a pid namespace"
         try:
-            sys.unshare(sys.CLONE_NEWPID)
+            if pid_namespace:
+                step = f"join the pid namespace {pid_namespace}"
+                _join_pid_namespace(pid_namespace)
+            elif not self.host_pids:
+                sys.unshare(sys.CLONE_NEWPID)
             step = "start a process"
             try:
                 pid = os.fork()
@@ -201,18 +261,24 @@ class Launcher:
                     sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
                     if theirs is not None:
                         _exit_after(lambda: self._be_spare(theirs))
-                    _exit_after(lambda: self._be_container(descriptors or []))
+                    _exit_after(lambda: self._be_container(descriptors or [], marked))
             finally:
                 # Only children are in the new namespace, and only one shall be.
                 sys.setns(self.own_pid_namespace, sys.CLONE_NEWPID)
         except OSError as error:
+            if self.host_pids:
+                os.close(mark)
             self.template = None
             if descriptors is not None:
                 control = _socket.socket(fileno=os.dup(descriptors[3]))
                 _send_frame(control, b"E", (step, error.errno, error.strerror))
                 control.close()
             return None
+        finally:
+            if self.host_pids:
+                os.close(marked)
         process = Process(pid)
+        process.mark = mark
         process.handover = mine
         if theirs is not None:
             theirs.close()
@@ -224,6 +290,13 @@ class Launcher:
         if self.spare is not None:
             os.kill(self.spare.pid, SIGKILL)
             self.spare = None
+
+    def kill_all(self) -> None:
+        """End every container, for a launcher whose own end would not."""
+        for process in self.processes.values():
+            os.kill(process.pid, SIGKILL)
+            os.waitpid(process.pid, 0)
+            _kill_rest(process)
 
     # -------------------------------------------------------------- children's side
 
@@ -242,11 +315,11 @@ class Launcher:
             return
         self._contain(_received(ancillary), failure, prepared=True)
 
-    def _be_container(self, descriptors: list[int]) -> None:
-        _close_others(descriptors)
-        self._contain(descriptors, None, prepared=False)
+    def _be_container(self, descriptors: list[int], mark: int) -> None:
+        _close_others([*descriptors, mark] if mark >= 0 else descriptors)
+        self._contain(descriptors, None, prepared=False, mark=mark)
 
-    def _contain(self, descriptors: list[int], failure: SetupFailed | None, *, prepared: bool) -> None:
+    def _contain(self, descriptors: list[int], failure: SetupFailed | None, *, prepared: bool, mark: int = -1) -> None:
         control = _socket.socket(fileno=descriptors[3])
 
         def ready(created: list[str], console: int | None) -> None:
@@ -258,6 +331,9 @@ class Launcher:
             plan = marshal.loads(_read_all(descriptors[4]))
             if not prepared:
                 prepare(plan["namespaces"], plan["stage"])
+            if mark >= 0:
+                os.write(mark, str(os.stat("/proc/self/ns/mnt").st_ino).encode())
+                os.close(mark)
             run(plan, descriptors[:3], ready, *descriptors[5:])
         except SetupFailed as error:
             _send_frame(control, b"E", (error.step, error.number, error.text))
@@ -314,6 +390,7 @@ class Launcher:
             if self.supervised.pop(supervision.fd, None) is not None:
                 self.poll.unregister(supervision.fd)
             supervision.end()
+        _kill_rest(process)
         control = process.control
         if control is not None:
             self.poll.unregister(control.fileno())
@@ -321,6 +398,28 @@ class Launcher:
             lost = supervision.lost if supervision is not None else ""
             _send_frame(control, b"E", ("go on", 0, lost)) if lost else _send_frame(control, b"X", status)
             control.close()
+
+
+def _join_pid_namespace(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sys.setns(fd, sys.CLONE_NEWPID)
+    finally:
+        os.close(fd)
+
+
+def _kill_rest(process: Process) -> None:
+    """End what is left of a container; a pid namespace has done so already, where there was one."""
+    if process.mark < 0:
+        return
+    try:
+        inode = os.read(process.mark, 64)
+    except BlockingIOError:
+        inode = b""
+    os.close(process.mark)
+    process.mark = -1
+    if inode:
+        _kill_in_mount_namespace(int(inode))
 
 
 def _exit_after(work: Callable[[], None]) -> NoReturn:

@@ -92,7 +92,7 @@ X32_BIT = 0x40000000
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 
 
-def _return(action: int) -> list[Instruction]:
+def return_action(action: int) -> list[Instruction]:
     return [(RET, 0, 0, action)]
 
 
@@ -131,18 +131,18 @@ def _personality() -> list[Instruction]:
 def _actions(architecture: str, capabilities: frozenset[str]) -> dict[int, list[Instruction]]:
     """What is done for each number that the table knows."""
     table = numbers(architecture)
-    actions = {number: _return(DENY) for number in table.values()}
+    actions = {number: return_action(DENY) for number in table.values()}
     allowed = f"{ALLOWED} {ALLOWED_BY_ARCHITECTURE[architecture]}".split()
     for capability in capabilities:
         allowed += ALLOWED_BY_CAPABILITY.get(capability, "").split()
     if "CAP_SYS_ADMIN" not in capabilities:
         actions[table["clone"]] = _clone()
         # clone3's flags are in memory, where a filter cannot look: libraries fall back to clone on ENOSYS.
-        actions[table["clone3"]] = _return(MISSING)
+        actions[table["clone3"]] = return_action(MISSING)
     if "socket" in table:
         actions[table["socket"]] = _socket()
     actions[table["personality"]] = _personality()
-    allow = _return(ALLOW)
+    allow = return_action(ALLOW)
     for name in allowed:
         number = table.get(name)
         if number is not None:
@@ -150,29 +150,30 @@ def _actions(architecture: str, capabilities: frozenset[str]) -> dict[int, list[
     return actions
 
 
-def _ranges(actions: dict[int, list[Instruction]]) -> list[tuple[int, list[Instruction]]]:
-    """(first number, action) for ranges with one action, in order from 0; unknown numbers are ENOSYS,
-    which is what tells a library that its new call is not there."""
+def to_ranges(
+    actions: dict[int, list[Instruction]], gap: list[Instruction], above: list[Instruction]
+) -> list[tuple[int, list[Instruction]]]:
+    """(first number, action) for ranges with one action, in order from 0; `gap` for numbers that have none,
+    `above` behind the last one."""
     ranges: list[tuple[int, list[Instruction]]] = []
-    missing = _return(MISSING)
     expected = 0
     for number in sorted(actions):
-        if number != expected and (not ranges or ranges[-1][1] != missing):
-            ranges.append((expected, missing))
+        if number != expected and (not ranges or ranges[-1][1] != gap):
+            ranges.append((expected, gap))
         if not ranges or ranges[-1][1] != actions[number]:
             ranges.append((number, actions[number]))
         expected = number + 1
-    if ranges[-1][1] != missing:
-        ranges.append((expected, missing))
+    if ranges[-1][1] != above:
+        ranges.append((expected, above))
     return ranges
 
 
-def _search(ranges: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
+def search(ranges: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
     """The binary search as a tree of jumps; the number is in the accumulator."""
     if len(ranges) == 1:
         return ranges[0][1]
     middle = len(ranges) // 2
-    below, above = _search(ranges[:middle]), _search(ranges[middle:])
+    below, above = search(ranges[:middle]), search(ranges[middle:])
     boundary = ranges[middle][0]
     if len(below) <= 255:
         return [(JGE, len(below), 0, boundary), *below, *above]
@@ -183,12 +184,14 @@ def _search(ranges: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
 def assemble(architecture: str, capabilities: frozenset[str]) -> list[Instruction]:
     """The program for a kernel of `architecture` (a key of SUPPORTED), as instructions."""
     program: list[Instruction] = [(LD_W_ABS, 0, 0, ARCH_AT)]
+    # Unknown numbers are ENOSYS, which is what tells a library that its new call is not there.
+    missing = return_action(MISSING)
     for abi in SUPPORTED[architecture]:
         block: list[Instruction] = [(LD_W_ABS, 0, 0, NUMBER_AT)]
         if abi == "x86_64":
             # The x32 ABI shares x86_64's arch value and marks its numbers; most kernels do not have it.
             block += [(JGE, 0, 1, X32_BIT), (RET, 0, 0, MISSING)]
-        block += _search(_ranges(_actions(abi, capabilities)))
+        block += search(to_ranges(_actions(abi, capabilities), missing, missing))
         program += [(JEQ, 1, 0, AUDIT_ARCH[abi]), (JMP_JA, 0, 0, len(block)), *block]
     return [*program, (RET, 0, 0, KILL_PROCESS)]
 
@@ -206,7 +209,7 @@ def compile_default(architecture: str, capabilities: frozenset[str]) -> bytes:
 
 
 def encode(program: list[Instruction]) -> bytes:
-    """Instructions as struct sock_filter[]."""
+    """struct sock_filter[], 8 bytes an instruction."""
     return b"".join(
         code.to_bytes(2, "little") + bytes((true, false)) + constant.to_bytes(4, "little")
         for code, true, false, constant in program

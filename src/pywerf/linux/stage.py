@@ -96,6 +96,15 @@ def _stage_bind(source: str, target: str) -> None:
     sys.mount(source, target, None, sys.MS_BIND | sys.MS_REC)
 
 
+def _stage_namespace(kind: int, path: str) -> None:
+    """Join a namespace that somebody else made (setns(2))."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sys.setns(fd, kind)
+    finally:
+        os.close(fd)
+
+
 def _stage_directory(mode: int, path: str) -> None:
     os.mkdir(path, mode)
     os.chmod(path, mode)
@@ -135,6 +144,7 @@ def _stage_read_only(path: str) -> None:
 OPERATIONS: dict[str, Callable[..., None]] = {
     "mount": _stage_mount,
     "bind": _stage_bind,
+    "namespace": _stage_namespace,
     "directory": _stage_directory,
     "device": _stage_device,
     "bound-device": _stage_bound_device,

@@ -10,10 +10,11 @@ import pytest
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template, plan_mount
-from pywerf.isolation.spec import ContainerSpec, Device, Namespaces, Resources, Rlimit
+from pywerf.isolation.spec import ContainerSpec, Device, IdMap, Namespaces, Resources, Rlimit
 from pywerf.linux import caps
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
+from pywerf.linux.seccomp_profile import SeccompProfile
 
 FACTS = HostFacts(machine="x86_64", bounding=(1 << 41) - 1)
 SPEC = ContainerSpec(rootfs=Mount("bind", "/snapshots/1"), argv=("true",))
@@ -151,18 +152,80 @@ def test_devices_open_on_no_file_system_but_for_the_privileged() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "said", "hint"),
     [
-        {"resources": Resources(memory=1 << 20)},
-        {"namespaces": Namespaces(user="private")},
-        {"namespaces": Namespaces(ipc="/proc/1/ns/ipc")},
-        {"devices": (Device("/dev/fuse", "/dev/fuse"),)},
-        {"apparmor": "mine"},
-        {"selinux_label": "a:b:c:s0"},
+        ({"namespaces": Namespaces(user="private")}, "--userns", "--isolation oci"),
+        ({"namespaces": Namespaces(uid_map=(IdMap(0, 100_000, 10),))}, "--userns", "--isolation oci"),
+        ({"devices": (Device("/dev/fuse", "/dev/fuse", "r"),)}, "--device /dev/fuse", "--isolation oci"),
+        ({"network": "private"}, "no private network", "--isolation oci"),
+        ({"apparmor": "mine"}, "no AppArmor", "leave it out"),
+        ({"selinux_label": "a:b:c:s0"}, "no SELinux", "leave it out"),
     ],
 )
-def test_what_only_a_runtime_does_is_refused(changes: dict[str, Any]) -> None:
+def test_what_cannot_be_done_is_refused(changes: dict[str, Any], said: str, hint: str) -> None:
     with pytest.raises(IsolationError) as caught:
         plan(**changes)
-    assert "chroot isolation has no" in caught.value.message
-    assert "--isolation oci" in (caught.value.hint or "")
+    assert said in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_labels_where_the_modules_are() -> None:
+    facts = msgspec.structs.replace(FACTS, apparmor=True, selinux=True)
+    made = plan(facts, apparmor="docker-default", selinux_label="system_u:system_r:container_t:s0:c1,c2")
+    assert (made["apparmor"], made["selinux"]) == ("docker-default", "system_u:system_r:container_t:s0:c1,c2")
+    assert plan(apparmor="unconfined")["apparmor"] == "unconfined"
+
+
+def test_the_hosts_namespaces() -> None:
+    made = plan(namespaces=Namespaces(uts="host", ipc="host", cgroup="host", pid="host"), hostname="box")
+    assert made["namespaces"] == sys.CLONE_NEWNS
+    assert made["pid"] == "host"
+    assert made["hostname"] == ""  # it would be the host's own name that changes
+    assert ("bind", "/dev/shm", "dev/shm") in made["stage"]
+    assert plan(hostname="box")["hostname"] == "box"
+
+
+def test_namespaces_of_others_are_joined_before_anything_shows_them() -> None:
+    wanted = Namespaces(uts="/run/uts", ipc="/run/ipc", network="/run/net", pid="/run/pid")
+    made = plan(namespaces=wanted, network="private")
+    assert made["stage"][:3] == [
+        ("namespace", sys.CLONE_NEWUTS, "/run/uts"),
+        ("namespace", sys.CLONE_NEWIPC, "/run/ipc"),
+        ("namespace", sys.CLONE_NEWNET, "/run/net"),
+    ]
+    assert not made["namespaces"] & (sys.CLONE_NEWUTS | sys.CLONE_NEWIPC | sys.CLONE_NEWNET)
+    assert made["pid"] == "/run/pid"
+    # RUN --network=none has the last word
+    assert not [one for one in plan(namespaces=wanted)["stage"] if one[:2] == ("namespace", sys.CLONE_NEWNET)]
+
+
+def test_in_a_user_namespace_the_hosts_pid_and_ipc_are_bound_as_they_are() -> None:
+    facts = msgspec.structs.replace(FACTS, device_nodes=False, own_sysfs=False)
+    stage = plan(facts, namespaces=Namespaces(pid="host", ipc="host"))["stage"]
+    assert ("bind", "/proc", "proc") in stage
+    assert not [operation for operation in stage if operation[:2] == ("mount", "mqueue")]
+
+
+def test_a_cgroup_of_its_own_is_joined_before_the_namespace_around_it() -> None:
+    spec = msgspec.structs.replace(SPEC, resources=Resources(memory=1 << 20))
+    made = make_plan(spec, FACTS, ("/sys/fs/cgroup/x/cgroup.procs",))
+    assert made["cgroups"] == ["/sys/fs/cgroup/x/cgroup.procs"]
+    assert made["cgroup_namespace"]
+    assert not made["namespaces"] & sys.CLONE_NEWCGROUP
+    assert not plan(cgroup_parent="/x", namespaces=Namespaces(cgroup="host"))["cgroup_namespace"]
+    assert not plan()["cgroup_namespace"]
+
+
+def test_devices_are_bound_and_may_be_opened() -> None:
+    (mount,) = plan(devices=(Device("/dev/fuse", "/dev/f"),))["mounts"]
+    assert (mount["type"], mount["source"], mount["target"]) == ("bind", "/dev/fuse", "/dev/f")
+    assert not mount["attributes"] & sys.MOUNT_ATTR_NODEV
+
+
+def test_a_profile_of_the_users_takes_the_place_of_the_default() -> None:
+    profile = SeccompProfile(default_action="SCMP_ACT_ALLOW", flags=("SECCOMP_FILTER_FLAG_LOG",))
+    made = plan(seccomp=profile)
+    assert made["seccomp"]
+    assert made["seccomp"] != plan()["seccomp"]
+    assert made["seccomp_flags"] == 2
+    assert plan(seccomp=profile, privileged=True)["seccomp"] == b""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pywerf.backend.buildah.cache_mounts import CacheWatcher
     from pywerf.backend.buildah.selection import Selected
     from pywerf.backend.buildah.snapshots import Snapshots
+    from pywerf.backend.buildah.volumes import Volume
+    from pywerf.isolation.network import Resolver
     from pywerf.isolation.spec import ContainerSpec, Isolation
     from pywerf.snapshot.base import Snapshot
     from pywerf.store.store import Store
@@ -42,7 +44,7 @@ class Engine:
     `open_files` opens a context by name (ContextOp) or a download (HttpOp); `base` gives the ref of an image.
     `clamp`: no time in a layer is later than these seconds; `epoch`: what is made new has this time, now if None.
     `created` is the time that history shows.
-    `cache_mounts` is told of cache mounts, and may fill new ones.
+    `cache_mounts` is told of cache mounts, and may fill new ones. `volumes` and `resolver` are every container's.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Engine:
         secrets: Callable[[str], bytes | None] = lambda name: None,
         ssh: Callable[[str], Callable[[], socket.socket] | None] = lambda name: None,
         cache_mounts: CacheWatcher | None = None,
+        volumes: tuple[Volume, ...] = (),
+        resolver: Resolver | None = None,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -76,6 +80,8 @@ class Engine:
         self._secrets = secrets
         self._ssh = ssh
         self._cache_mounts = cache_mounts
+        self._volumes = volumes
+        self._resolver = resolver
         self._running = Running()
         self._exports: BindExports | None = None
         self._failure: BaseException | None = None  # of a thread that works behind a step
@@ -237,6 +243,8 @@ class Engine:
                 ssh=self._ssh,
                 caches=self._cache_mounts,
                 exports=self._bind_exports(),
+                volumes=self._volumes,
+                tree=tree,
             ) as mounts:
                 spec = container_spec(
                     op,
@@ -246,6 +254,7 @@ class Engine:
                     defaults=self._defaults,
                     mounts=mounts.mounts,
                     files=mounts.files,
+                    resolver=self._resolver,
                 )
                 left = run_container(
                     isolation,

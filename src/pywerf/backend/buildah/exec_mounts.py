@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.ref import Ref
     from pywerf.backend.buildah.snapshots import Snapshots
+    from pywerf.backend.buildah.volumes import Volume
     from pywerf.store.store import Store
+    from pywerf.util.filetree import FileTree
 
 __all__ = ["BUILTIN_TARGETS", "ExecMounts", "Secrets"]
 
@@ -39,6 +41,7 @@ class ExecMounts:
     """A context manager: while it is entered, `mounts`, `files`, `env` and `stubs` can be used for one container.
 
     `caches` is told of cache mounts; `exports` keeps what is only read for the steps after this one.
+    `volumes` are mounted first; `tree` is the root file system, whose users they may be given to.
     `stubs` is a directory with nothing but the mount points; below all layers it spares the snapshot from them.
     """
 
@@ -53,6 +56,8 @@ class ExecMounts:
         ssh: Callable[[str], Callable[[], socket.socket] | None],
         caches: CacheWatcher | None = None,
         exports: BindExports | None = None,
+        volumes: tuple[Volume, ...] = (),
+        tree: FileTree | None = None,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -62,6 +67,8 @@ class ExecMounts:
         self._ssh = ssh
         self._caches = caches
         self._exports = exports
+        self._volumes = volumes
+        self._tree = tree
         self._stack = ExitStack()
         self._mounts: list[Mount] = []
         self._files: list[ContainerFile] = []
@@ -86,6 +93,8 @@ class ExecMounts:
                 self._stub(target, is_dir=target not in _FILES)
             if self._op.script is not None:
                 self._file(f"/dev/pipes/{self._op.script.name}", self._op.script.data, 0o755)
+            for number, volume in enumerate(self._volumes):
+                self._volume(volume, number)
             self._lock_caches()
             for number, mount in enumerate(self._op.mounts):
                 self._add(mount, number)
@@ -101,10 +110,17 @@ class ExecMounts:
     ) -> None:
         self._stack.close()
 
-    def bind_host(self, mount: Mount) -> None:
-        """A file or folder of the host (`--volume`)."""
-        self._stub(mount.target, is_dir=os.path.isdir(mount.source))
-        self._mounts.append(mount)
+    def _volume(self, volume: Volume, number: int) -> None:
+        from pywerf.backend.buildah.exec_spec import user_in
+        from pywerf.backend.buildah.volumes import mount_volume
+
+        def owner() -> tuple[int, int]:
+            user = user_in(self._tree, self._op.user)
+            return user.uid, user.gid
+
+        self._stub(volume.target, is_dir=os.path.isdir(volume.source))
+        folder = os.path.join(self._tmp, f"volume-{number}")
+        self._mounts.append(mount_volume(volume, self._snapshots.driver.name, folder, owner))
 
     def _stub(self, target: str, *, is_dir: bool) -> None:
         """A mount point below all layers, where the target's name needs no following of links."""

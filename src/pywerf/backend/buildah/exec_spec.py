@@ -6,7 +6,7 @@ import os
 
 from pywerf.errors import BuildError
 from pywerf.graph.op import ExecOp
-from pywerf.isolation.network import container_files
+from pywerf.isolation.network import Resolver, container_files
 from pywerf.isolation.spec import ContainerFile, ContainerSpec
 from pywerf.isolation.users import User, resolve_user
 from pywerf.linux.mount import Mount
@@ -63,6 +63,7 @@ def container_spec(
     defaults: ContainerSpec,
     mounts: tuple[Mount, ...] = (),
     files: tuple[ContainerFile, ...] = (),
+    resolver: Resolver | None = None,
 ) -> ContainerSpec:
     """The container of a RUN. `tree` is the root file system below the step; `defaults` carries what flags ask
     for all containers of the build (capabilities, limits, size of /dev/shm)."""
@@ -70,8 +71,9 @@ def container_spec(
 
     user = user_in(tree, op.user)
     # on the host's network the host's name is what resolves there
-    hostname = op.hostname or ("" if op.network == "host" else "pywerf")
-    generated = container_files(network=op.network, hostname=hostname, add_hosts=op.add_hosts)
+    own_name = op.network != "host" and defaults.namespaces.uts == "private"
+    hostname = op.hostname or ("pywerf" if own_name else "")
+    generated = container_files(network=op.network, hostname=hostname, add_hosts=op.add_hosts, resolver=resolver)
     return msgspec.structs.replace(
         defaults,
         rootfs=rootfs,

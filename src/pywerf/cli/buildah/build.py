@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import click
 
 from pywerf.build.options import BuildOptions, PullPolicy, RegistryOptions
+from pywerf.cli.container_flags import container_flags, container_options
 from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import Invocation, engine_flags, invocation, progress_flags
 from pywerf.cli.values import (
@@ -38,12 +39,8 @@ __all__ = ["build_options", "command", "pull_policy"]
 # Flags of buildah 1.28 that change the result and are not there yet: refused, never ignored.
 _UNSUPPORTED = frozenset(
     """
-    --all-platforms --cgroup-parent --cgroupns --cpp-flag --cpu-period
-    --cpu-quota --cpu-shares -c --cpuset-cpus --cpuset-mems --decryption-key --device --disable-compression -D --dns
-    --dns-option --dns-search --from --hooks-dir --http-proxy --ipc --logsplit --manifest --memory -m
-    --memory-swap --no-hosts
-    --omit-history --os-feature --os-version --pid --retry-delay --runtime --runtime-flag --security-opt --sign-by
-    --stdin --userns --userns-gid-map --userns-gid-map-group --userns-uid-map --userns-uid-map-user --uts
+    --all-platforms --cpp-flag --decryption-key --disable-compression -D --from --hooks-dir --http-proxy --logsplit
+    --manifest --omit-history --os-feature --os-version --retry-delay --runtime --runtime-flag --sign-by --stdin
     """.split()  # noqa: SIM905
 )
 
@@ -142,8 +139,9 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add in RUN.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
 @flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
-@flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:ro]", help="Mount into RUN.")
+@flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:OPTIONS]", help="Mount into RUN.")
 @flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
+@container_flags
 @switch("--rm", default=True, help="No effect: there are no intermediate containers to remove.")
 @switch("--force-rm", help="No effect: there are no intermediate containers to remove.")
 @switch("--compress", help="No effect, as in buildah.")
@@ -251,6 +249,7 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         ulimits=tuple(flags["ulimits"]),
         volumes=tuple(flags["volumes"]),
         shm_size=flags["shm_size"],
+        container=container_options(flags, flags["network"], flags["add_hosts"]),
     )
 
 
