@@ -25,6 +25,8 @@
     │   ├── ImageNotFound
     │   └── ImageInUse
     ├── SnapshotError             a snapshot cannot be made or mounted
+    ├── LockError                 a lock service that does not answer, or refuses
+    │   └── LockLost              a lock that is not ours any more
     ├── IsolationError            a container cannot be started as asked
     ├── ContainerFailed           the command of a RUN, or of `werf run`, ended with a status that is not 0
     └── BuildError                a build that cannot go on, for a reason that is none of the above
@@ -58,6 +60,8 @@ __all__ = [
     "InvalidReference",
     "InvalidValue",
     "IsolationError",
+    "LockError",
+    "LockLost",
     "PatternError",
     "RegistryConfigError",
     "RegistryError",
@@ -224,6 +228,21 @@ class ImageInUse(StoreError):
 
 class SnapshotError(WerfError):
     """A snapshot cannot be made, mounted or removed."""
+
+
+class LockError(WerfError):
+    """A lock service cannot be reached, or answers with an error."""
+
+
+class LockLost(LockError):
+    """A lock that was held is not ours any more: its lease ended, or the service has forgotten it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the lock {name!r} was lost: its lease ended before it was renewed",
+            hint="was this process stopped, or the lock service out of reach, for ten seconds?",
+        )
+        self.name = name
 
 
 class IsolationError(WerfError):

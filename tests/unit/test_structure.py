@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "pywerf"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "util"),
     ("oci", "linux"),
-    ("graph", "source", "snapshot", "isolation", "config", "store", "layer", "registry"),
+    ("graph", "source", "snapshot", "isolation", "config", "store", "layer", "registry", "locks"),
     ("backend",),
     ("frontend", "solver", "report"),
     ("build",),
@@ -53,7 +53,7 @@ HEAVY = frozenset(
 )
 """Modules that cost milliseconds: they are imported inside the function that needs them, never at module level."""
 
-HEAVY_ALLOWED: dict[str, frozenset[str]] = {}
+HEAVY_ALLOWED: dict[str, frozenset[str]] = {"pywerf.locks.server": frozenset({"http"})}
 """Modules that are themselves only loaded by the function that needs them: name -> what they may import."""
 
 

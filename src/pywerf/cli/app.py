@@ -13,6 +13,8 @@ _COMMANDS = {
     "buildah": ("pywerf.cli.buildah", "Build and handle images with the embedded engine, as buildah does."),
     "host": ("pywerf.cli.host", "Examine this machine; keep its store within limits."),
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),
+    "synchronization": ("pywerf.cli.synchronization", "Serve locks to the builders of many hosts."),
+    "slugify": ("pywerf.cli.slugify", "Print a text as a valid name."),
     "completion": ("pywerf.cli.completion", "Print a shell's completion script."),
     "version": ("pywerf.cli.version", "Print the version."),
 }
