@@ -44,13 +44,14 @@ class Diagnosis(msgspec.Struct, frozen=True):
 def diagnose(options: EngineOptions) -> Diagnosis:
     """Look at everything. Nothing is left behind but, on rung 2, this process in its user namespace."""
     from pywerf.build import doctor_checks as look
+    from pywerf.build.doctor_containers import cgroups, docker, networks
 
     root = os.path.abspath(options.root or default_root())
     probes = probe_all()
     checks = [*look.host(), *rung_checks(probes), *look.subordinate_ids(), *look.settings(), *look.security()]
-    checks += look.cgroups()
+    checks += cgroups()
     checks += look.runtimes()
-    checks += look.docker(os.environ)
+    checks += [*networks(), *docker(os.environ)]
     checks += look.registries(os.environ)
     # The last ones: overlay is tried where containers would be, in the user namespace.
     if not probes[0].attempt.works and probes[1].attempt.works:

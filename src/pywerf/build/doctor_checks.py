@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from pywerf.build.doctor import Check
 from pywerf.errors import WerfError
-from pywerf.linux.facts import cgroup_mode, in_container, read_number, read_text
+from pywerf.linux.facts import in_container, read_number, read_text
 from pywerf.linux.userns import TOOLS, find_tool, in_initial_namespace, read_subids
 
 __all__ = [
-    "cgroups",
-    "docker",
     "host",
     "registries",
     "runtimes",
@@ -103,20 +101,15 @@ def security() -> list[Check]:
     filters = {"0": "no filter", "1": "strict mode", "2": "a filter"}.get(
         lines.get("Seccomp", ""), "not in this kernel"
     )
+    apparmor = read_text("/sys/module/apparmor/parameters/enabled").startswith("Y")
+    selinux = read_text("/sys/fs/selinux/enforce").strip()
     return [
         Check("security", "modules", "info", modules),
+        Check("security", "AppArmor", "info", "enabled" if apparmor else "not in this kernel, or switched off"),
+        Check("security", "SELinux", "info", {"1": "enforcing", "0": "permissive"}.get(selinux, "not enabled")),
         Check("security", "label", "info", label),
         Check("security", "seccomp", "info", filters),
     ]
-
-
-def cgroups() -> list[Check]:
-    """Which hierarchy is mounted, and its controllers."""
-    mode, controllers = cgroup_mode(read_text("/proc/self/mountinfo"), read_text("/proc/cgroups"))
-    if mode == "v2":
-        controllers = tuple(read_text("/sys/fs/cgroup/cgroup.controllers").split())
-    shown = f"{mode}: {' '.join(controllers)}" if controllers else mode
-    return [Check("cgroups", "hierarchy", "info", shown)]
 
 
 def runtimes() -> list[Check]:
@@ -235,41 +228,3 @@ def registries(environ: Mapping[str, str]) -> list[Check]:
         Check("registry", "registries.conf", "ok", found),
         Check("registry", "credentials", "info", ", ".join(present) or "none: werf buildah login keeps some"),
     ]
-
-
-def docker(environ: Mapping[str, str]) -> list[Check]:
-    """Whether a Docker daemon answers; the embedded engine needs none."""
-    where = environ.get("DOCKER_HOST", "") or "unix:///var/run/docker.sock"
-    if not where.startswith("unix://"):
-        return [Check("docker", "daemon", "info", f"DOCKER_HOST is {where}: not asked")]
-    try:
-        version = _docker_version(where.removeprefix("unix://"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return [Check("docker", "daemon", "info", f"none at {where}: {reason}; the embedded engine needs none")]
-    return [Check("docker", "daemon", "info", f"version {version} at {where}")]
-
-
-def _docker_version(path: str) -> str:
-    """GET /version of the Engine API (docs.docker.com/reference/api/engine). Raises OSError, ValueError."""
-    import json
-    import socket
-
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_SECONDS)
-        connection.connect(path)
-        connection.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
-        answer = b"".join(_received(connection))
-    _, _, body = answer.partition(b"\r\n\r\n")
-    document = json.loads(body)
-    if not isinstance(document, dict) or "Version" not in document:
-        raise ValueError("it does not answer as Docker does")
-    return str(document["Version"])
-
-
-def _received(connection: object) -> Iterable[bytes]:
-    import socket
-
-    assert isinstance(connection, socket.socket)
-    while chunk := connection.recv(1 << 16):
-        yield chunk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["cgroup_mode", "in_container", "is_container_cgroup", "read_number", "read_text"]
+__all__ = ["in_container", "is_container_cgroup", "read_number", "read_text"]
 
 _TRUE = ("1", "t", "true", "yes", "on")
 _FALSE = ("0", "f", "false", "no", "off")
@@ -50,19 +50,3 @@ def is_container_cgroup(cgroup: str, mountinfo: str) -> bool:
         if len(fields) > 4 and fields[4] in ("/etc/hostname", "/etc/hosts") and "containers/" in fields[3]:
             return True
     return False
-
-
-def cgroup_mode(mountinfo: str, proc_cgroups: str) -> tuple[str, tuple[str, ...]]:
-    """`v1`, `v2`, `hybrid` or `none` by what is mounted, and the controllers that are enabled (cgroups(7))."""
-    types = set()
-    for line in mountinfo.splitlines():
-        _, separator, rest = line.partition(" - ")
-        if separator and rest.split(" ", 1)[0] in ("cgroup", "cgroup2"):
-            types.add(rest.split(" ", 1)[0])
-    rows = [line.split() for line in proc_cgroups.splitlines() if not line.startswith("#")]
-    controllers = tuple(row[0] for row in rows if len(row) == 4 and row[3] == "1")
-    if types == {"cgroup", "cgroup2"}:
-        return "hybrid", controllers
-    if types:
-        return ("v2" if "cgroup2" in types else "v1"), controllers
-    return "none", ()

@@ -12,8 +12,9 @@ import pytest
 
 from pywerf.build import doctor_checks
 from pywerf.build.doctor import Check, rung_checks, verdict
+from pywerf.build.doctor_containers import cgroup_hierarchy, cgroups, docker, limits_hint, networks
+from pywerf.isolation.cgroups import Hierarchy
 from pywerf.isolation.ladder import RungProbe
-from pywerf.linux.facts import cgroup_mode
 from pywerf.linux.probes import Attempt
 
 NO = Attempt("make private namespaces", errno.EPERM, "Operation not permitted")
@@ -48,16 +49,53 @@ def test_every_rung_is_shown_with_its_probe() -> None:
     assert "not part of this version" in checks[2].detail
 
 
-V1 = "30 25 0:26 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
-V2 = "31 25 0:27 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
-CONTROLLERS = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t2\t1\t0\n"
+def hierarchy(version: int, *controllers: str, own: str = "/") -> Hierarchy:
+    return Hierarchy(version, f"/sys/fs/cgroup/{version}", controllers, own)
 
 
-@pytest.mark.parametrize(("mounts", "mode"), [(V1, "v1"), (V2, "v2"), (V1 + V2, "hybrid"), ("", "none"), ("x", "none")])
-def test_the_mode_of_cgroups_is_that_of_their_mounts(mounts: str, mode: str) -> None:
-    found, controllers = cgroup_mode(mounts, CONTROLLERS)
-    assert found == mode
-    assert controllers == (() if mode == "none" else ("cpu",))
+@pytest.mark.parametrize(
+    ("hierarchies", "shown"),
+    [
+        ((), "none"),
+        ((hierarchy(1, "cpu", "cpuacct"), hierarchy(1, "name=systemd")), "v1: cpu cpuacct"),
+        ((hierarchy(2, "cpu", "memory", own="/a.scope"),), "v2: cpu memory; this process is in /a.scope"),
+        ((hierarchy(1, "memory"), hierarchy(2)), "hybrid: memory"),
+        ((hierarchy(2),), "v2; this process is in /"),
+    ],
+)
+def test_cgroups(hierarchies: tuple[Hierarchy, ...], shown: str) -> None:
+    assert cgroup_hierarchy(hierarchies) == shown
+
+
+def test_limits_are_tried() -> None:
+    checks = cgroups()
+    assert [check.name for check in checks[1:]] == ["limits of memory", "limits of cpu", "limits of cpuset"]
+    for check in checks[1:]:
+        assert check.state in ("ok", "missing")
+        assert bool(check.hint) is (check.state == "missing")
+
+
+@pytest.mark.parametrize(
+    ("found", "contained", "root", "hint"),
+    [
+        ((), False, True, "mount -t cgroup2"),
+        ((hierarchy(2, "cpu"),), True, True, "--privileged"),
+        ((hierarchy(2, "cpu"),), False, True, "boot with"),
+        ((hierarchy(2, "cpu"),), False, False, "systemd-run --user --scope -p Delegate=yes"),
+        ((hierarchy(1, "cpu"), hierarchy(2)), False, False, "run it as root"),
+    ],
+)
+def test_what_would_give_limits(found: tuple[Hierarchy, ...], contained: bool, root: bool, hint: str) -> None:
+    assert hint in limits_hint(found, contained=contained, root=root)
+
+
+def test_one_network_is_enough() -> None:
+    assert [(check.state, check.hint) for check in networks(lambda name: None)] == [
+        ("missing", "apt-get install passt"),
+        ("missing", "apt-get install slirp4netns"),
+    ]
+    found = networks({"slirp4netns": "/bin/slirp4netns"}.get)
+    assert [(check.name, check.state) for check in found] == [("pasta", "info"), ("slirp4netns", "ok")]
 
 
 def test_the_store_may_not_be_there_yet(tmp_path: Path) -> None:
@@ -101,29 +139,36 @@ def answer(tmp_path: Path) -> Iterator[list[bytes]]:
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "state", "says"),
     [
-        (b'HTTP/1.0 200 OK\r\n\r\n{"Version": "24.0.7"}', "version 24.0.7 at unix:///"),
-        (b"HTTP/1.0 200 OK\r\n\r\n[]", "it does not answer as Docker does"),
-        (b"nonsense", "none at unix:///"),
+        (b'HTTP/1.0 200 OK\r\n\r\n{"Version": "24.0.7"}', "ok", "version 24.0.7 at unix:///"),
+        (b'HTTP/1.0 200 OK\r\n\r\n{"Version": "1", "ApiVersion": "1.43"}', "ok", "version 1 (API 1.43) at unix:///"),
+        (b"HTTP/1.0 200 OK\r\n\r\n[]", "missing", "it does not answer as Docker does"),
+        (b"nonsense", "missing", "none at unix:///"),
     ],
 )
-def test_a_docker_daemon_is_asked_for_its_version(tmp_path: Path, answer: list[bytes], data: bytes, says: str) -> None:
+def test_a_docker_daemon_is_asked_for_its_version(
+    tmp_path: Path, answer: list[bytes], data: bytes, state: str, says: str
+) -> None:
     answer.append(data)
-    (check,) = doctor_checks.docker({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
-    assert check.state == "info"
+    (check,) = docker({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
+    assert check.state == state
     assert says in check.detail
 
 
-def test_no_docker_daemon_is_nothing_missing(tmp_path: Path) -> None:
-    (check,) = doctor_checks.docker({"DOCKER_HOST": f"unix://{tmp_path}/none"})
-    assert check == Check(
-        "docker",
-        "daemon",
-        "info",
-        f"none at unix://{tmp_path}/none: No such file or directory; the embedded engine needs none",
-    )
-    assert "not asked" in doctor_checks.docker({"DOCKER_HOST": "tcp://127.0.0.1:1"})[0].detail
+def test_no_docker_daemon_is_told_with_the_way_to_one(tmp_path: Path) -> None:
+    (check,) = docker({"DOCKER_HOST": f"unix://{tmp_path}/none"})
+    assert (check.state, check.errno) == ("missing", errno.ENOENT)
+    assert check.detail == f"none at unix://{tmp_path}/none: No such file or directory; the embedded engine needs none"
+    assert check.hint in ("systemctl start docker", "apt-get install docker.io")
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        (check,) = docker({"DOCKER_HOST": f"tcp://127.0.0.1:{server.getsockname()[1]}"})
+    assert (check.state, check.errno) == ("missing", errno.ECONNREFUSED)
+    assert "DOCKER_HOST" in check.hint
+    assert "not asked" in docker({"DOCKER_HOST": "ssh://host"})[0].detail
+    assert "not asked" in docker({"DOCKER_HOST": "tcp://127.0.0.1:1", "DOCKER_TLS_VERIFY": "1"})[0].detail
+    assert "names no host and port" in docker({"DOCKER_HOST": "tcp://127.0.0.1"})[0].detail
 
 
 def test_runtimes_say_their_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
