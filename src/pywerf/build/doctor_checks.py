@@ -41,7 +41,7 @@ def host() -> list[Check]:
 
 def subordinate_ids() -> list[Check]:
     """Ranges of /etc/subuid and /etc/subgid, and the programs that map them."""
-    from pywerf.isolation.ladder import free_subids
+    from pywerf.isolation.ladder import free_subids, subids_hint
 
     subids = read_subids()
     first = free_subids(read_text("/etc/subuid"), read_text("/etc/subgid"))
@@ -49,7 +49,7 @@ def subordinate_ids() -> list[Check]:
     for name, flag, ranges in (("subuid", "uids", subids.uids), ("subgid", "gids", subids.gids)):
         count = sum(many for _, many in ranges)
         shown = ", ".join(f"{one}-{one + many - 1}" for one, many in ranges)
-        hint = f"usermod --add-sub{flag} {first}-{first + _ENOUGH_IDS - 1} {subids.user}"
+        hint = subids_hint(subids.user, first, (f"sub{flag}",))
         if not count:
             # Root needs none: it has all ids.
             state = "info" if subids.uid == 0 else "missing"

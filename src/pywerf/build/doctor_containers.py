@@ -127,7 +127,11 @@ def docker(environ: Mapping[str, str]) -> list[Check]:
 def _docker_hint(where: str) -> str:
     if where.startswith("tcp://"):
         return "unset DOCKER_HOST, or start the daemon that it names"
-    return "systemctl start docker" if find_tool("dockerd") else "apt-get install docker.io"
+    if find_tool("dockerd"):
+        return "systemctl start docker"
+    if in_container():
+        return "start this container with -v /var/run/docker.sock:/var/run/docker.sock"
+    return "apt-get install docker.io"
 
 
 def _docker_version(where: str) -> str:

@@ -19,6 +19,7 @@ from pywerf.isolation.ladder import (
     check_platform,
     decide,
     hint_for,
+    with_hints,
 )
 from pywerf.linux.facts import read_text
 from pywerf.linux.probes import Attempt, private_namespaces
@@ -108,9 +109,7 @@ def probe_all() -> tuple[RungProbe, ...]:
         plain_chroot(),
         Attempt("build without containers"),
     )
-    return tuple(
-        RungProbe(rung, attempt, hint_for(rung, attempt, settings)) for rung, attempt in enumerate(attempts, start=1)
-    )
+    return with_hints(attempts, settings)
 
 
 def probe_user_namespace(*, enter: bool) -> Attempt:

@@ -28,6 +28,8 @@ __all__ = [
     "free_subids",
     "hint_for",
     "no_containers",
+    "subids_hint",
+    "with_hints",
 ]
 
 MODES = ("auto", "default", "native-chroot", "native-rootless")
@@ -176,6 +178,19 @@ def hint_for(rung: int, attempt: Attempt, settings: HostSettings) -> str:
     return ""
 
 
+def with_hints(attempts: Iterable[Attempt], settings: HostSettings) -> tuple[RungProbe, ...]:
+    """All rungs in order, each with its hint. Ids help nobody whom the kernel refuses user namespaces."""
+    tried = tuple(attempts)
+    probes = []
+    for rung, attempt in enumerate(tried, start=1):
+        hint = hint_for(rung, attempt, settings)
+        one_id = tried[2] if len(tried) > 2 else attempt
+        if rung == 2 and not attempt.works and not attempt.errno and not one_id.works:
+            hint = hint_for(3, one_id, settings)
+        probes.append(RungProbe(rung, attempt, hint))
+    return tuple(probes)
+
+
 def _root_hint(settings: HostSettings) -> str:
     if not settings.root:
         return "run it as root: sudo werf …"
@@ -190,9 +205,7 @@ def _user_namespace_hint(attempt: Attempt, settings: HostSettings) -> str:
     if attempt.errno == 0 and "is not installed" in attempt.text:
         return "apt-get install uidmap (Fedora: dnf install shadow-utils)"
     if attempt.errno == 0:
-        first = free_subids(settings.subuid_file, settings.subgid_file)
-        ids = f"{first}-{first + _SUBIDS - 1}"
-        return f"usermod --add-subuids {ids} --add-subgids {ids} {settings.user}"
+        return subids_hint(settings.user, free_subids(settings.subuid_file, settings.subgid_file))
     if settings.apparmor_restricts:
         return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
     if settings.unprivileged_clone == 0:
@@ -207,6 +220,15 @@ def _user_namespace_hint(attempt: Attempt, settings: HostSettings) -> str:
     if attempt.errno in (errno.EINVAL, errno.ENOSYS):
         return "boot a kernel that has user namespaces (CONFIG_USER_NS=y)"
     return "ask who restricts user namespaces on this machine: a seccomp filter, or a security module"
+
+
+def subids_hint(user: str, first: int, kinds: tuple[str, ...] = ("subuids", "subgids")) -> str:
+    """The command that gives a user ids from `first` on; a user without a name (of a container) stands by number."""
+    if user.isdigit():
+        files = " ".join(f"/etc/{kind.removesuffix('s')}" for kind in kinds)
+        return f"echo {user}:{first}:{_SUBIDS} | tee -a {files}"
+    ids = f"{first}-{first + _SUBIDS - 1}"
+    return f"usermod {' '.join(f'--add-{kind} {ids}' for kind in kinds)} {user}"
 
 
 def free_subids(*files: str) -> int:

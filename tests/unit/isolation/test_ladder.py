@@ -18,6 +18,7 @@ from pywerf.isolation.ladder import (
     free_subids,
     hint_for,
     no_containers,
+    with_hints,
 )
 from pywerf.linux.probes import Attempt
 
@@ -163,6 +164,7 @@ DENIED = Attempt("make a user namespace", errno.EPERM, "Operation not permitted"
         (1, NO, HostSettings(root=True), "CAP_SYS_ADMIN"),
         (1, NO, HostSettings(root=True, contained=True), "--privileged"),
         (2, NO_IDS, USER, "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ci"),
+        (2, NO_IDS, HostSettings(user="1000"), "echo 1000:100000:65536 | tee -a /etc/subuid /etc/subgid"),
         (2, Attempt("map subordinate ids", 0, "newuidmap is not installed"), USER, "apt-get install uidmap"),
         (2, DENIED, HostSettings(apparmor_restricts=1), "apparmor_restrict_unprivileged_userns=0"),
         (2, DENIED, HostSettings(unprivileged_clone=0), "kernel.unprivileged_userns_clone=1"),
@@ -180,6 +182,13 @@ def test_hints(rung: int, attempt: Attempt, settings: HostSettings, hint: str) -
     given = hint_for(rung, attempt, settings)
     assert hint in given
     assert bool(given) is bool(hint)
+
+
+def test_ids_help_nobody_whom_the_kernel_refuses_user_namespaces() -> None:
+    contained = HostSettings(user="ci", contained=True)
+    refused = with_hints((NO, NO_IDS, DENIED, YES, YES), contained)
+    assert "seccomp=unconfined" in refused[1].hint
+    assert "usermod" in with_hints((NO, NO_IDS, YES, YES, YES), contained)[1].hint
 
 
 @pytest.mark.parametrize(
