@@ -143,6 +143,8 @@ def _fetch(store: Store, stack: ExitStack, url: str, expected: Digest | None) ->
         result = fetch(url, file, validators=validators, checksum=expected)
     if result.not_modified and known is not None:
         result = known
+        assert known.digest is not None
+        _verify(url, store.blobs.path(known.digest), known.digest, expected)
     elif result.digest is not None and (result.etag or result.last_modified):
         with store.blobs.writer() as writer, open(path, "rb") as file:
             while chunk := file.read(1 << 20):
@@ -154,6 +156,23 @@ def _fetch(store: Store, stack: ExitStack, url: str, expected: Digest | None) ->
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, fd)
     return result, fd
+
+
+def _verify(url: str, path: str, digest: Digest, expected: Digest | None) -> None:
+    """A file that was not downloaded again must have the checksum that is asked for now. Raises DigestMismatch."""
+    if expected is None or expected == digest:
+        return
+    import hashlib
+
+    from pywerf.errors import DigestMismatch
+    from pywerf.source.git_url import redact
+
+    actual = digest
+    if expected.algorithm != digest.algorithm:
+        with open(path, "rb") as file:
+            actual = Digest(expected.algorithm, hashlib.file_digest(file, expected.algorithm).hexdigest())
+    if actual != expected:
+        raise DigestMismatch(redact(url), str(expected), str(actual))
 
 
 class _OneFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import http.server
 import io
 import subprocess
@@ -164,6 +165,22 @@ def test_add_from_a_web_server(werf: Werf, tmp_path: Path, web: tuple[str, Path,
     (folder / "file.txt").write_text("downloaded anew")
     assert build(werf, context).files["d/file.txt"]["size"] == len("downloaded anew")
     assert seen
+
+
+def test_the_checksum_of_a_download(werf: Werf, tmp_path: Path, web: tuple[str, Path, list[str]]) -> None:
+    """It is looked at every time: also where the server says that nothing has changed."""
+    url, folder, _ = web
+    (folder / "file.txt").write_text("downloaded")
+
+    def project(algorithm: str, text: bytes) -> Path:
+        checksum = f"{algorithm}:{hashlib.new(algorithm, text).hexdigest()}"
+        dockerfile = f"FROM scratch\nADD --checksum={checksum} {url}/file.txt /d/\n"
+        return write(tmp_path / "folder", {"Dockerfile": dockerfile})
+
+    for _ in range(2):
+        for algorithm in ("sha256", "sha512"):
+            assert "expected " in fails(werf, project(algorithm, b"other"))
+            assert "d/file.txt" in build(werf, project(algorithm, b"downloaded")).files
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pywerf.oci.digest import Digest
 from pywerf.source.digests import content_digest
 from pywerf.source.patterns import PatternMatcher, glob, has_wildcard
 from pywerf.util.filetree import FileTree, Node, join, resolve
+from pywerf.util.suggest import nearest
 
 __all__ = ["Selected", "content_of", "select", "shape_of"]
 
@@ -92,10 +93,32 @@ def select(tree: FileTree, op: CopyOp, where: str) -> list[Selected]:
             path = resolve(tree, match)
             node = tree.lstat(path) if path else _ROOT
             if node is None:
-                raise BuildError(f'"/{cleaned}": not found in {where}', hint=_MISSING)
+                raise _missing(tree, cleaned, where)
             if excluded is None or node.kind == "dir" or not excluded(posixpath.basename(match)):
                 found.append(Selected(path, node, match, excluded))
     return found
+
+
+def _missing(tree: FileTree, path: str, where: str) -> BuildError:
+    """The error for a source that is not there; it names what is there and nearly called the same."""
+    folder, rest = "", path
+    while rest:
+        name, _, rest = rest.partition("/")
+        node = tree.lstat(resolve(tree, join(folder, name)))
+        if node is None:
+            names = [item.name for item in _entries(tree, folder)]
+            similar = next((item for item in names if item.lower() == name.lower()), "") or nearest(name, names)
+            near = f" (did you mean /{join(join(folder, similar), rest).rstrip('/')}?)" if similar else ""
+            return BuildError(f'"/{path}": not found in {where}{near}', hint=_MISSING)
+        folder = join(folder, name)
+    return BuildError(f'"/{path}": not found in {where}', hint=_MISSING)
+
+
+def _entries(tree: FileTree, folder: str) -> list[Node]:
+    try:
+        return tree.scandir(resolve(tree, folder) if folder else "")
+    except OSError:
+        return []  # no directory
 
 
 def _with_paths(tree: FileTree, sources: Iterable[str], excluded: _Test | None, where: str) -> Iterator[Selected]:
@@ -114,10 +137,10 @@ def _with_paths(tree: FileTree, sources: Iterable[str], excluded: _Test | None, 
             folder = resolve(tree, base)
             node = tree.lstat(folder) if folder else _ROOT
             if node is None or node.kind != "dir":
-                raise BuildError(f'"/{base}": not found in {where}', hint=_MISSING)
+                raise _missing(tree, base, where)
             literal = bool(pattern) and not has_wildcard(pattern) and not has_wildcard(before)
             if literal and tree.lstat(join(folder, pattern)) is None:
-                raise BuildError(f'"/{join(base, pattern)}": not found in {where}', hint=_MISSING)
+                raise _missing(tree, join(base, pattern), where)
             patterns.setdefault(folder, (node, []))[1].append(pattern)
     for folder, (node, wanted) in patterns.items():
         yield Selected(folder, node, folder, excluded, None if "" in wanted else _chooser(wanted))

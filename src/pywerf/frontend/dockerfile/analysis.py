@@ -17,10 +17,10 @@ from pywerf.frontend.dockerfile.gotext import quote
 from pywerf.frontend.dockerfile.instruction_checks import CHECKS, ArgUse, StageWalk, ends, expose
 from pywerf.frontend.dockerfile.instructions import parse_instructions, parse_onbuild
 from pywerf.frontend.dockerfile.stages import StageLinks, find_target, link_stages, reachable
-from pywerf.frontend.dockerfile.suggest import nearest
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.platform import Platform, host_platform
 from pywerf.oci.reference import Reference
+from pywerf.util.suggest import nearest
 
 __all__ = ["Analysis", "ArgUse", "Finding", "Subject"]
 

@@ -14,11 +14,14 @@ from pywerf.frontend.dockerfile.flags import FlagKind, Flags, parse_flags
 from pywerf.frontend.dockerfile.gotext import SPACES, parse_duration, parse_int, quote, strip
 from pywerf.frontend.dockerfile.lexer import heredoc_of_word
 from pywerf.oci.config import Healthcheck as HealthcheckConfig
+from pywerf.util.suggest import did_you_mean
 
 __all__ = ["BUILDERS", "describe"]
 
 MILLISECOND = 1_000_000
 
+_NETWORKS = ("default", "none", "host")
+_SECURITY = ("sandbox", "insecure")
 
 _Kinds = dict[str, FlagKind]
 _Head = dict[str, Any]
@@ -113,11 +116,17 @@ def _run(node: Node, kinds: _Kinds, head: _Head) -> c.Run:
 
     flags = parse_flags(node.flags, kinds)
     network = flags.string("network") if "network" in flags.used else "default"
-    if network not in ("default", "none", "host"):
-        raise DockerfileError(f"invalid network mode {quote(network)}", hint="the modes are default, none, host")
+    if network not in _NETWORKS:
+        raise DockerfileError(
+            f"invalid network mode {quote(network)}{did_you_mean(network, _NETWORKS)}",
+            hint=f"the modes are {', '.join(_NETWORKS)}",
+        )
     security = flags.string("security") if "security" in flags.used else "sandbox"
-    if security not in ("sandbox", "insecure"):
-        raise DockerfileError(f"security {quote(security)} is not valid", hint="the values are sandbox, insecure")
+    if security not in _SECURITY:
+        raise DockerfileError(
+            f"security {quote(security)} is not valid{did_you_mean(security, _SECURITY)}",
+            hint=f"the values are {', '.join(_SECURITY)}",
+        )
     return c.Run(
         heredocs=node.heredocs,
         mounts=tuple([sketch_mount(raw) for raw in flags.strings("mount")]),

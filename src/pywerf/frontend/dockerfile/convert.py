@@ -19,12 +19,12 @@ from pywerf.frontend.dockerfile.epoch import UnknownEpoch, epoch_source
 from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructions
 from pywerf.frontend.dockerfile.stage_state import StageState
 from pywerf.frontend.dockerfile.stages import StageLinks, after_stages, find_target, link_stages
-from pywerf.frontend.dockerfile.suggest import did_you_mean
 from pywerf.graph.image_plan import ImagePlan
 from pywerf.graph.op import ContextOp, CopyOp, HttpOp, ImageOp
 from pywerf.graph.vertex import Vertex
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.platform import Platform, host_platform
+from pywerf.util.suggest import nearest
 
 __all__ = ["BaseImage", "Converter", "Resolver", "Settings"]
 
@@ -164,7 +164,10 @@ class Converter:
         if found is None:
             if image == "scratch":
                 return StageState.on_image(self, stage, None, None, platform)
-            found = self._located(stage.base.source, lambda: self.resolver.image(image, platform))
+            names = [item.name for item in self.stages[: stage.index] if item.name]
+            found = self._located(
+                stage.base.source, lambda: self.resolver.image(image, platform), nearest(image, names)
+            )
         return self._on_found(stage, found, image, platform)
 
     def _on_found(self, stage: c.Stage, found: ContextOp | BaseImage, name: str, platform: Platform) -> StageState:
@@ -205,13 +208,14 @@ class Converter:
         if found is None:
             if name == "scratch":
                 return None
+            names = [item.name for item in self.stages[: stage.index] if item.name]
+            similar = nearest(name, names, fold=True)
             try:
-                found = self._located(where.source, lambda: self.resolver.image(name, platform))
+                found = self._located(where.source, lambda: self.resolver.image(name, platform), similar)
             except RegistryNotFound as error:
-                names = [item.name for item in self.stages[: stage.index] if item.name]
                 raise DockerfileError(
                     f"--from={name}: no stage, build context or image found with that name"
-                    f"{did_you_mean(name, names, fold=True)}",
+                    + (f" (did you mean {similar}?)" if similar else ""),
                     hint=f"the stages before this one are {', '.join(names)}" if names else error.hint,
                     source=where.source,
                 ) from error
@@ -225,11 +229,13 @@ class Converter:
             self._contexts[op.name] = Vertex(op, name=f"[internal] load {op.name or 'build context'}")
         return self._contexts[op.name]
 
-    def _located(self, source: SourceExcerpt, ask: Callable[[], BaseImage]) -> BaseImage:
-        """Ask the resolver; its errors get the place that they are about."""
+    def _located(self, source: SourceExcerpt, ask: Callable[[], BaseImage], similar: str = "") -> BaseImage:
+        """Ask the resolver; its errors get the place that they are about, and the stage that may have been meant."""
         try:
             return ask()
         except WerfError as error:
+            if similar:
+                error.hint = f"did you mean the stage {similar}? (it was taken for an image)"
             if error.source is None:
                 error.source = source
             raise

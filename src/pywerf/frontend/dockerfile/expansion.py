@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from pywerf.errors import DockerfileError, InvalidPlatform, SourceExcerpt
 from pywerf.frontend.dockerfile import commands as c
 from pywerf.frontend.dockerfile.expand import Expander, Lookup
-from pywerf.frontend.dockerfile.suggest import nearest
 from pywerf.oci.platform import Platform
+from pywerf.util.suggest import nearest
 
 __all__ = ["expand_from", "expand_instruction", "located"]
 

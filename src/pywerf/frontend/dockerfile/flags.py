@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pywerf.errors import DockerfileError
-from pywerf.frontend.dockerfile.suggest import did_you_mean
+from pywerf.util.suggest import did_you_mean
 
 __all__ = ["FlagKind", "Flags", "parse_flags"]
 

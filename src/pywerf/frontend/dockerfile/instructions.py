@@ -13,7 +13,7 @@ from pywerf.frontend.dockerfile.ast import Dockerfile, Node
 from pywerf.frontend.dockerfile.builders import BUILDERS, describe
 from pywerf.frontend.dockerfile.gotext import parse_int as parse_stage_index
 from pywerf.frontend.dockerfile.gotext import strip
-from pywerf.frontend.dockerfile.suggest import did_you_mean
+from pywerf.util.suggest import did_you_mean
 
 __all__ = [
     "INSTRUCTIONS",

@@ -10,7 +10,7 @@ import msgspec
 from pywerf.errors import DockerfileError
 from pywerf.frontend.dockerfile.commands import Device, RunMount
 from pywerf.frontend.dockerfile.gotext import csv_fields, parse_bool, parse_size, parse_uint, quote
-from pywerf.frontend.dockerfile.suggest import did_you_mean
+from pywerf.util.suggest import did_you_mean
 
 __all__ = ["parse_device", "parse_mount", "sketch_mount"]
 

@@ -11,7 +11,7 @@ from pywerf.frontend.dockerfile import commands as c
 from pywerf.frontend.dockerfile.args import ArgScope, StageArgs
 from pywerf.frontend.dockerfile.expansion import expand_instruction, located
 from pywerf.frontend.dockerfile.instructions import find_base_stage, find_stage
-from pywerf.frontend.dockerfile.suggest import did_you_mean
+from pywerf.util.suggest import did_you_mean
 
 __all__ = ["StageLinks", "after_stages", "find_target", "link_stages", "reachable"]
 

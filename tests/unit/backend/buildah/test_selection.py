@@ -80,6 +80,25 @@ def test_wildcards() -> None:
     assert _taken(_op("[ab].*")) == ["a.txt", "b.md"]
 
 
+@pytest.mark.parametrize(
+    ("source", "near"),
+    [
+        ("a.txd", "/a.txt"),
+        ("SRC/main.py", "/src/main.py"),
+        ("src/main.pi", "/src/main.py"),
+        ("scr/deep/x", "/src/deep/x"),
+        ("to-src/maim.py", "/to-src/main.py"),
+        ("zzzzz", ""),
+        ("a.txt/b", ""),
+    ],
+)
+@pytest.mark.parametrize("parents", [False, True])
+def test_a_source_that_is_nearly_there(source: str, near: str, parents: bool) -> None:
+    with pytest.raises(BuildError, match=f'"/{source}": not found in here') as caught:
+        select(TREE, _op(source, parents=parents), "here")
+    assert caught.value.message.partition(" (")[2] == (f"did you mean {near}?)" if near else "")
+
+
 def test_a_wildcard_may_match_nothing() -> None:
     assert _taken(_op("*.none", "a.txt")) == ["a.txt"]
 

@@ -516,6 +516,16 @@ def test_the_hosts_name(convert: Convert) -> None:
     assert _last(convert("FROM x\nRUN a\n", build_args={"BUILDKIT_SANDBOX_HOSTNAME": "foo"})).hostname == "foo"
 
 
+@pytest.mark.parametrize(
+    "text", ["FROM missing-bild", "COPY --from=missing-bild a b", "RUN --mount=from=missing-bild,target=/m a"]
+)
+def test_an_image_that_may_have_been_a_stage(convert: Convert, text: str) -> None:
+    text = text if text.startswith("FROM") else f"FROM x\n{text}"
+    with pytest.raises(WerfError) as caught:
+        convert(f"FROM x AS missing-build\n{text}\n")
+    assert "missing-build" in f"{caught.value.message} {caught.value.hint}"
+
+
 # SOURCE_DATE_EPOCH
 
 

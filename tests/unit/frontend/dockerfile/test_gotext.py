@@ -4,7 +4,7 @@ import pytest
 
 from pywerf.errors import DockerfileError
 from pywerf.frontend.dockerfile.gotext import csv_fields, fields, parse_duration, parse_size, quote, split_once
-from pywerf.frontend.dockerfile.suggest import did_you_mean, nearest
+from pywerf.util.suggest import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(
