@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pywerf.errors import DockerfileError
 from pywerf.frontend.dockerfile import parse, parse_instructions, to_text
@@ -82,6 +83,49 @@ def test_any_text_is_a_tree_or_an_error_with_a_place(text: str | bytes) -> None:
         parse_instructions(tree)
     except DockerfileError as error:
         check_error(error, text)
+
+
+LINES = [
+    'ENV a=b c="d e"',
+    "ENV a b c",
+    'LABEL "a b"=c',
+    "RUN --mount=type=cache,target=/a echo $x",
+    'RUN ["a", "b\\nc"]',
+    "RUN <<EOF cat\n$x\nEOF",
+    "RUN a <<1 <<2\n1\n2",
+    "COPY --chown=1 a 'b c' d/",
+    'COPY ["a b", "c"]',
+    'COPY <<A <<-"B" /x/\na\nA\n\tb\n\tB',
+    "HEALTHCHECK --interval=1s CMD a b",
+    'HEALTHCHECK CMD ["a"]',
+    "HEALTHCHECK NONE",
+    'ONBUILD RUN ["x"]',
+    "ONBUILD COPY <<E /a\nq\nE",
+    "ONBUILD ENV a=b c=d",
+    'SHELL ["/bin/sh"]',
+    'VOLUME ["/a"]',
+    "EXPOSE 80 90",
+    "CMD",
+    "CMD a  \\\n# c\n\n  b",
+    "ARG a=b c",
+    "MAINTAINER x <y>",
+    'env a="b\\\n c" d=e',
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(LINES) | st.sampled_from(PIECES), max_size=8))
+def test_a_tree_written_from_its_fields_means_the_same(lines: list[str]) -> None:
+    """Without the raw text: what can be told by the printed file alone."""
+    try:
+        tree = parse("\n".join(["FROM scratch", *lines, ""]))
+        parse_instructions(tree)
+    except DockerfileError:
+        return
+    nodes = tuple(replace(node, raw="", leading="") for node in tree.nodes)
+    printed = to_text(replace(tree, nodes=nodes, trailing=""))
+    assert dump(parse(printed)) == dump(tree)
+    assert printed == to_text(replace(parse(printed), nodes=nodes, trailing=""))
 
 
 @settings(max_examples=150, deadline=None)
