@@ -18,7 +18,7 @@ from pywerf.backend.buildah.ref import Ref
 from pywerf.build.bases import Bases
 from pywerf.build.checks import warnings_of
 from pywerf.build.container_defaults import container_defaults, resolver
-from pywerf.build.contexts import Contexts, parse_named
+from pywerf.build.contexts import Contexts, Given, parse_named
 from pywerf.build.names import full_name
 from pywerf.build.options import BuildOptions, Output
 from pywerf.build.resolver import BuildResolver
@@ -55,15 +55,18 @@ class BuildResult(msgspec.Struct, frozen=True):
     build_id: str = ""
 
 
-def build(session: Session, options: BuildOptions) -> BuildResult:
-    """Build, store, tag; write --iidfile and --output. Raises WerfError; a build that fails tags nothing."""
+def build(session: Session, options: BuildOptions, given: Given | None = None) -> BuildResult:
+    """Build, store, tag; write --iidfile and --output. Raises WerfError; a build that fails tags nothing.
+
+    `given` stands for the context and the Dockerfile that the options would name.
+    """
     began = time.time()
     names = tuple(full_name(tag) for tag in options.tags)
     outputs = _checked_outputs(options)
     remote = _remote(session, options)
     with ExitStack() as stack:
         contexts = Contexts(
-            session.store, stack, options.context, parse_named(options.build_contexts), options.ignorefile
+            session.store, stack, options.context, parse_named(options.build_contexts), options.ignorefile, given
         )
         data, filename = contexts.dockerfiles(options.files)
         dockerfile = parse(data, filename)

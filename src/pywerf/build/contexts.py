@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.files import Files
@@ -19,16 +19,34 @@ if TYPE_CHECKING:
     from pywerf.source.digests import FileDigests
     from pywerf.source.dockerignore import IgnoreRules
     from pywerf.store.store import Store
+    from pywerf.util.filetree import FileTree
 
-__all__ = ["Contexts", "context_name", "parse_named"]
+__all__ = ["Contexts", "Given", "context_name", "parse_named"]
 
 _DOCKERFILES = ("Containerfile", "Dockerfile")
+
+
+class Given(NamedTuple):
+    """A build context and a Dockerfile that somebody has opened already; the tree is without what is ignored."""
+
+    dockerfile: bytes
+    name: str
+    tree: FileTree | None
 
 
 class Contexts:
     """All sources of one build that are no images. Use it within an ExitStack: downloads live until its end."""
 
-    def __init__(self, store: Store, stack: ExitStack, main: str, named: dict[str, str], ignorefile: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        stack: ExitStack,
+        main: str,
+        named: dict[str, str],
+        ignorefile: str,
+        given: Given | None = None,
+    ) -> None:
+        self._given = given
         self._store = store
         self._stack = stack
         self._main = main
@@ -45,6 +63,8 @@ class Contexts:
 
     def dockerfiles(self, files: tuple[str, ...]) -> tuple[bytes, str]:
         """The text of the Dockerfile and its name; several are joined, as buildah joins them."""
+        if self._given is not None:
+            return self._given.dockerfile, self._given.name
         if not files:
             return self._default_dockerfile()
         parts = [self._read_dockerfile(name) for name in files]
@@ -121,6 +141,8 @@ class Contexts:
 
     def main(self, dockerfile: str = "", *, ignored: bool = True) -> Files:
         """The build context, without what .dockerignore leaves out."""
+        if self._given is not None and self._given.tree is not None:
+            return self._of_tree("the build context", self._given.tree)
         folder = self.folder()
         if folder is not None:
             rules = _load_rules(folder, dockerfile, self._ignorefile)
@@ -143,15 +165,24 @@ class Contexts:
         return rules.ignored
 
     def _local(self, name: str, folder: str, rules: IgnoreRules | None) -> Files:
+        from pywerf.source.local import LocalTree
+
+        return self._of_tree(name, LocalTree(folder, rules))
+
+    def _of_tree(self, name: str, tree: FileTree) -> Files:
+        """Files with the memory of their digests, when they are a folder's."""
         from pywerf.source.digests import FileDigests
         from pywerf.source.local import LocalTree
 
+        if not isinstance(tree, LocalTree):
+            return Files(name, tree)
+        folder = tree.root
         memory = FileDigests(
             lambda: self._store.memo.get("context", folder),
             lambda data: self._store.memo.put("context", folder, data),
         )
         self._memories.append(memory)
-        return Files(name, LocalTree(folder, rules), digests=memory)
+        return Files(name, tree, digests=memory)
 
     def _open_named(self, name: str) -> Files:
         where = self.named.get(name, name)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pywerf.backend.buildah.copy_plan import CopyPlan, walk
+from pywerf.backend.buildah.copy_plan import CopyPlan
 from pywerf.backend.buildah.copy_write import write_plan
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.export_tree import export_tree
@@ -20,7 +20,7 @@ from pywerf.oci.media_types import Compression
 if TYPE_CHECKING:
     from pywerf.build.session import Session
     from pywerf.store.images import ImageRecord
-    from pywerf.util.filetree import FileTree
+    from pywerf.util.filetree import FileTree, walk
 
 __all__ = ["check_output", "output_compression", "write_output"]
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from pywerf.backend.buildah.archive_tree import ArchiveTree
-from pywerf.backend.buildah.copy_plan import walk
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.exec_spec import read_small_file
 from pywerf.backend.buildah.files import Files
@@ -20,7 +19,7 @@ from pywerf.layer.tar_read import read_entries
 from pywerf.oci.digest import Digest
 from pywerf.source.context import FolderContext, GitContext, StreamContext, open_context
 from pywerf.source.dockerignore import IgnoreRules
-from pywerf.util.filetree import FileTree, Node
+from pywerf.util.filetree import FileTree, Node, walk
 
 if TYPE_CHECKING:
     from pywerf.source.http import HttpResult

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.build.bases import Bases
     from pywerf.build.build_images import BuildResult
+    from pywerf.build.contexts import Given
     from pywerf.build.fetch import LayerFetcher
     from pywerf.build.remove import RemovedEvent
     from pywerf.isolation.ladder import Choice
@@ -251,13 +252,16 @@ class Session:
 
     # work
 
-    def build(self, options: BuildOptions) -> BuildResult:
-        """Build the image (one a platform) of a Dockerfile; tag it, write it where it is wanted."""
+    def build(self, options: BuildOptions, given: Given | None = None) -> BuildResult:
+        """Build the image (one a platform) of a Dockerfile; tag it, write it where it is wanted.
+
+        `given` stands for the context and the Dockerfile that the options would name.
+        """
         from pywerf.build.build_images import build
 
         self.reporter.message("info", self.choice.line)
         with self.working():
-            return build(self, options)
+            return build(self, options, given)
 
     def run(
         self,

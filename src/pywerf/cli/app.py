@@ -10,6 +10,7 @@ from pywerf.cli.lazy import LazyGroup
 __all__ = ["app"]
 
 _COMMANDS = {
+    "build": ("pywerf.cli.build", "Build the images of a project, or of a Dockerfile."),
     "buildah": ("pywerf.cli.buildah", "Build and handle images with the embedded engine, as buildah does."),
     "host": ("pywerf.cli.host", "Examine this machine; keep its store within limits."),
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),

@@ -231,7 +231,7 @@ def engine_flags(function: F) -> F:
                 env=("WERF_BUILDAH_STORAGE_DRIVER",),
                 help="Storage driver: overlay or vfs.",
             ),
-            _global("--buildah-mode", metavar="MODE", help="auto, native-chroot or native-rootless."),
+            _global("--buildah-mode", metavar="MODE", help="docker, auto, native-chroot or native-rootless."),
             _global(
                 "--buildah-ulimit",
                 metavar="TYPE:SOFT[:HARD]",

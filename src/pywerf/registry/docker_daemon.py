@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pywerf.errors import InvalidReference, RegistryError, RegistryNotFound
 from pywerf.oci.digest import Digest
 from pywerf.oci.reference import Reference
+from pywerf.registry import docker_host
 from pywerf.registry.docker_archive import DockerArchiveSource, DockerTarDestination, full_reference
 from pywerf.registry.responses import clean
 from pywerf.registry.tar_index import TarIndex, spool
@@ -20,47 +19,18 @@ from pywerf.registry.tar_writer import StreamTarWriter
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-__all__ = ["DEFAULT_HOST", "connect", "daemon_destination", "daemon_source"]
+__all__ = ["connect", "daemon_destination", "daemon_source"]
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 TIMEOUT = 600.0  # seconds: loading a large image, the daemon says nothing for a long time
 CHUNK = 1 << 20
 
 
 def connect(environ: Mapping[str, str]) -> HTTPConnection:
-    """A connection to the daemon that DOCKER_HOST names (unix://, tcp://; with DOCKER_TLS_VERIFY, DOCKER_CERT_PATH).
+    """A connection to the daemon that the environment means: see `docker_host.find_endpoint`.
 
     Raises RegistryError when it cannot be reached.
     """
-    from http.client import HTTPConnection, HTTPSConnection
-
-    address = environ.get("DOCKER_HOST", "") or DEFAULT_HOST
-    parts = urlsplit(address)
-    connection: HTTPConnection
-    if parts.scheme == "unix":
-        connection = HTTPConnection("localhost", timeout=TIMEOUT)
-        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        peer.settimeout(TIMEOUT)
-        try:
-            peer.connect(parts.path)
-        except OSError as error:
-            peer.close()
-            raise _unreachable(address, error) from error
-        connection.sock = peer
-        return connection
-    if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
-        raise RegistryError(f"DOCKER_HOST={address}: not supported", hint="use unix:///PATH or tcp://HOST:PORT")
-    if parts.scheme == "https" or environ.get("DOCKER_TLS_VERIFY"):
-        connection = HTTPSConnection(
-            parts.hostname, parts.port or 2376, timeout=TIMEOUT, context=_context(environ, address)
-        )
-    else:
-        connection = HTTPConnection(parts.hostname, parts.port or 2375, timeout=TIMEOUT)
-    try:
-        connection.connect()
-    except OSError as error:
-        raise _unreachable(address, error) from error
-    return connection
+    return docker_host.connect(docker_host.find_endpoint(environ), TIMEOUT)
 
 
 def daemon_source(text: str, environ: Mapping[str, str]) -> DockerArchiveSource:
@@ -196,27 +166,3 @@ def _name_of(text: str) -> Reference | None:
     if len(text) in (12, 64) and not set(text) - set("0123456789abcdef"):
         return None
     return full_reference(text)
-
-
-def _unreachable(address: str, error: OSError) -> RegistryError:
-    return RegistryError(
-        f"the Docker daemon at {address} cannot be reached: {(error.strerror or str(error)).lower()}",
-        hint="start it, or set DOCKER_HOST",
-    )
-
-
-def _context(environ: Mapping[str, str], address: str) -> Any:
-    import ssl
-
-    folder = environ.get("DOCKER_CERT_PATH", "") or os.path.join(environ.get("HOME", ""), ".docker")
-    try:
-        context = ssl.create_default_context(cafile=os.path.join(folder, "ca.pem"))
-        certificate = os.path.join(folder, "cert.pem")
-        if os.path.exists(certificate):
-            context.load_cert_chain(certificate, os.path.join(folder, "key.pem"))
-    except OSError as error:
-        raise RegistryError(f"{address}: certificates in {folder}: {(error.strerror or str(error)).lower()}") from error
-    if not environ.get("DOCKER_TLS_VERIFY"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -6,13 +6,14 @@ slash; the root is `""`. Names that are not UTF-8 are in Python's surrogateescap
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Protocol
 
 import msgspec
 
 from pywerf.errors import ContextError
 
-__all__ = ["FileTree", "Kind", "Node", "join", "resolve"]
+__all__ = ["FileTree", "Kind", "Node", "join", "resolve", "walk"]
 
 Kind = Literal["file", "dir", "symlink", "char", "block", "fifo", "socket"]
 MAX_SYMLINKS = 40
@@ -92,3 +93,22 @@ def resolve(tree: FileTree, path: str, *, follow_last: bool = True) -> str:
             done.clear()
         todo.extend(part for part in reversed(target.split("/")) if part and part != ".")
     return "/".join(done)
+
+
+def walk(tree: FileTree, top: str) -> Iterator[tuple[str, Node]]:
+    """(path below `top`, node) of all in the directory `top`: a directory before what is in it."""
+    fast = getattr(tree, "walk", None)
+    if fast is not None:
+        yield from fast(top)
+        return
+    stack: list[tuple[str, list[Node]]] = [("", tree.scandir(top)[::-1])]
+    while stack:
+        folder, nodes = stack[-1]
+        if not nodes:
+            stack.pop()
+            continue
+        node = nodes.pop()
+        path = join(folder, node.name)
+        yield path, node
+        if node.kind == "dir":
+            stack.append((path, tree.scandir(join(top, path))[::-1]))

@@ -7,14 +7,14 @@ itself, and takes the source's when it is met further down; a file replaces a fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from pywerf.errors import BuildError
 from pywerf.util.filetree import FileTree, Node, join, resolve
 
-__all__ = ["CopyPlan", "ModeChange", "Planned", "walk"]
+__all__ = ["CopyPlan", "ModeChange", "Planned"]
 
 ModeChange = Callable[[int, bool], int]
 
@@ -239,25 +239,6 @@ class CopyPlan:
         items = list(self.entries.items())
         items.sort(key=_component_order)
         return items
-
-
-def walk(tree: FileTree, top: str) -> Iterator[tuple[str, Node]]:
-    """(path below `top`, node) of all in the directory `top`: a directory before what is in it."""
-    fast = getattr(tree, "walk", None)
-    if fast is not None:
-        yield from fast(top)
-        return
-    stack: list[tuple[str, list[Node]]] = [("", tree.scandir(top)[::-1])]
-    while stack:
-        folder, nodes = stack[-1]
-        if not nodes:
-            stack.pop()
-            continue
-        node = nodes.pop()
-        path = join(folder, node.name)
-        yield path, node
-        if node.kind == "dir":
-            stack.append((path, tree.scandir(join(top, path))[::-1]))
 
 
 def _component_order(item: tuple[str, Planned]) -> bytes:

@@ -6,9 +6,8 @@ import os
 
 import msgspec
 
-from pywerf.backend.buildah.copy_plan import walk
 from pywerf.linux.devices import make_device
-from pywerf.util.filetree import FileTree, Node
+from pywerf.util.filetree import FileTree, Node, walk
 
 __all__ = ["export_tree"]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pywerf.backend.buildah.running import Running
 from pywerf.errors import ContainerFailed
 from pywerf.isolation.spec import ContainerSpec, Isolation
+from pywerf.util.exit_status import ending, status_hint
 
 __all__ = ["run_container"]
 
@@ -55,10 +56,10 @@ def run_container(
             os.close(fd)
     if result.status:
         raise ContainerFailed(
-            f"{shown}: {_ending(result.status)}",
+            f"{shown}: {ending(result.status)}",
             status=result.status,
             output=tail.text(),
-            hint=_hint(result.status),
+            hint=status_hint(result.status),
         )
     return result.created
 
@@ -107,24 +108,3 @@ class _Tail:
 
     def text(self) -> str:
         return b"".join(self._chunks)[-_TAIL_BYTES:].decode("utf-8", "replace")
-
-
-def _ending(status: int) -> str:
-    if 128 < status < 193:
-        import signal
-
-        try:
-            return f"killed by {signal.Signals(status - 128).name} (exit code {status})"
-        except ValueError:
-            pass
-    return f"exit code {status}"
-
-
-def _hint(status: int) -> str | None:
-    if status == 127:
-        return "127 mostly means that a command was not found in the image"
-    if status == 126:
-        return "126 mostly means that a file is not executable, or has another machine's architecture"
-    if status == 137:
-        return "137 is SIGKILL: often the kernel was out of memory"
-    return None

@@ -6,14 +6,13 @@ import hashlib
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
 
-from pywerf.backend.buildah.copy_plan import walk
 from pywerf.backend.buildah.files import Files
 from pywerf.errors import BuildError
 from pywerf.graph.op import CopyOp
 from pywerf.oci.digest import Digest
 from pywerf.source.digests import content_digest
 from pywerf.source.patterns import PatternMatcher, glob, has_wildcard
-from pywerf.util.filetree import FileTree, Node, join, resolve
+from pywerf.util.filetree import FileTree, Node, join, resolve, walk
 from pywerf.util.suggest import nearest
 
 __all__ = ["Selected", "content_of", "select", "shape_of"]

@@ -1,0 +1,175 @@
+"""What commands ask of a backend, which is the Docker daemon or the embedded engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from pywerf.graph.source_range import SourceRange
+from pywerf.oci.config import ContainerConfig
+from pywerf.oci.digest import Digest
+from pywerf.oci.platform import Platform
+from pywerf.util.filetree import FileTree
+
+__all__ = [
+    "Backend",
+    "DockerfileBuild",
+    "DockerfileBuilder",
+    "DockerfileStep",
+    "ImageDetails",
+    "ImageStore",
+    "ImageSummary",
+    "ImageTransfer",
+    "Pruned",
+    "Secret",
+]
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A secret of `RUN --mount=type=secret,id=ID`: the content of a file, or of a variable of this process."""
+
+    id: str
+    path: str = ""
+    env: str = ""
+
+
+class DockerfileStep(msgspec.Struct, frozen=True):
+    """An instruction of a Dockerfile, by which a builder's words about a step are brought back to its lines.
+
+    `stage` is the number of its stage (from 0; -1: before the first FROM), `stage_name` what builders call that one.
+    """
+
+    keyword: str
+    stage: int
+    stage_name: str
+    source: SourceRange
+    lines: tuple[str, ...] = ()
+
+
+class DockerfileBuild(msgspec.Struct, frozen=True):
+    """A Dockerfile to be built. `context` is without what an ignore file leaves out; None: there is none.
+
+    `name` is what messages call the Dockerfile, `steps` are its instructions in order.
+    `secrets` are read when a step wants them; `ssh` are pairs (id, socket of an agent). `platforms` empty: the
+    backend's own. `pull`: ask the registry for newer base images. `network` empty: the backend's own.
+    """
+
+    dockerfile: bytes
+    name: str = "Dockerfile"
+    context: FileTree | None = None
+    tags: tuple[str, ...] = ()
+    target: str = ""
+    build_args: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[tuple[str, str], ...] = ()
+    add_hosts: tuple[str, ...] = ()
+    network: str = ""
+    platforms: tuple[Platform, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    squash: bool = False
+    cache_from: tuple[str, ...] = ()
+    shm_size: int = 0
+    ulimits: tuple[str, ...] = ()
+    steps: tuple[DockerfileStep, ...] = ()
+
+
+class ImageSummary(msgspec.Struct, frozen=True):
+    """An image of a backend's store: its config's digest, full names, when it was made (RFC 3339), bytes."""
+
+    id: Digest
+    names: tuple[str, ...]
+    created: str = ""
+    size: int = 0
+
+
+class ImageDetails(msgspec.Struct, frozen=True):
+    """All that a backend knows of an image."""
+
+    id: Digest
+    names: tuple[str, ...]
+    platform: Platform
+    config: ContainerConfig
+    diff_ids: tuple[Digest, ...] = ()
+    created: str = ""
+    author: str = ""
+    size: int = 0
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """What a prune removed: ids of images, and bytes."""
+
+    images: tuple[str, ...] = ()
+    size: int = 0
+
+
+class DockerfileBuilder(Protocol):
+    """Builds Dockerfiles."""
+
+    def build(self, build: DockerfileBuild) -> Digest:
+        """Build and tag the image; its id. A build that fails or is interrupted tags nothing and leaves nothing
+
+        behind. Raises ContainerFailed for a RUN, and any other WerfError.
+        """
+
+
+class ImageStore(Protocol):
+    """The images that a backend keeps. Names are taken as users write them, and told in full."""
+
+    def images(self) -> list[ImageSummary]:
+        """All images, those without a name, too; not the intermediate ones of builds."""
+
+    def inspect(self, name: str) -> ImageDetails:
+        """One image by name or id. Raises ImageNotFound."""
+
+    def tag(self, name: str, tags: Sequence[str]) -> None:
+        """Give an image further names, taken from whoever has them. Idempotent. Raises ImageNotFound."""
+
+    def remove(self, names: Sequence[str], *, force: bool = False) -> None:
+        """Take names away; with its last name, or by its id, the image goes. Raises ImageNotFound, ImageInUse."""
+
+    def prune(self, *, all: bool = False) -> Pruned:
+        """Remove images without a name that nothing needs; with `all` those with a name and the build cache, too."""
+
+
+class ImageTransfer(Protocol):
+    """Brings images in and out."""
+
+    def pull(self, name: str, *, platform: Platform | None = None) -> Digest:
+        """Bring an image from its registry; its id. Raises RegistryError and its kinds."""
+
+    def push(self, name: str, destination: str = "") -> Digest:
+        """Send an image to a registry (as `destination`, or by its own name); the digest of its manifest there."""
+
+    def save(self, name: str, path: str) -> None:
+        """Write an image to a Docker archive, that appears as a whole. Raises ImageNotFound, StoreError."""
+
+    def load(self, path: str) -> list[Digest]:
+        """Bring the images of a Docker archive, under the names that it tells. Raises ArchiveError, StoreError."""
+
+
+class Backend(Protocol):
+    """One of the two."""
+
+    @property
+    def name(self) -> str:
+        """docker or buildah."""
+
+    @property
+    def line(self) -> str:
+        """What builds and why: the builder tells it at the begin of each build."""
+
+    @property
+    def builder(self) -> DockerfileBuilder:
+        """What builds Dockerfiles."""
+
+    @property
+    def images(self) -> ImageStore:
+        """The images that are kept."""
+
+    @property
+    def transfer(self) -> ImageTransfer:
+        """The way in and out."""

@@ -1,0 +1,1 @@
+"""The Docker backend: images are built and kept by a Docker daemon."""

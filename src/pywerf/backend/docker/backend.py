@@ -1,0 +1,84 @@
+"""The Docker daemon as a backend: its parts, put together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Literal
+
+from pywerf.backend.contract import DockerfileBuild
+from pywerf.backend.docker.daemon import Daemon
+from pywerf.backend.docker.images import DockerImages
+from pywerf.backend.docker.progress import Steps
+from pywerf.backend.docker.transfer import DockerTransfer
+from pywerf.errors import BuildError, UsageError
+from pywerf.oci.digest import Digest
+from pywerf.util.events import Reporter
+
+__all__ = ["BUILDERS", "DockerBackend", "DockerBuilder", "choose_builder"]
+
+Builder = Literal["buildkit", "classic"]
+BUILDERS = ("auto", "buildkit", "classic")
+
+
+def choose_builder(asked: str, daemon_os: str, environ: Mapping[str, str]) -> tuple[Builder, str]:
+    """The daemon's builder and the reason: what was asked for, docker's own DOCKER_BUILDKIT, else BuildKit.
+
+    Raises UsageError for an unknown name, BuildError for a daemon that cannot.
+    """
+    if asked not in ("", *BUILDERS):
+        raise UsageError(f"--docker-builder {asked}: unknown builder", hint=f"it is one of {', '.join(BUILDERS)}")
+    if asked == "classic":
+        return "classic", "as asked for"
+    variable = environ.get("DOCKER_BUILDKIT", "").lower()
+    if asked != "buildkit" and variable in ("0", "f", "false"):
+        return "classic", f"DOCKER_BUILDKIT={environ['DOCKER_BUILDKIT']}"
+    if daemon_os != "linux":
+        if asked == "buildkit" or variable:
+            raise BuildError(f"the Docker daemon runs {daemon_os} containers: there is no BuildKit in it")
+        return "classic", f"the daemon runs {daemon_os} containers"
+    return "buildkit", "as asked for" if asked == "buildkit" or variable else "the daemon has it"
+
+
+class DockerBuilder:
+    """DockerfileBuilder of a daemon, by one of its two builders."""
+
+    def __init__(self, daemon: Daemon, steps: Steps, asked: str) -> None:
+        self._daemon = daemon
+        self._steps = steps
+        self.kind, reason = choose_builder(asked, daemon.os, daemon.environ)
+        what = "BuildKit" if self.kind == "buildkit" else "the classic builder"
+        where = "" if daemon.endpoint.origin == "the default" else f" at {daemon.endpoint}"
+        self.line = f"Docker {daemon.version}{where}: {what} builds ({reason})"
+
+    def build(self, build: DockerfileBuild) -> Digest:
+        """DockerfileBuilder."""
+        self._steps.reporter.message("info", self.line)
+        if self.kind == "classic":
+            from pywerf.backend.docker.classic import build_classic
+
+            return build_classic(self._daemon, build, self._steps)
+        from pywerf.backend.docker.buildkit import build_buildkit
+
+        return build_buildkit(self._daemon, build, self._steps)
+
+
+class DockerBackend:
+    """Backend. A context manager."""
+
+    name = "docker"
+
+    def __init__(self, environ: Mapping[str, str], reporter: Reporter, *, builder: str = "") -> None:
+        """Raises RegistryError when there is no daemon, BuildError when it is too old, UsageError."""
+        self.daemon = Daemon(environ)
+        self.steps = Steps(reporter, itertools.count(1).__next__)
+        self.builder = DockerBuilder(self.daemon, self.steps, builder)
+        self.images = DockerImages(self.daemon)
+        self.transfer = DockerTransfer(self.daemon, self.images, self.steps)
+        self.line = self.builder.line
+
+    def __enter__(self) -> DockerBackend:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.daemon.close()

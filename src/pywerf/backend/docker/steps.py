@@ -1,0 +1,69 @@
+"""Brings what a builder says of a step back to the lines of the Dockerfile, and words failures as we do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pywerf.backend.contract import DockerfileStep
+from pywerf.backend.docker.errors import explain
+from pywerf.errors import BuildError, ContainerFailed, SourceExcerpt, WerfError
+from pywerf.util.exit_status import ending, status_hint
+
+__all__ = ["classic_step", "excerpt", "failure", "vertex_step"]
+
+_LAYERS = frozenset(("RUN", "COPY", "ADD", "WORKDIR"))
+"""The instructions that BuildKit numbers, after FROM."""
+_VERTEX = re.compile(r"\[(?:(?P<platform>[a-z0-9]+/[^\s\]]+) )?(?:(?P<stage>\S+) )? *(?P<number>\d+)/(?P<total>\d+)\] ")
+_NUMBER = re.compile(r"\A\[[^\]]*\] ")
+_EXIT = re.compile(r"(?:returned a non-zero code|exit code): (\d+)")
+
+
+def vertex_step(steps: Sequence[DockerfileStep], name: str) -> DockerfileStep | None:
+    """The instruction behind a vertex of BuildKit: `[build 2/5] RUN make`, `[2/5] …`, `[linux/arm64 build 2/5] …`."""
+    match = _VERTEX.match(name)
+    if match is None:
+        return None
+    wanted = match["stage"] or ""
+    stages = [step for step in steps if step.keyword == "FROM"]
+    found = next((step for step in stages if step.stage_name == wanted), None)
+    if found is None and not wanted and len(stages) == 1:
+        found = stages[0]
+    if found is None:
+        return None
+    mine = [step for step in steps if step.stage == found.stage and step.keyword in _LAYERS]
+    number, total = int(match["number"]), int(match["total"])
+    if name[match.end() :].startswith("FROM "):
+        return found
+    # what is numbered before them is FROM (none for `scratch`), and the triggers of the base image
+    index = number - 1 - (total - len(mine))
+    return mine[index] if 0 <= index < len(mine) else found
+
+
+def classic_step(steps: Sequence[DockerfileStep], number: int) -> DockerfileStep | None:
+    """The instruction of `Step NUMBER/TOTAL` of the classic builder, which counts all of them from 1."""
+    return steps[number - 1] if 0 < number <= len(steps) else None
+
+
+def excerpt(step: DockerfileStep | None) -> SourceExcerpt | None:
+    """The lines of an instruction, as errors show them."""
+    if step is None:
+        return None
+    return SourceExcerpt(step.source.file, step.source.first, step.source.last, step.lines)
+
+
+def failure(message: str, name: str, step: DockerfileStep | None, *, code: int = 0) -> WerfError:
+    """The error of a step called `name` from the builder's words. `code`: the exit status, when it is told apart."""
+    name = _NUMBER.sub("", name)
+    if not code:
+        match = _EXIT.search(message)
+        code = int(match[1]) if match and (step is None or step.keyword == "RUN") else 0
+    error: WerfError
+    if code:
+        error = ContainerFailed(f"{name or 'a command'}: {ending(code)}", status=code, hint=status_hint(code))
+    else:
+        error = explain(message)
+        if type(error) is BuildError and name and name not in error.message:
+            error.message = f"{name}: {error.message}"
+    error.source = excerpt(step)
+    return error

@@ -1,0 +1,131 @@
+"""The embedded engine as a backend: the contract of backend/contract.py on top of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary, Pruned, Secret
+from pywerf.build.contexts import Given
+from pywerf.build.names import local_candidates
+from pywerf.build.options import BuildOptions
+from pywerf.oci.digest import Digest
+from pywerf.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from pywerf.build.session import Session
+
+__all__ = ["EmbeddedBackend"]
+
+
+class EmbeddedBackend:
+    """Backend of an open session."""
+
+    name = "buildah"
+
+    def __init__(self, session: Session) -> None:
+        self.line = session.choice.line
+        self.builder = _Builder(session)
+        self.images = _Images(session)
+        self.transfer = _Transfer(session)
+
+
+class _Builder:
+    """DockerfileBuilder."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def build(self, build: DockerfileBuild) -> Digest:
+        """DockerfileBuilder."""
+        options = BuildOptions(
+            tags=build.tags,
+            build_args=tuple(build.build_args.items()),
+            target=build.target,
+            labels=tuple(build.labels.items()),
+            add_hosts=build.add_hosts,
+            no_cache=build.no_cache,
+            cache_from=build.cache_from,
+            squash=build.squash,
+            pull="newer" if build.pull else "missing",
+            platforms=build.platforms,
+            network="" if build.network == "default" else build.network,
+            secrets=tuple(map(_flag, build.secrets)),
+            ssh=tuple(f"{id}={socket}" for id, socket in build.ssh),
+            shm_size=build.shm_size,
+            ulimits=build.ulimits,
+        )
+        return self._session.build(options, Given(build.dockerfile, build.name, build.context)).image_id
+
+
+def _flag(secret: Secret) -> str:
+    return f"id={secret.id},src={secret.path}" if secret.path else f"id={secret.id},env={secret.env or secret.id}"
+
+
+class _Images:
+    """ImageStore."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def images(self) -> list[ImageSummary]:
+        """ImageStore."""
+        return [
+            ImageSummary(record.id, tuple(record.names), record.created, record.size)
+            for record in self._session.store.images.list()
+        ]
+
+    def inspect(self, name: str) -> ImageDetails:
+        """ImageStore."""
+        record = self._session.find_image(name)
+        config = self._session.image_config(record)
+        return ImageDetails(
+            record.id,
+            tuple(record.names),
+            config.platform,
+            config.config,
+            config.diff_ids,
+            config.created,
+            config.author,
+            record.size,
+        )
+
+    def tag(self, name: str, tags: Sequence[str]) -> None:
+        """ImageStore."""
+        self._session.tag(name, tags)
+
+    def remove(self, names: Sequence[str], *, force: bool = False) -> None:
+        """ImageStore."""
+        self._session.remove(names, force=force)
+
+    def prune(self, *, all: bool = False) -> Pruned:
+        """ImageStore."""
+        before = {str(image.id) for image in self.images()}
+        report = self._session.prune(all=all)
+        gone = before - {str(image.id) for image in self.images()}
+        return Pruned(tuple(sorted(gone)), report.bytes)
+
+
+class _Transfer:
+    """ImageTransfer."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def pull(self, name: str, *, platform: Platform | None = None) -> Digest:
+        """ImageTransfer."""
+        return self._session.pull(name, platform=platform).id
+
+    def push(self, name: str, destination: str = "") -> Digest:
+        """ImageTransfer."""
+        return self._session.push(name, f"docker://{destination}" if destination else "")
+
+    def save(self, name: str, path: str) -> None:
+        """ImageTransfer."""
+        record = self._session.find_image(name)
+        own = next((full for full in local_candidates(name) if full in record.names), "")
+        self._session.push(name, f"docker-archive:{path}{':' if own else ''}{own}")
+
+    def load(self, path: str) -> list[Digest]:
+        """ImageTransfer."""
+        return [self._session.pull(f"docker-archive:{path}").id]

@@ -1,0 +1,173 @@
+"""`werf build`: without a werf.yaml, the Dockerfile of the folder as a project of one image, on either backend."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from pywerf.cli.flags import Command, Size, bad_value, flag, switch
+from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.values import labels, optional_pairs, platforms
+from pywerf.errors import BuildError, UsageError
+
+if TYPE_CHECKING:
+    from pywerf.backend.contract import DockerfileBuild, Secret
+
+__all__ = ["command"]
+
+CONFIGS = ("werf.yaml", "werf.yml")
+
+
+@click.command("build", cls=Command, usage_line="[IMAGE…]", short_help="Build the images of a project.")
+@flag("--dir", "directory", default=".", metavar="DIR", help="Folder of the project (the current one by default).")
+@flag("--file", "-f", "file", metavar="FILE", help="Dockerfile, or - for stdin; without a werf.yaml.")
+@flag("--tag", "-t", "tags", multiple=True, metavar="NAME", help="Name for the image.")
+@flag("--target", metavar="STAGE", help="Stage to build.")
+@flag("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG.")
+@flag("--label", "labels_", multiple=True, metavar="KEY[=VALUE]", help="Label for the image.")
+@flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts in RUN.")
+@flag("--backend-network", "--network", "network", metavar="MODE", help="Network of RUN: host, none, or the backend's.")
+@flag("--platform", multiple=True, split=True, metavar="OS/ARCH[/VARIANT]", help="Platform instead of this machine's.")
+@switch("--no-cache", help="Do not use results of earlier builds.")
+@switch("--pull", help="Ask the registry for newer base images.")
+@switch("--squash", help="Make one layer of all new ones.")
+@flag("--cache-from", multiple=True, metavar="IMAGE", help="Image (embedded engine: repository) with earlier results.")
+@flag(
+    "--secret",
+    "secrets",
+    multiple=True,
+    not_env=("WERF_SECRET_KEY", "WERF_SECRET_VALUES"),
+    metavar="id=ID,src=FILE|env=NAME",
+    help="Secret for RUN --mount=type=secret.",
+)
+@flag(
+    "--ssh", multiple=True, not_env=("WERF_SSH_KEY",), metavar="ID[=SOCKET]", help="SSH agent for RUN --mount=type=ssh."
+)
+@flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
+@flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
+@flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
+@flag(
+    "--docker-builder",
+    type=click.Choice(["auto", "buildkit", "classic"]),
+    default="auto",
+    metavar="NAME",
+    help="The Docker daemon's builder: buildkit or classic (auto: DOCKER_BUILDKIT, else BuildKit).",
+)
+@progress_flags
+@engine_flags
+@click.argument("images", nargs=-1, metavar="[IMAGE…]")
+@click.pass_context
+def command(ctx: click.Context, /, **flags: Any) -> int:
+    """Build the image of the Dockerfile in the project's folder.
+
+    WERF_BUILDAH_MODE says what builds: docker (the Docker daemon), auto, native-chroot or native-rootless (the
+    embedded engine). Without it: Docker when its daemon answers, else the embedded engine. The image's id is printed.
+    """
+    run = invocation(ctx)
+    folder = flags["directory"]
+    path = _dockerfile(folder, flags["file"], flags["images"])
+    from pywerf.build.backends import open_backend
+    from pywerf.build.dockerfile_build import open_build
+
+    with run.reporter() as reporter:
+        reporter.message("info", f"no werf.yaml: {path} is built as a project of one image")
+        build = _with_flags(open_build(folder, path), flags)
+        with open_backend(run.engine, reporter, docker_builder=flags["docker_builder"]) as backend:
+            image = backend.builder.build(build)
+    if flags["iidfile"]:
+        _write(flags["iidfile"], str(image))
+    click.echo(str(image))
+    return 0
+
+
+def _dockerfile(folder: str, file: str, images: tuple[str, ...]) -> str:
+    """The path of the Dockerfile to build. Raises UsageError for what is no such project."""
+    from pywerf.build.dockerfile_build import DEFAULT_DOCKERFILES, find_dockerfile
+
+    if not os.path.isdir(folder):
+        raise UsageError(f"--dir {folder}: no such folder")
+    config = next((name for name in CONFIGS if os.path.exists(os.path.join(folder, name))), "")
+    if config and not file:
+        raise BuildError(
+            f"{os.path.join(folder, config)}: projects with a werf.yaml cannot be built yet",
+            hint="name a Dockerfile with -f to build that one alone",
+        )
+    path = find_dockerfile(folder, file)
+    if path is None:
+        raise UsageError(
+            f"no werf.yaml and no {' or '.join(DEFAULT_DOCKERFILES)} in {os.path.abspath(folder)}",
+            hint="change the directory, or name the project's folder with --dir or the Dockerfile with -f",
+        )
+    if images:
+        raise UsageError(
+            f"{images[0]}: without a werf.yaml there is one image, and it has no name",
+            hint="leave the argument out; -t gives the result a name, --dir another folder",
+        )
+    return path
+
+
+def _with_flags(build: DockerfileBuild, flags: dict[str, Any]) -> DockerfileBuild:
+    """The same build with what the flags ask for. Raises UsageError."""
+    for host in flags["add_hosts"]:
+        name, colon, address = host.partition(":")
+        if not (name and colon and address):
+            raise bad_value("--add-host", host, "expected NAME:IP", hint="for instance --add-host db:10.0.0.5")
+    given = optional_pairs("--build-arg", flags["build_args"])
+    arguments = {name: os.environ.get(name) if value is None else value for name, value in given}
+    return msgspec.structs.replace(
+        build,
+        tags=tuple(flags["tags"]),
+        target=flags["target"],
+        build_args={name: value for name, value in arguments.items() if value is not None},
+        labels=dict(labels("--label", flags["labels_"])),
+        add_hosts=tuple(flags["add_hosts"]),
+        network=flags["network"],
+        platforms=platforms(flags["platform"], "", "", ""),
+        no_cache=flags["no_cache"],
+        pull=flags["pull"],
+        squash=flags["squash"],
+        cache_from=tuple(flags["cache_from"]),
+        secrets=tuple(map(_secret, flags["secrets"])),
+        ssh=tuple(map(_agent, flags["ssh"])),
+        shm_size=flags["shm_size"],
+        ulimits=tuple(flags["ulimits"]),
+    )
+
+
+def _secret(text: str) -> Secret:
+    """`id=ID,src=FILE` or `id=ID,env=NAME`, as docker has it."""
+    from pywerf.backend.contract import Secret
+
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    name = fields.get("id", "")
+    if not name:
+        raise UsageError(f"--secret {text.partition('=')[0]}=…: an id is needed", hint="--secret id=NAME,src=FILE")
+    path = fields.get("src") or fields.get("source") or ""
+    if path:
+        path = os.path.expanduser(path)
+        if not os.path.isfile(path):
+            raise UsageError(f"--secret id={name}: {path}: no such file")
+        return Secret(name, path=path)
+    variable = fields.get("env") or name
+    if variable not in os.environ:
+        raise UsageError(f"--secret id={name}: the variable {variable} is not set", hint="--secret id=NAME,src=FILE")
+    return Secret(name, env=variable)
+
+
+def _agent(text: str) -> tuple[str, str]:
+    name, _, socket = text.partition("=")
+    socket = socket or os.environ.get("SSH_AUTH_SOCK", "")
+    if not socket:
+        raise UsageError(f"--ssh {text}: no agent is running", hint="start ssh-agent, or name its socket")
+    return name, socket
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"--iidfile {path}: {error.strerror}") from error
