@@ -128,26 +128,33 @@ class Docker:
 
 
 @contextlib.contextmanager
-def dockerd(folder: Path, insecure: tuple[str, ...] = ()) -> Iterator[Docker]:
-    """A Docker daemon that touches nothing of the machine's own: no bridge, no iptables, all data in `folder`."""
+def dockerd(
+    folder: Path, insecure: tuple[str, ...] = (), settings: dict[str, object] | None = None, hosts: tuple[str, ...] = ()
+) -> Iterator[Docker]:
+    """A Docker daemon that touches nothing of the machine's own: no bridge, no iptables, all data in `folder`.
+
+    `settings` are more of its configuration (daemon.json), `hosts` more addresses to listen on. The folder's name tells
+    the daemons of one process apart.
+    """
     machine.require_root()
     program = machine.require("dockerd", "docker.io")
     client = machine.require("docker", "docker.io")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "daemon.json"
-    config.write_text(json.dumps({"insecure-registries": list(insecure)}))
+    config.write_text(json.dumps({"insecure-registries": list(insecure), **(settings or {})}))
     bridge = bridge_addresses()
     failures = []
     for driver in ("overlay2", "vfs"):
         home = folder / driver
         home.mkdir()
         # a Unix socket's path holds 107 bytes
-        socket = Path(f"/run/pywerf-test-{os.getpid()}-{driver}.sock")
+        socket = Path(f"/run/pywerf-test-{os.getpid()}-{folder.name[:20]}-{driver}.sock")
         log = home / "log"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [
                     *(program, "--config-file", str(config), "-H", f"unix://{socket}"),
+                    *(word for host in hosts for word in ("-H", host)),
                     *("--data-root", str(home / "data"), "--exec-root", str(home / "exec")),
                     *("--pidfile", str(home / "pid"), "--storage-driver", driver),
                     *(

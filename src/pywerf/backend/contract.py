@@ -52,8 +52,9 @@ class DockerfileBuild(msgspec.Struct, frozen=True):
     """A Dockerfile to be built. `context` is without what an ignore file leaves out; None: there is none.
 
     `name` is what messages call the Dockerfile, `steps` are its instructions in order.
-    `secrets` are read when a step wants them; `ssh` are pairs (id, socket of an agent). `platforms` empty: the
-    backend's own. `pull`: ask the registry for newer base images. `network` empty: the backend's own.
+    `secrets` are read when a step wants them; `ssh` are agents as `--ssh` has them (see backend/ssh_agents.py).
+    `platforms` empty: the backend's own. `pull`: ask the registry for newer base images. `network` empty: the
+    backend's own.
     """
 
     dockerfile: bytes
@@ -64,7 +65,7 @@ class DockerfileBuild(msgspec.Struct, frozen=True):
     build_args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     secrets: tuple[Secret, ...] = ()
-    ssh: tuple[tuple[str, str], ...] = ()
+    ssh: tuple[str, ...] = ()
     add_hosts: tuple[str, ...] = ()
     network: str = ""
     platforms: tuple[Platform, ...] = ()

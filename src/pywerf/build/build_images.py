@@ -469,7 +469,7 @@ def _agents(options: BuildOptions) -> Callable[[str], Callable[[], socket.socket
     """The agents of `--ssh`; nothing of it is loaded when there is none."""
     if not options.ssh:
         return lambda name: None
-    from pywerf.build.ssh_agents import Agents
+    from pywerf.backend.ssh_agents import Agents
 
     return Agents(options.ssh).get
 

@@ -51,7 +51,7 @@ class _Builder:
             platforms=build.platforms,
             network="" if build.network == "default" else build.network,
             secrets=tuple(map(_flag, build.secrets)),
-            ssh=tuple(f"{id}={socket}" for id, socket in build.ssh),
+            ssh=build.ssh,
             shm_size=build.shm_size,
             ulimits=build.ulimits,
         )

@@ -44,7 +44,11 @@ CONFIGS = ("werf.yaml", "werf.yml")
     help="Secret for RUN --mount=type=secret.",
 )
 @flag(
-    "--ssh", multiple=True, not_env=("WERF_SSH_KEY",), metavar="ID[=SOCKET]", help="SSH agent for RUN --mount=type=ssh."
+    "--ssh",
+    multiple=True,
+    not_env=("WERF_SSH_KEY",),
+    metavar="ID[=SOCKET|KEYFILE]",
+    help="SSH agent for RUN --mount=type=ssh.",
 )
 @flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
 @flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
@@ -131,7 +135,7 @@ def _with_flags(build: DockerfileBuild, flags: dict[str, Any]) -> DockerfileBuil
         squash=flags["squash"],
         cache_from=tuple(flags["cache_from"]),
         secrets=tuple(map(_secret, flags["secrets"])),
-        ssh=tuple(map(_agent, flags["ssh"])),
+        ssh=tuple(flags["ssh"]),
         shm_size=flags["shm_size"],
         ulimits=tuple(flags["ulimits"]),
     )
@@ -155,14 +159,6 @@ def _secret(text: str) -> Secret:
     if variable not in os.environ:
         raise UsageError(f"--secret id={name}: the variable {variable} is not set", hint="--secret id=NAME,src=FILE")
     return Secret(name, env=variable)
-
-
-def _agent(text: str) -> tuple[str, str]:
-    name, _, socket = text.partition("=")
-    socket = socket or os.environ.get("SSH_AUTH_SOCK", "")
-    if not socket:
-        raise UsageError(f"--ssh {text}: no agent is running", hint="start ssh-agent, or name its socket")
-    return name, socket
 
 
 def _write(path: str, text: str) -> None:

@@ -231,17 +231,17 @@ def _secured(peer: socket.socket, endpoint: DockerEndpoint) -> socket.socket:
 
 def unreachable(endpoint: DockerEndpoint, error: Exception) -> RegistryError:
     """What is said when there is no connection: why, and the way out."""
-    number = getattr(error, "errno", None)
     import errno
 
+    number = getattr(error, "errno", None)
     reason = str(getattr(error, "strerror", None) or error)
     hint = f"start it, or set DOCKER_HOST (now it is {endpoint.origin})"
-    if number in (errno.EACCES, errno.EPERM):
+    if type(error).__name__.startswith("SSL"):  # its errno is OpenSSL's
+        hint = "ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH (or the context) have to be those of this daemon"
+    elif number in (errno.EACCES, errno.EPERM):
         hint = "join the group that owns the socket (usermod --append --groups docker USER), then log in again"
     elif number == errno.ENOENT and endpoint.scheme == "ssh":
         reason, hint = "the ssh command is missing", "install an ssh client"
-    elif type(error).__name__ in ("SSLError", "SSLCertVerificationError"):
-        hint = "ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH (or the context) have to be those of this daemon"
     return RegistryError(
         f"the Docker daemon at {endpoint} cannot be reached: {reason[:1].lower()}{reason[1:]}", hint=hint
     )

@@ -159,9 +159,9 @@ def test_no_daemon(tmp_path: Path, image: Any) -> None:
     destination.close()
 
 
-@pytest.mark.parametrize("host", ["ssh://me@there", "npipe:////./pipe/docker", "nonsense"])
+@pytest.mark.parametrize("host", ["ssh://", "npipe:////./pipe/docker", "unix://"])
 def test_unsupported_hosts(host: str) -> None:
-    with pytest.raises(RegistryError, match="not supported"):
+    with pytest.raises(RegistryError, match="no address of a Docker daemon"):
         connect({"DOCKER_HOST": host})
 
 

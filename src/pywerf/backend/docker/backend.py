@@ -57,10 +57,10 @@ class DockerBuilder:
         if self.kind == "classic":
             from pywerf.backend.docker.classic import build_classic
 
-            return build_classic(self._daemon, build, self._steps)
+            return build_classic(self._daemon, build, self._steps.fresh())
         from pywerf.backend.docker.buildkit import build_buildkit
 
-        return build_buildkit(self._daemon, build, self._steps)
+        return build_buildkit(self._daemon, build, self._steps.fresh())
 
 
 class DockerBackend:

@@ -21,7 +21,8 @@ from pywerf.backend.docker.session import BuildSession, shared_key
 from pywerf.backend.docker.steps import excerpt, failure
 from pywerf.backend.docker.stream import events
 from pywerf.backend.docker.trace import Trace
-from pywerf.errors import BuildError, SourceExcerpt, UsageError, WerfError
+from pywerf.backend.ssh_agents import Agents
+from pywerf.errors import BuildError, RegistryNotFound, SourceExcerpt, UsageError, WerfError
 from pywerf.oci.digest import Digest
 from pywerf.source.local import LocalTree
 from pywerf.util.filetree import FileTree
@@ -30,6 +31,7 @@ __all__ = ["build_buildkit"]
 
 _NETWORKS = ("", "default", "host", "none")
 _LINE = re.compile(r"(?:parse error on line|parse error line|Dockerfile:|line) ?(\d+)")
+_METADATA = "[internal] load metadata for "
 DOCKERFILE = "Dockerfile"
 
 
@@ -38,7 +40,7 @@ def build_buildkit(daemon: Daemon, build: DockerfileBuild, steps: Steps) -> Dige
     _check(build)
     dockerfile = OneFile(DOCKERFILE, build.dockerfile)
     trees: dict[str, FileTree] = {"dockerfile": dockerfile, "context": build.context or OneFile("", b"")}
-    handlers = handlers_of(FileSync(trees), build.secrets, build.ssh, Credentials(daemon.credentials))
+    handlers = handlers_of(FileSync(trees), build.secrets, Agents(build.ssh), Credentials(daemon.credentials))
     folder = build.context.root if isinstance(build.context, LocalTree) else ""
     trace = Trace(build.steps, steps)
     image = ""
@@ -91,6 +93,8 @@ def _error(message: str, code: int, trace: Trace, build: DockerfileBuild) -> Wer
         name, step, text = trace.failed
         if step is not None:
             return failure(text, name, step, code=code)
+        if name.startswith(_METADATA):
+            return _no_base(name.removeprefix(_METADATA), text, build)
         message = text
     message = message.removeprefix("failed to solve: ").removeprefix("failed to solve with frontend dockerfile.v0: ")
     message = message.removeprefix("failed to create LLB definition: ")
@@ -98,6 +102,17 @@ def _error(message: str, code: int, trace: Trace, build: DockerfileBuild) -> Wer
     line = _LINE.search(message)
     if line is not None:
         error.source = _excerpt(build, int(line[1]))
+    return error
+
+
+def _no_base(image: str, message: str, build: DockerfileBuild) -> WerfError:
+    """What is said when a base image cannot be had, at the FROM that wants it."""
+    error = explain(message, image=image)
+    if type(error) is BuildError and message.endswith(": not found"):
+        error = RegistryNotFound(f"{image}: not found in its registry", hint="see that the name and the tag are right")
+    short = image.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
+    places = [step for step in build.steps if step.keyword == "FROM" and short in " ".join(step.lines)]
+    error.source = excerpt(places[0]) if places else None
     return error
 
 

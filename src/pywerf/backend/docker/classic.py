@@ -19,9 +19,10 @@ from pywerf.backend.docker.steps import classic_step, failure
 from pywerf.backend.docker.stream import events
 from pywerf.errors import BuildError, UsageError
 from pywerf.oci.digest import Digest
+from pywerf.source.dockerignore import IgnoreRules
 from pywerf.util.filetree import FileTree
 
-__all__ = ["ClassicProgress", "build_classic", "query"]
+__all__ = ["ClassicProgress", "build_classic", "dockerfile_in", "query"]
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 _IMAGE = re.compile(r" ---> ([0-9a-f]{12})\n\Z")
@@ -32,7 +33,7 @@ _CONTAINER = re.compile(r" ---> Running in ([0-9a-f]{12})\n\Z")
 def build_classic(daemon: Daemon, build: DockerfileBuild, steps: Steps) -> Digest:
     """Build it; the id. Raises UsageError for what only BuildKit can do."""
     _check(build)
-    name, extra = _dockerfile(build.context, build)
+    name, extra = dockerfile_in(build.context, build)
     path = f"/build?{urlencode(query(build, name), doseq=True)}"
     headers = {"Content-Type": "application/x-tar", **daemon.auth_header()}
     progress = ClassicProgress(build.steps, steps)
@@ -63,15 +64,24 @@ def _check(build: DockerfileBuild) -> None:
         raise UsageError("Docker's builder makes images for one platform", hint="build one platform after the other")
 
 
-def _dockerfile(tree: FileTree | None, build: DockerfileBuild) -> tuple[str, tuple[tuple[str, bytes], ...]]:
+def dockerfile_in(tree: FileTree | None, build: DockerfileBuild) -> tuple[str, tuple[tuple[str, bytes], ...]]:
     """The Dockerfile's name in the archive, and the files that have to be added for it.
 
-    One that is in the context with the same content is used as it is. Any other one gets a name of its own there,
-    that a .dockerignore hides from COPY (the builder itself reads no other use into that file).
+    One that is in the context with the same content is used as it is. One that is left out of it is sent all the same,
+    and hidden from COPY again by the builder itself, which looks into .dockerignore for this file alone.
     """
-    if tree is not None and not build.name.startswith(("/", "../")) and _content(tree, build.name) == build.dockerfile:
+    inside = tree is not None and not os.path.isabs(build.name) and not build.name.startswith("../")
+    if tree is None or not inside:
+        name = free_name(tree, ".pywerf.Dockerfile")
+    elif tree.lstat(build.name) is None:
+        name = build.name
+    elif _content(tree, build.name) == build.dockerfile:
         return build.name, ()
-    name = free_name(tree, ".pywerf.Dockerfile")
+    else:
+        name = free_name(tree, ".pywerf.Dockerfile")
+    rules = None if tree is None else IgnoreRules.parse(_content(tree, ".dockerignore") or b"")
+    if rules is not None and rules.ignored(name):
+        return name, ((name, build.dockerfile),)
     return name, ((name, build.dockerfile), (".dockerignore", f".dockerignore\n{name}\n".encode()))
 
 

@@ -20,6 +20,10 @@ class Steps:
         self._numbers: dict[str, int] = {}
         self._open: dict[str, int] = {}
 
+    def fresh(self) -> Steps:
+        """For another build, whose steps are others though they have the same keys."""
+        return Steps(self.reporter, self._next)
+
     def start(self, key: str, name: str, *, source: str = "") -> None:
         """Introduce a step, or begin one again that had ended. Idempotent while it is open."""
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Any
 from pywerf.backend.contract import Secret
 from pywerf.backend.docker.grpc import NOT_FOUND, Call, Handler, Refused
 from pywerf.backend.docker.protobuf import Message, bytes_field, int_field
+from pywerf.backend.ssh_agents import Agents, Connect
 
 __all__ = ["Agents", "Credentials", "Secrets", "handlers_of", "health"]
 
@@ -50,28 +51,27 @@ def _content(secret: Secret) -> bytes:
         raise Refused(NOT_FOUND, f"secret {secret.id}: {secret.path}: {error.strerror}") from error
 
 
-class Agents:
+class SshForward:
     """moby.sshforward.v1.SSH: what a step says to its agent's socket is said to the user's, and back."""
 
-    def __init__(self, agents: Sequence[tuple[str, str]]) -> None:
-        self._agents = dict(agents)
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
 
     def check(self, call: Call) -> None:
         """CheckAgent: whether there is one of that id."""
-        self._path(Message(call.read() or b"").text(1))
+        self._find(Message(call.read() or b"").text(1))
         call.write(b"")
 
-    def _path(self, name: str) -> str:
-        path = self._agents.get(name or "default")
-        if path is None:
-            raise Refused(NOT_FOUND, f"ssh agent {name or 'default'} was not given: --ssh {name or 'default'}")
-        return path
+    def _find(self, name: str) -> Connect:
+        name = name or "default"
+        connect = self._agents.get(name)
+        if connect is None:
+            raise Refused(NOT_FOUND, f"ssh agent {name} was not given: --ssh {name}")
+        return connect
 
     def forward(self, call: Call) -> None:
-        """ForwardAgent: a connection."""
-        path = self._path(call.metadata.get("buildkit.ssh.id", [""])[0])
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
-            agent.connect(path)
+        """ForwardAgent: a conversation."""
+        with self._find(call.metadata.get("buildkit.ssh.id", [""])[0])() as agent:
             back = threading.Thread(target=_back, args=(agent, call), name="ssh-agent", daemon=True)
             back.start()
             while (data := call.read()) is not None:
@@ -108,16 +108,15 @@ class Credentials:
 
 
 def handlers_of(
-    files: Handler, secrets: Sequence[Secret], agents: Sequence[tuple[str, str]], credentials: Credentials
+    files: Handler, secrets: Sequence[Secret], agents: Agents, credentials: Credentials
 ) -> dict[str, Handler]:
-    """All methods by their paths; secrets and agents only when some were given."""
-    found: dict[str, Handler] = {
+    """All methods by their paths."""
+    forward = SshForward(agents)
+    return {
         "/grpc.health.v1.Health/Check": health,
         "/moby.filesync.v1.FileSync/DiffCopy": files,
         "/moby.filesync.v1.Auth/Credentials": credentials,
+        "/moby.buildkit.secrets.v1.Secrets/GetSecret": Secrets(secrets),
+        "/moby.sshforward.v1.SSH/CheckAgent": forward.check,
+        "/moby.sshforward.v1.SSH/ForwardAgent": forward.forward,
     }
-    found["/moby.buildkit.secrets.v1.Secrets/GetSecret"] = Secrets(secrets)
-    forward = Agents(agents)
-    found["/moby.sshforward.v1.SSH/CheckAgent"] = forward.check
-    found["/moby.sshforward.v1.SSH/ForwardAgent"] = forward.forward
-    return found

@@ -15,7 +15,6 @@ __all__ = ["classic_step", "excerpt", "failure", "vertex_step"]
 _LAYERS = frozenset(("RUN", "COPY", "ADD", "WORKDIR"))
 """The instructions that BuildKit numbers, after FROM."""
 _VERTEX = re.compile(r"\[(?:(?P<platform>[a-z0-9]+/[^\s\]]+) )?(?:(?P<stage>\S+) )? *(?P<number>\d+)/(?P<total>\d+)\] ")
-_NUMBER = re.compile(r"\A\[[^\]]*\] ")
 _EXIT = re.compile(r"(?:returned a non-zero code|exit code): (\d+)")
 
 
@@ -54,7 +53,6 @@ def excerpt(step: DockerfileStep | None) -> SourceExcerpt | None:
 
 def failure(message: str, name: str, step: DockerfileStep | None, *, code: int = 0) -> WerfError:
     """The error of a step called `name` from the builder's words. `code`: the exit status, when it is told apart."""
-    name = _NUMBER.sub("", name)
     if not code:
         match = _EXIT.search(message)
         code = int(match[1]) if match and (step is None or step.keyword == "RUN") else 0

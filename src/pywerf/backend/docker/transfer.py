@@ -118,7 +118,8 @@ class DockerTransfer:
     def _follow(self, stream: Iterable[dict[str, Any]], words: str, image: str) -> Digest | None:
         """Tell the transfer of layers; the digest that a push tells at its end."""
         digest: Digest | None = None
-        self._steps.start(words, words)
+        steps = self._steps.fresh()
+        steps.start(words, words)
         try:
             for event in stream:
                 if event.get("error"):
@@ -129,11 +130,11 @@ class DockerTransfer:
                 detail = event.get("progressDetail") or {}
                 if detail.get("current"):
                     what = f"{event.get('id', '')} {str(event.get('status', '')).lower()}".strip()
-                    self._steps.progress(words, what, int(detail["current"]), int(detail.get("total") or 0))
+                    steps.progress(words, what, int(detail["current"]), int(detail.get("total") or 0))
         except BaseException as error:
-            self._steps.finish(words, "failed", error=str(error))
+            steps.finish(words, "failed", error=str(error))
             raise
-        self._steps.finish(words, "done")
+        steps.finish(words, "done")
         return digest
 
 

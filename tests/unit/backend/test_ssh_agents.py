@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pywerf.build.ssh_agents import Agents
+from pywerf.backend.ssh_agents import Agents
 from pywerf.errors import BuildError, UsageError
 
 

@@ -1,0 +1,211 @@
+"""What every backend promises (backend/contract.py), asked of the daemon's two builders and of the embedded engine."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pywerf.backend.contract import Backend, DockerfileBuild, Secret
+from pywerf.build.dockerfile_build import open_build
+from pywerf.errors import BuildError, ContainerFailed, ImageNotFound, RegistryError, UsageError, WerfError
+from support.builds import write
+from support.recorder import Recorder
+
+pytestmark = pytest.mark.integration
+
+
+def build_of(folder: Path, dockerfile: str, files: dict[str, Any] | None = None, **options: Any) -> DockerfileBuild:
+    """A build in a folder of its own."""
+    write(folder, {"Dockerfile": dockerfile, **(files or {})})
+    build = open_build(str(folder), str(folder / "Dockerfile"))
+    return msgspec.structs.replace(build, network="host", **options)
+
+
+def names(backend: Backend) -> set[str]:
+    """The last parts of all names that the backend keeps."""
+    return {name.rpartition("/")[2] for image in backend.images.images() for name in image.names}
+
+
+def test_a_dockerfile(backend: Backend, busybox: str, tmp_path: Path, recorder: Recorder) -> None:
+    dockerfile = f'ARG V=no\nFROM {busybox} AS one\nARG V\nRUN echo $V > /v\nFROM one\nCOPY . /c\nCMD ["x"]\n'
+    files = {"kept": "k", "left": "l", ".dockerignore": "left\n"}
+    build = build_of(
+        tmp_path / "c", dockerfile, files, tags=("contract:1",), build_args={"V": "yes"}, labels={"a": "b"}
+    )
+    id = backend.builder.build(build)
+    found = backend.images.inspect("contract:1")
+    assert found.id == id
+    assert (found.config.cmd, found.config.labels["a"], found.platform.os) == (("x",), "b", "linux")
+    assert "contract:1" in {name.rpartition("/")[2] for name in found.names}
+    assert backend.line in recorder.messages
+    sources = {source for _, source, state, _ in recorder.steps if state == "done"}
+    assert {"Dockerfile:4", "Dockerfile:6"} <= sources
+    assert files_of(backend, "contract:1", tmp_path) == {"v": b"yes\n", "c/kept": b"k", "c/left": None}
+
+
+def files_of(backend: Backend, name: str, tmp_path: Path) -> dict[str, bytes | None]:
+    """The contents of some files of an image: from a saved archive."""
+    from support.image_compare import read_image
+
+    archive = tmp_path / "saved.tar"
+    backend.transfer.save(name, str(archive))
+    image = read_image(archive)
+    with tarfile.open(archive) as outer:
+        assert "manifest.json" in outer.getnames()
+    wanted = {"v": b"yes\n", "c/kept": b"k", "c/left": None}
+    import hashlib
+
+    return {
+        path: content
+        for path, content in wanted.items()
+        if (path in image.files) == (content is not None)
+        and (content is None or image.files[path]["sha256"] == hashlib.sha256(content).hexdigest())
+    }
+
+
+def test_a_second_build_is_cached(backend: Backend, busybox: str, tmp_path: Path, recorder: Recorder) -> None:
+    build = build_of(tmp_path / "c", f"FROM {busybox}\nRUN echo cached\n", tags=("again:1",))
+    first = backend.builder.build(build)
+    assert backend.builder.build(build) == first
+    states = [state for name, _, state, _ in recorder.steps if str(name).endswith("RUN echo cached")]
+    assert states[-1] == "cached"
+    before = len(recorder.steps)
+    backend.builder.build(msgspec.structs.replace(build, no_cache=True))
+    again = [state for name, _, state, _ in recorder.steps[before:] if str(name).endswith("RUN echo cached")]
+    assert again == ["done"]
+
+
+def test_a_failing_command(backend: Backend, busybox: str, tmp_path: Path, recorder: Recorder) -> None:
+    build = build_of(tmp_path / "c", f"FROM {busybox}\nRUN true\nRUN echo why; \\\n  exit 7\n", tags=("failed:1",))
+    with pytest.raises(ContainerFailed) as caught:
+        backend.builder.build(build)
+    assert caught.value.status == 7
+    assert caught.value.source is not None
+    assert (caught.value.source.first, caught.value.source.last) == (3, 4)
+    assert str(caught.value).startswith("Dockerfile:3: [3/3] RUN echo why")
+    (failed,) = [step for step in recorder.steps if step[2] == "failed"]
+    assert failed[3] == b"why\n"
+    assert "failed:1" not in names(backend)
+
+
+def test_a_missing_source(backend: Backend, busybox: str, tmp_path: Path) -> None:
+    with pytest.raises(WerfError, match="nothing-there") as caught:
+        backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nCOPY nothing-there /\n"))
+    assert caught.value.source is not None
+    assert caught.value.source.first == 2
+
+
+def test_a_missing_base(backend: Backend, registry: str, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError) as caught:
+        backend.builder.build(build_of(tmp_path / "c", f"FROM {registry}/no/such:1\n"))
+    assert caught.value.hint or caught.value.source
+
+
+def test_a_target(backend: Backend, busybox: str, tmp_path: Path) -> None:
+    dockerfile = f"FROM {busybox} AS one\nENV A=1\nFROM one AS two\nRUN false\n"
+    id = backend.builder.build(build_of(tmp_path / "c", dockerfile, target="one", tags=("target:1",)))
+    assert "A=1" in backend.images.inspect(str(id)).config.env
+    with pytest.raises(WerfError, match="three"):
+        backend.builder.build(build_of(tmp_path / "c", dockerfile, target="three"))
+
+
+def test_a_secret(backend: Backend, kind: str, busybox: str, tmp_path: Path, recorder: Recorder) -> None:
+    (tmp_path / "s").write_text("hush")
+    dockerfile = f"FROM {busybox}\nRUN --mount=type=secret,id=s wc -c < /run/secrets/s\n"
+    build = build_of(tmp_path / "c", dockerfile, secrets=(Secret("s", path=str(tmp_path / "s")),), no_cache=True)
+    if kind == "classic":
+        with pytest.raises(UsageError, match="classic builder") as caught:
+            backend.builder.build(build)
+        assert "buildkit" in (caught.value.hint or "")
+        return
+    backend.builder.build(build)
+    assert any(output == b"4\n" for _, _, _, output in recorder.steps)
+
+
+def test_a_dockerfile_that_is_not_in_the_context(backend: Backend, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/f").write_text("f")
+    (tmp_path / "D").write_text(f'FROM {busybox}\nCOPY . /c\nRUN test "$(ls -A /c)" = f\n')
+    build = open_build(str(tmp_path / "c"), str(tmp_path / "D"))
+    backend.builder.build(msgspec.structs.replace(build, network="host"))
+
+
+def test_hosts(backend: Backend, busybox: str, tmp_path: Path) -> None:
+    dockerfile = f"FROM {busybox}\nRUN grep '10.1.2.3.*db' /etc/hosts\n"
+    backend.builder.build(build_of(tmp_path / "c", dockerfile, add_hosts=("db:10.1.2.3",)))
+
+
+def test_names(backend: Backend, busybox: str, tmp_path: Path) -> None:
+    id = backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nLABEL a=names\n", tags=("names:1",)))
+    backend.images.tag("names:1", ["names:2", "names:2", "other/names:3"])
+    assert {"names:1", "names:2", "names:3"} <= names(backend)
+    backend.images.remove(["names:1", "names:2"])
+    assert backend.images.inspect("other/names:3").id == id
+    with pytest.raises(ImageNotFound, match="names:1"):
+        backend.images.inspect("names:1")
+    for call in (
+        lambda: backend.images.tag("names:1", ["x"]),
+        lambda: backend.images.remove(["names:1"]),
+        lambda: backend.transfer.push("names:1"),
+        lambda: backend.transfer.save("names:1", str(tmp_path / "none.tar")),
+    ):
+        with pytest.raises(ImageNotFound):
+            call()
+    backend.images.remove([str(id)])
+    assert id not in {image.id for image in backend.images.images()}
+    assert not list(tmp_path.glob("none.tar*"))
+
+
+def test_to_a_registry_and_back(backend: Backend, kind: str, busybox: str, registry: str, tmp_path: Path) -> None:
+    name = f"{registry}/contract-{kind}:1"
+    id = backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nRUN echo {kind} > /k\n", tags=("push:1",)))
+    digest = backend.transfer.push("push:1", name)
+    assert digest.algorithm == "sha256"
+    assert name not in {known for image in backend.images.images() for known in image.names}, "a name was left"
+    backend.images.remove(["push:1"])
+    pulled = backend.transfer.pull(name)
+    assert backend.images.inspect(name).id == pulled
+    if kind != "embedded":  # a push in Docker's format has another config there
+        assert pulled == id
+    with pytest.raises(RegistryError):
+        backend.transfer.pull(f"{registry}/no/such:1")
+
+
+def test_to_an_archive_and_back(backend: Backend, busybox: str, tmp_path: Path) -> None:
+    backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nRUN echo x > /x\n", tags=("saved:1",)))
+    before = backend.images.inspect("saved:1")
+    backend.transfer.save("saved:1", str(tmp_path / "a.tar"))
+    backend.images.remove(["saved:1"])
+    (loaded,) = backend.transfer.load(str(tmp_path / "a.tar"))
+    after = backend.images.inspect("saved:1")
+    assert after.id == loaded
+    assert (after.config, after.diff_ids) == (before.config, before.diff_ids)
+    (tmp_path / "bad.tar").write_bytes(b"not a tar")
+    with pytest.raises(WerfError):
+        backend.transfer.load(str(tmp_path / "bad.tar"))
+    with pytest.raises(WerfError):
+        backend.transfer.load(str(tmp_path / "none.tar"))
+
+
+def test_prune(backend: Backend, busybox: str, tmp_path: Path) -> None:
+    old = backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nRUN echo 1 > /x\n", tags=("prune:1",)))
+    new = backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nRUN echo 2 > /x\n", tags=("prune:1",)))
+    pruned = backend.images.prune()
+    assert str(old) in pruned.images
+    ids = {image.id for image in backend.images.images()}
+    assert old not in ids
+    assert new in ids
+
+
+def test_squash(backend: Backend, kind: str, busybox: str, tmp_path: Path) -> None:
+    build = build_of(tmp_path / "c", f"FROM {busybox}\nRUN echo 1 > /x\nRUN echo 2 > /y\n", tags=("sq:1",), squash=True)
+    if kind == "embedded":
+        backend.builder.build(build)
+        assert len(backend.images.inspect("sq:1").diff_ids) == 2
+        return
+    with pytest.raises(BuildError, match="experimental"):  # which the daemon of the tests is not
+        backend.builder.build(build)
