@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 
 from pywerf.backend.buildah.blob_index import LayerIndex
 from pywerf.backend.buildah.blob_tree import BlobTree
-from pywerf.backend.buildah.copy_plan import walk
 from pywerf.errors import ArchiveError
 from pywerf.layer.apply import apply_layer
 from pywerf.layer.compress import decompress
-from pywerf.util.filetree import Node
+from pywerf.util.filetree import Node, walk
 
 Item = tuple[str, str, str]  # name, kind, content or target
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywerf.backend.buildah.copy_plan import CopyPlan, walk
+from pywerf.backend.buildah.copy_plan import CopyPlan
 from pywerf.errors import BuildError, ContextError
-from pywerf.util.filetree import Node
+from pywerf.util.filetree import Node, walk
 from support.memory_tree import MemoryTree, directory, link
 
 NOW = 1_700_000_000_000_000_000
