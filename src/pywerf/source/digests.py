@@ -25,7 +25,7 @@ from pywerf.errors import ContextError
 from pywerf.oci.digest import Digest
 from pywerf.util.filetree import FileTree, Node, join
 
-__all__ = ["ContentAddressed", "FileDigests", "content_digest", "fingerprint"]
+__all__ = ["ContentAddressed", "FileDigests", "Revisioned", "content_digest", "fingerprint"]
 
 Found = tuple[str, Node]  # a path, and the file there
 Excluded = Callable[[str], bool]
@@ -56,6 +56,18 @@ class ContentAddressed(Protocol):
 
     def content_id(self, path: str) -> bytes:
         """Equal for equal content, different otherwise; never equal to a content_id of another kind of tree."""
+
+
+@runtime_checkable
+class Revisioned(Protocol):
+    """A tree whose whole content has a name that is known without reading (the id of a git tree, say).
+
+    The name is equal only for equal content. What was found out about such a tree can be kept under it.
+    """
+
+    @property
+    def revision(self) -> str:
+        """The name; "" when there is none after all."""
 
 
 @runtime_checkable

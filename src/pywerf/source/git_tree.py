@@ -121,6 +121,13 @@ class GitTree:
             raise ContextError(f"{path}: no file in commit {self.commit[:12]}")
         return b"git blob " + bytes(entry[1].raw)
 
+    @property
+    def tree_id(self) -> str:
+        """The id of this tree's object: equal trees of equal commits of submodules have equal ids."""
+        entry = self._entry(self.subdir)
+        assert entry is not None
+        return str(entry[1])
+
     def walk(self, path: str = "") -> Iterator[tuple[str, Node]]:
         """(path relative to the directory `path`, node) of all that is inside of it, in component order."""
         above: list[tuple[Iterator[Node], str]] = []

@@ -405,8 +405,10 @@ class Engine:
             return f"{source.identity} {op_digest[:16]}"
         memo_key = ""
         if not isinstance(source, Files):
-            identity = "scratch" if source is None else source.identity
-            memo_key = f"{identity} {op_digest}"
+            memo_key = f"{'scratch' if source is None else source.identity} {op_digest}"
+        elif revision := _revision(source):
+            memo_key = f"{revision} {op_digest}"
+        if memo_key:
             kept = self._store.memo.get("selection", memo_key)
             if kept is not None:
                 return kept.decode()
@@ -425,6 +427,13 @@ class Engine:
         files = self._files_of(source)
         with self._digest_lock:
             return listing_of(self._select(op, op_digest, files), files, owners=op.keep_owner and op.owner is None)
+
+
+def _revision(files: Files) -> str:
+    """What names all of a tree's content without reading it; "" when nothing does."""
+    from pywerf.source.digests import Revisioned
+
+    return files.tree.revision if isinstance(files.tree, Revisioned) else ""
 
 
 def _names_owner(op: CopyOp) -> bool:

@@ -13,7 +13,7 @@ from pywerf.config.template.printing import show, sorted_keys
 from pywerf.config.template.values import NO_VALUE, Func, FunctionError, Kind, Struct, go_type, is_true, kind_of
 from pywerf.errors import TemplateError
 
-__all__ = ["MissingKey", "Template", "parse_template"]
+__all__ = ["MissingKey", "Template", "Tree", "parse_template", "parse_trees"]
 
 MissingKey = Literal["default", "error"]
 
@@ -26,18 +26,37 @@ MAX_OUTPUT = 64 << 20
 def parse_template(text: str, name: str = "template", functions: Mapping[str, Func] | None = None) -> Template:
     """A template with the given functions beside the usual ones. Raises TemplateError with name and line."""
     known = {**BUILTINS, **(functions or {})}
-    return Template(text, name, known, parse(text, name, known.keys() | {"and", "or", "call"}))
+    return Template(name, known, parse_trees(text, name, known))
+
+
+class Tree:
+    """What is executed under a name: `name` and `text` are those of the template that it stands in."""
+
+    __slots__ = ("name", "nodes", "text")
+
+    def __init__(self, name: str, text: str, nodes_: list[nodes.Node]) -> None:
+        self.name = name
+        self.text = text
+        self.nodes = nodes_
+
+    @property
+    def empty(self) -> bool:
+        """Whether it prints nothing but white space, and does nothing."""
+        return all(isinstance(node, nodes.Text) and not node.text.strip() for node in self.nodes)
+
+
+def parse_trees(text: str, name: str, functions: Mapping[str, Func]) -> dict[str, Tree]:
+    """The trees of a template and of all that it defines, by name. Raises TemplateError."""
+    found = parse(text, name, functions.keys() | {"and", "or", "call"})
+    return {each: Tree(name, text, body) for each, body in found.items()}
 
 
 class Template:
     """A template that was parsed. It keeps nothing of an execution: several threads may use it at once."""
 
-    __slots__ = ("functions", "name", "text", "trees")
+    __slots__ = ("functions", "name", "trees")
 
-    def __init__(
-        self, text: str, name: str, functions: Mapping[str, Func], trees: Mapping[str, list[nodes.Node]]
-    ) -> None:
-        self.text = text
+    def __init__(self, name: str, functions: Mapping[str, Func], trees: Mapping[str, Tree]) -> None:
         self.name = name
         self.functions = functions
         self.trees = trees
@@ -51,7 +70,7 @@ class Template:
         data = NO_VALUE if data is None else data
         run = _Execution(self, missing_key, data)
         try:
-            run.run(self.trees[self.name], data)
+            run.run(run.tree.nodes, data)
         except RecursionError:
             raise TemplateError(
                 f'template: {self.name}: executing "{run.current}": too many templates and blocks in each other'
@@ -72,6 +91,7 @@ class _Execution:
 
     def __init__(self, template: Template, missing_key: MissingKey, data: Any) -> None:
         self.template = template
+        self.tree = template.trees[template.name]
         self.current = template.name
         self.missing_key = missing_key
         self.out: list[str] = []
@@ -80,10 +100,10 @@ class _Execution:
         self.variables: list[tuple[str, Any]] = [("$", data)]
 
     def error(self, node: nodes.Node, why: str) -> TemplateError:
-        line, column = line_and_column(self.template.text, node.position)
+        line, column = line_and_column(self.tree.text, node.position)
         shown = node.text if len(node.text) <= 20 else node.text[:20] + "..."
         return TemplateError(
-            f'template: {self.template.name}:{line}:{column}: executing "{self.current}" at <{shown}>: {why}'
+            f'template: {self.tree.name}:{line}:{column}: executing "{self.current}" at <{shown}>: {why}'
         )
 
     def write(self, text: str, node: nodes.Node) -> None:
@@ -168,12 +188,12 @@ class _Execution:
         if self.calls >= MAX_CALLS:
             raise self.error(node, f"more than {MAX_CALLS} templates in each other")
         data = NO_VALUE if node.pipe is None else self.pipe(node.pipe, dot)
-        variables, current = self.variables, self.current
-        self.variables, self.current = [("$", data)], node.name
+        caller = self.variables, self.current, self.tree
+        self.variables, self.current, self.tree = [("$", data)], node.name, tree
         self.calls += 1
-        self.run(tree, data)
+        self.run(tree.nodes, data)
         self.calls -= 1
-        self.variables, self.current = variables, current
+        self.variables, self.current, self.tree = caller
 
     # Pipelines
 

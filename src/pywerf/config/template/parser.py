@@ -170,9 +170,11 @@ class _Parser:
         self.variables, self.ranges = variables, ranges
         if ending != "end":
             raise self.error("unexpected {{else}} in define clause", word)
-        # An empty definition does not replace one with content (as in Go).
-        if name not in self.trees or any(not isinstance(node, nodes.Text) or node.text.strip() for node in body):
+        # An empty definition neither replaces one with content nor hinders it (as in Go).
+        if name not in self.trees or _is_empty(self.trees[name]):
             self.trees[name] = body
+        elif not _is_empty(body):
+            raise self.error(f'multiple definition of template "{name}"', word)
 
     def invoke(self, word: Token) -> nodes.Invoke:
         where = "template clause" if word.text == "template" else "block clause"
@@ -326,6 +328,10 @@ class _Parser:
             return read(token.text)
         except ValueError as error:
             raise self.error(str(error), token) from error
+
+
+def _is_empty(body: list[nodes.Node]) -> bool:
+    return all(isinstance(node, nodes.Text) and not node.text.strip() for node in body)
 
 
 def _shown(token: Token) -> str:

@@ -1,0 +1,64 @@
+"""The flags of all commands that work on a project, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pywerf.build.project.options import ProjectOptions
+from pywerf.cli.flags import flag, switch
+
+__all__ = ["project_flags", "project_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FLAGS: tuple[Callable[[Any], Any], ...] = (
+    flag("--dir", "dir_", metavar="DIR", help="Project directory, in the git work tree (default: the current one)."),
+    flag("--git-work-tree", metavar="DIR", help="Root of the git work tree (default: found from the directory up)."),
+    flag("--config", metavar="FILE", help="Configuration in the project directory (default: werf.yaml, werf.yml)."),
+    flag("--config-templates-dir", default=".werf", metavar="DIR", help="Directory of *.tmpl files."),
+    flag("--config-render-path", own_scalar=False, metavar="FILE", help="File for the rendered configuration."),
+    flag("--giterminism-config", default="werf-giterminism.yaml", metavar="FILE", help="What the project permits."),
+    switch("--loose-giterminism", help="Read the configuration from the work tree, and permit everything."),
+    flag("--env", metavar="NAME", help="Name of the environment, which templates see as .Env."),
+    flag("--project-name", "-N", metavar="NAME", help="Name of the project instead of that in werf.yaml."),
+    switch("--dev", help="Build the work tree as it is, by a commit on a branch of its own."),
+    flag("--dev-branch", default="_werf-dev", metavar="NAME", help="The branch for --dev."),
+    flag("--dev-ignore", multiple=True, metavar="GLOB", help="Files that --dev leaves out."),
+    switch("--virtual-merge", help="The head commit is a merge that only CI made."),
+    switch("--allow-includes-update", help="Take the newest commits of werf-includes.yaml."),
+    switch("--debug-templates", help="Let the *_debug functions of templates print; tell more of errors in templates."),
+    flag("--home-dir", env=("WERF_HOME",), metavar="DIR", help="Where caches are kept (default: ~/.werf)."),
+    flag("--tmp-dir", metavar="DIR", help="Where temporary files are made (default: the system's)."),
+)
+
+
+def project_flags(function: F) -> F:
+    """All of them, for a command; `project_options` makes options of their values."""
+    for one in reversed(_FLAGS):
+        function = one(function)
+    return function
+
+
+def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -> ProjectOptions:
+    """The options that the values of the flags are."""
+    return ProjectOptions(
+        dir=flags["dir_"],
+        git_work_tree=flags["git_work_tree"],
+        config=flags["config"],
+        config_templates_dir=flags["config_templates_dir"],
+        config_render_path=flags["config_render_path"],
+        giterminism_config=flags["giterminism_config"],
+        loose_giterminism=flags["loose_giterminism"],
+        env=flags["env"],
+        project_name=flags["project_name"],
+        dev=flags["dev"],
+        dev_branch=flags["dev_branch"],
+        dev_ignore=tuple(flags["dev_ignore"]),
+        debug_templates=flags["debug_templates"],
+        allow_includes_update=flags["allow_includes_update"],
+        virtual_merge=flags["virtual_merge"],
+        home_dir=flags["home_dir"],
+        tmp_dir=flags["tmp_dir"],
+        platforms=platforms,
+    )

@@ -1,0 +1,245 @@
+"""The git repository that a project lies in: its head commit, its files, and what its work tree has beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import msgspec
+
+from pywerf.errors import GitError
+from pywerf.source.git_tree import GitTree, pinned_submodules
+
+if TYPE_CHECKING:
+    from pygit2 import Repository
+
+__all__ = ["Change", "ChangeKind", "GitProject", "find_work_tree"]
+
+ChangeKind = Literal["untracked", "changed", "submodule", "dirty submodule"]
+
+_MAX_DEPTH = 10
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A path (in the work tree) that differs from the head commit.
+
+    `submodule`: it is at another commit than the one recorded, is new or gone; `dirty submodule`: the commit is
+    the recorded one, but there are changes in it.
+    """
+
+    path: str
+    kind: ChangeKind
+
+
+def find_work_tree(folder: str) -> str:
+    """The nearest directory, from `folder` upwards, that has a `.git`. Raises GitError."""
+    place = os.path.realpath(folder)
+    while not os.path.lexists(os.path.join(place, ".git")):
+        above = os.path.dirname(place)
+        if above == place:
+            raise GitError(
+                f"{folder} is not in a git work tree",
+                hint="a project is built from its commits: git init && git add . && git commit; "
+                "or name the work tree with --git-work-tree",
+            )
+        place = above
+    return place
+
+
+class GitProject:
+    """A project directory in a git work tree. `root` is the work tree, `subdir` the project in it ("" for all)."""
+
+    def __init__(self, project_dir: str, work_tree: str = "") -> None:
+        import pygit2
+
+        directory = os.path.realpath(project_dir or ".")
+        if not os.path.isdir(directory):
+            raise GitError(f"{project_dir}: no such directory", hint="it was named with --dir")
+        self.root = os.path.realpath(work_tree) if work_tree else find_work_tree(directory)
+        if directory != self.root and not directory.startswith(self.root.rstrip("/") + "/"):
+            raise GitError(f"the project directory {directory} lies outside of the git work tree {self.root}")
+        self.subdir = "" if directory == self.root else directory[len(self.root.rstrip("/")) + 1 :]
+        self.directory = directory
+        try:
+            self.repo: Repository = pygit2.Repository(self.root)
+        except pygit2.GitError as error:
+            self._fail(error)
+        self._changes: tuple[Change, ...] | None = None
+
+    def _fail(self, error: Exception) -> NoReturn:
+        text = str(error)
+        hint = None
+        if "owned by" in text:
+            hint = f"git config --global --add safe.directory {self.root}"
+        raise GitError(f"cannot use the git repository of {self.root}: {text}", hint=hint) from error
+
+    # commits
+
+    def head(self) -> str:
+        """The 40 hexadecimal digits of the head commit. Raises GitError when there is none yet."""
+        import pygit2
+
+        try:
+            return str(self.repo.head.peel(pygit2.Commit).id)
+        except (pygit2.GitError, KeyError) as error:
+            hint = "a project is built from its commits: git add . && git commit"
+            raise GitError(f"the repository {self.root} has no commit yet", hint=hint) from error
+
+    def tree(self, commit: str) -> GitTree:
+        """The files of a commit from the root of the work tree on, with its submodules. Raises GitError."""
+        return _with_submodules(self.repo, commit, self.root, 0)
+
+    def committer(self, commit: str) -> tuple[int, int]:
+        """(seconds since 1970, offset of the zone in minutes) of a commit."""
+        found: Any = self.repo[commit]
+        return found.committer.time, found.committer.offset
+
+    def proposed_name(self) -> str:
+        """A name for the project: from the URL of `origin`, else from the directory."""
+        url = ""
+        for remote in self.repo.remotes:
+            if remote.name == "origin":
+                url = remote.url or ""
+        name = url.rstrip("/").removesuffix(".git").replace(":", "/").rpartition("/")[2]
+        name = name or os.path.basename(self.directory)
+        cleaned = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in name.lower())
+        while "--" in cleaned:
+            cleaned = cleaned.replace("--", "-")
+        return cleaned.strip("-")[:50].strip("-") or "my-project"
+
+    # the work tree
+
+    def changes(self) -> tuple[Change, ...]:
+        """All that `git status` would tell, sorted by path; looked up once. Raises GitError."""
+        if self._changes is None:
+            import pygit2
+
+            try:
+                found = self.repo.status(untracked_files="all")
+            except (pygit2.GitError, OSError) as error:
+                self._fail(error)
+            self._changes = tuple(
+                self._change(path, int(flags)) for path, flags in sorted(found.items()) if not int(flags) & _IGNORED
+            )
+        return self._changes
+
+    def change_of(self, path: str) -> Change | None:
+        """The change of one path, without a look at all the others. Raises GitError."""
+        import pygit2
+
+        if self._changes is not None:
+            return next((change for change in self._changes if change.path == path), None)
+        try:
+            flags = int(self.repo.status_file(path))
+        except KeyError:
+            return None
+        except (pygit2.GitError, ValueError) as error:
+            self._fail(error)
+        return None if not flags or flags & _IGNORED else self._change(path, flags)
+
+    def forget(self) -> None:
+        """Look at the work tree anew."""
+        self._changes = None
+
+    def _change(self, path: str, flags: int) -> Change:
+        recorded = self._recorded_submodule(path.rstrip("/"))
+        if recorded is not None:
+            name = path.rstrip("/")
+            there = self._submodule_head(name)
+            same = there == recorded and not flags & (_INDEX_CHANGES | _DELETED)
+            return Change(name, "dirty submodule" if same else "submodule")
+        return Change(path, "untracked" if flags == _UNTRACKED else "changed")
+
+    def _recorded_submodule(self, path: str) -> str | None:
+        """The commit of a submodule as the index has it."""
+        try:
+            entry = self.repo.index[path]
+        except KeyError:
+            return None
+        return str(entry.id) if int(entry.mode) == 0o160000 else None
+
+    def _submodule_head(self, path: str) -> str:
+        import pygit2
+
+        try:
+            return str(pygit2.Repository(os.path.join(self.root, path)).head.target)
+        except pygit2.GitError:
+            return ""
+
+    def submodule_head(self, path: str) -> str:
+        """The commit that a submodule's work tree is at; "" when it is not there."""
+        return self._submodule_head(path)
+
+
+# GIT_STATUS_*, libgit2's status.h
+_UNTRACKED = 1 << 7
+_DELETED = 1 << 9
+_INDEX_CHANGES = 0b11111
+_IGNORED = 1 << 14
+
+
+class _MissingSubmodule:
+    """Stands for a submodule whose commit is not here: any look into it is an error that says so."""
+
+    def __init__(self, path: str, commit: str) -> None:
+        self.path = path
+        self.commit = commit
+
+    def fail(self) -> NoReturn:
+        raise GitError(
+            f"the submodule {self.path} is needed, but its commit {self.commit[:12]} is not here",
+            hint=f"git submodule update --init --recursive {self.path}",
+        )
+
+    def lstat(self, path: str) -> Any:
+        if not path:
+            from pywerf.util.filetree import Node
+
+            return Node(self.path.rpartition("/")[2], "dir", 0o755, 0, 0, 0, 0)
+        self.fail()
+
+    def scandir(self, path: str) -> Any:
+        self.fail()
+
+    def readlink(self, path: str) -> str:
+        self.fail()
+
+    def open(self, path: str) -> int:
+        self.fail()
+
+    def below(self, path: str) -> Any:
+        self.fail()
+
+    def content_id(self, path: str) -> bytes:
+        self.fail()
+
+    def tree_id(self, path: str) -> str:
+        return self.commit
+
+
+def _with_submodules(repo: Repository, commit: str, root: str, depth: int) -> GitTree:
+    import pygit2
+
+    try:
+        tree = GitTree(repo, commit)
+    except (KeyError, pygit2.GitError) as error:
+        raise GitError(f"the commit {commit[:12]} is not in the repository {root}") from error
+    nested: dict[str, Any] = {}
+    for path, pinned in _pinned(tree):
+        place = os.path.join(root, path)
+        nested[path] = _MissingSubmodule(path, pinned)
+        if depth >= _MAX_DEPTH or not os.path.lexists(os.path.join(place, ".git")):
+            continue
+        try:
+            inner = pygit2.Repository(place)
+        except pygit2.GitError:
+            continue
+        if pinned in inner:
+            nested[path] = _with_submodules(inner, pinned, place, depth + 1)
+    return tree.with_submodules(nested) if nested else tree
+
+
+def _pinned(tree: GitTree) -> Iterator[tuple[str, str]]:
+    for path, commit, _ in pinned_submodules(tree):
+        yield path, commit
