@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["choose_driver", "choose_isolation", "without_snapshots"]
 
 
-def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
+def choose_driver(store: Store, wanted: str, reporter: Reporter, *, mounts: bool = True) -> Snapshotter:
     """overlay where it can be mounted; vfs when it is asked for, or as the way out with a warning.
 
+    Without `mounts` (rung 4) it is vfs.
     A store remembers which driver made its snapshots, and for whose ids. Raises SnapshotError when overlay is asked
     for in vain, and when the store is of the other driver, or of another user namespace.
     """
@@ -30,9 +31,14 @@ def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
             f"the store {store.root} was made with the {name} driver, not with {wanted}",
             hint="leave --storage-driver out, or use another --root",
         )
+    if not mounts and "overlay" in (wanted, name):
+        raise SnapshotError(
+            f"overlay cannot be used on rung 4 of the ladder (chroot as root, without mounts): {_whose(store, name)}",
+            hint="leave --storage-driver out (vfs works there)" if not name else "use another --root",
+        )
     ids = _ids()
     if not name:
-        name = "vfs" if wanted == "vfs" else _probe(store, wanted, reporter, userxattr=bool(ids))
+        name = "vfs" if wanted == "vfs" or not mounts else _probe(store, wanted, reporter, userxattr=bool(ids))
         store.memo.put("driver", "ids", ids.encode())
         store.memo.put("driver", "name", name.encode())
     else:
@@ -40,7 +46,7 @@ def choose_driver(store: Store, wanted: str, reporter: Reporter) -> Snapshotter:
     if name == "vfs":
         from pywerf.snapshot.vfs import VfsSnapshotter
 
-        return VfsSnapshotter(store.driver_dir("vfs"), devices=bool(ids))
+        return VfsSnapshotter(store.driver_dir("vfs"), devices=bool(ids) or _stands_for_devices(store, mounts))
     from pywerf.snapshot.overlay import OverlaySnapshotter
 
     return OverlaySnapshotter(store.driver_dir("overlay"), userxattr=bool(ids))
@@ -56,6 +62,22 @@ def without_snapshots(store: Store, wanted: str) -> Snapshots:
             hint="leave --storage-driver out: what needs no RUN builds without (see `werf host doctor`)",
         )
     return BlobSnapshots(store)
+
+
+def _whose(store: Store, name: str) -> str:
+    return f"the store {store.root} was made with it" if name else "it is mounted"
+
+
+def _stands_for_devices(store: Store, mounts: bool) -> bool:
+    """Whether files of the store may stand for devices: some were made where nobody makes device nodes."""
+    from pywerf.linux import caps
+
+    if store.memo.get("driver", "devices") is not None:
+        return True
+    if mounts or "CAP_MKNOD" in caps.effective():
+        return False
+    store.memo.put("driver", "devices", b"stand-ins")
+    return True
 
 
 def _ids() -> str:
@@ -96,12 +118,18 @@ def _probe(store: Store, wanted: str, reporter: Reporter, *, userxattr: bool) ->
     return "vfs"
 
 
-def choose_isolation(choice: Choice) -> Isolation:
-    """chroot isolation in private namespaces. Raises IsolationError on a rung that has no containers."""
+def choose_isolation(choice: Choice, reporter: Reporter) -> Isolation:
+    """chroot isolation: in private namespaces, or plain. Raises IsolationError on a rung that has no containers."""
     if not choice.has_containers:
         from pywerf.isolation.ladder import RUNGS, no_containers
 
         raise no_containers(choice, f"a command cannot be run on rung {choice.rung} ({RUNGS[choice.rung]})")
+    if not choice.has_mounts:
+        from pywerf.isolation.plain import PlainIsolation, shortcomings
+
+        for text in shortcomings():
+            reporter.message("warning", text)
+        return PlainIsolation()
     from pywerf.isolation.chroot import ChrootIsolation
 
     return ChrootIsolation()

@@ -22,7 +22,7 @@ from pywerf.isolation.ladder import (
     with_hints,
 )
 from pywerf.linux.facts import read_text
-from pywerf.linux.probes import Attempt, private_namespaces
+from pywerf.linux.probes import Attempt, plain_chroot, private_namespaces
 
 if TYPE_CHECKING:
     from pywerf.build.options import EngineOptions
@@ -92,14 +92,15 @@ def _probes() -> Iterator[RungProbe]:
     yield RungProbe(1, attempt, hint_for(1, attempt, settings))
     attempt = probe_user_namespace(enter=True)
     yield RungProbe(2, attempt, hint_for(2, attempt, settings))
-    for rung in (3, 4):
-        yield RungProbe(rung, Attempt(f"use rung {rung}", 0, NOT_IMPLEMENTED))
+    yield RungProbe(3, Attempt("use rung 3", 0, NOT_IMPLEMENTED))
+    attempt = plain_chroot()
+    yield RungProbe(4, attempt, hint_for(4, attempt, settings))
     yield RungProbe(5, Attempt("build without containers"))
 
 
 def probe_all() -> tuple[RungProbe, ...]:
     """Try every rung, those that are not part of this version too; this process stays where it is."""
-    from pywerf.linux.probes import namespaces_with_one_id, plain_chroot
+    from pywerf.linux.probes import namespaces_with_one_id
 
     settings = host_settings()
     attempts = (

@@ -94,7 +94,9 @@ class Session:
             from pywerf.backend.buildah.snapshots import Snapshots
             from pywerf.build.drivers import choose_driver
 
-            driver = choose_driver(self.store, self.options.storage_driver, self.reporter)
+            driver = choose_driver(
+                self.store, self.options.storage_driver, self.reporter, mounts=self.choice.has_mounts
+            )
             self._snapshots = Snapshots(self.store, driver)
         return self._snapshots
 
@@ -104,7 +106,7 @@ class Session:
             if self._isolation is None:
                 from pywerf.build.drivers import choose_isolation
 
-                self._isolation = choose_isolation(self.choice)
+                self._isolation = choose_isolation(self.choice, self.reporter)
                 self._stack.callback(self._isolation.close)
             return self._isolation
 

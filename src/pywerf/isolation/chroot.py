@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pywerf.isolation.cgroup_dirs import Cgroups
 
-__all__ = ["ChrootContainer", "ChrootIsolation"]
+__all__ = ["ChrootContainer", "ChrootIsolation", "Frames", "exit_status", "setup_failed"]
 
 HEADER = 5  # a frame's kind and length
 CHUNK = 1 << 14
@@ -27,7 +27,7 @@ SIGKILL = 9
 _LOST = "it was killed, or it failed: its own words stand above"
 
 
-class _Frames:
+class Frames:
     """Reads the frames of a control socket; an interrupted `receive` loses nothing and may be repeated."""
 
     def __init__(self, control: socket.socket) -> None:
@@ -66,7 +66,7 @@ class ChrootContainer:
     def __init__(
         self,
         control: socket.socket,
-        frames: _Frames,
+        frames: Frames,
         created: tuple[str, ...],
         console: int | None,
         ended: Callable[[], None] | None = None,
@@ -91,7 +91,7 @@ class ChrootContainer:
                     kind, value, _ = self._frames.receive()
                     if kind == b"E":
                         raise IsolationError(f"the container was ended: {value[2]}", hint=_LOST)
-                    self._result = ContainerResult(_exit_status(value), self._created)
+                    self._result = ContainerResult(exit_status(value), self._created)
                 except IsolationError as error:
                     self._failure = error
                     raise
@@ -170,14 +170,14 @@ class ChrootIsolation:
         launcher = self._launcher if plan["pid"] == "private" else self._launcher_in_host_pids()
         control = launcher.request(plan, stdin, stdout, stderr)
         try:
-            frames = _Frames(control)
+            frames = Frames(control)
             kind, value, console = frames.receive()
             if kind == b"R":
                 return ChrootContainer(control, frames, tuple(value), console, ended)
             if kind == b"E":
-                raise _setup_failed(*value)
+                raise setup_failed(*value)
             raise IsolationError(
-                f"the container ended with status {_exit_status(value)} before it was set up",
+                f"the container ended with status {exit_status(value)} before it was set up",
                 hint=None if ended is None else "--memory is too small for a container, which needs some megabytes",
             )
         except BaseException:
@@ -206,12 +206,14 @@ class ChrootIsolation:
             self._host_launcher.close()
 
 
-def _exit_status(wait_status: int) -> int:
+def exit_status(wait_status: int) -> int:
+    """The exit code, or 128 + N for signal N, of a wait status."""
     code = os.waitstatus_to_exitcode(wait_status)
     return code if code >= 0 else 128 - code
 
 
-def _setup_failed(step: str, number: int, text: str) -> IsolationError:
+def setup_failed(step: str, number: int, text: str) -> IsolationError:
+    """The error for an E frame: a step that failed in the launcher's children."""
     hint = None
     if number == errno.EPERM:
         hint = "chroot isolation needs root with CAP_SYS_ADMIN; `werf host doctor` shows what this machine can do"

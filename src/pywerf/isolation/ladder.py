@@ -42,7 +42,7 @@ RUNGS = {
     4: "chroot as root, without mounts",
     5: "no containers: everything but RUN",
 }
-IMPLEMENTED = (1, 2, 5)
+IMPLEMENTED = (1, 2, 4, 5)
 NOT_IMPLEMENTED = "not part of this version"
 
 _FIRST_SUBID, _SUBIDS = 100_000, 65_536
@@ -67,6 +67,11 @@ class Choice(msgspec.Struct, frozen=True):
     def has_containers(self) -> bool:
         """Whether RUN can be executed."""
         return self.rung < 5
+
+    @property
+    def has_mounts(self) -> bool:
+        """Whether containers have mounts and namespaces of their own."""
+        return self.rung < 4
 
     @property
     def line(self) -> str:

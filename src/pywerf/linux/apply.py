@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Ready = Callable[[list[str], int | None], None]
 
-__all__ = ["run"]
+__all__ = ["execute", "own_terminal", "run", "take_identity"]
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
@@ -84,7 +84,7 @@ def _label_next_execution(plan: dict[str, Any], step: Steps) -> None:
             os.close(fd)
 
 
-def _take_identity(plan: dict[str, Any], step: Steps, supervision: int) -> None:
+def take_identity(plan: dict[str, Any], step: Steps, supervision: int) -> None:
     """Limits, capabilities, system call filter, user: in the order in which each is still allowed."""
     for resource, soft, hard in plan["rlimits"]:
         step(f"set resource limit {resource} to {soft}:{hard}")
@@ -160,15 +160,15 @@ def run(plan: dict[str, Any], descriptors: list[int], ready: Ready, supervision:
         for number, fd in enumerate(descriptors):
             os.dup2(fd, number)
         if plan["terminal"]:
-            _own_terminal()
-        _take_identity(plan, step, supervision)
+            own_terminal()
+        take_identity(plan, step, supervision)
     except OSError as error:
         if root is not None:
             _take_back(root)
         raise step.failed(error) from error
     ready(root.created, console)
     sys.close_range(3, -1, sys.CLOSE_RANGE_CLOEXEC)
-    _execute(plan["argv"], plan["env"])
+    execute(plan["argv"], plan["env"])
 
 
 def _take_back(root: Root) -> None:
@@ -178,14 +178,15 @@ def _take_back(root: Root) -> None:
         return  # what stopped the container stops this too; the first reason is what is told
 
 
-def _own_terminal() -> None:
+def own_terminal() -> None:
+    """Make standard input the controlling terminal of this new session (ioctl_tty(2), TIOCSCTTY)."""
     from fcntl import ioctl
 
     take = 0x540E  # TIOCSCTTY
     ioctl(0, take, 0)
 
 
-def _execute(argv: list[str], env: list[str]) -> None:
+def execute(argv: list[str], env: list[str]) -> None:
     """execve(2) with the PATH of the container's environment."""
     environment = {}
     for line in env:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pywerf.errors import InvalidValue
 
-__all__ = ["ALL", "DOCKER_DEFAULT", "NAMES", "mask", "names", "normalize", "select"]
+__all__ = ["ALL", "DOCKER_DEFAULT", "NAMES", "effective", "mask", "names", "normalize", "select"]
 
 # In the order of their numbers in linux/capability.h.
 NAMES = (
@@ -121,3 +121,10 @@ def mask(capabilities: Iterable[str]) -> int:
 def names(value: int) -> tuple[str, ...]:
     """The names in a bit mask, sorted; bits that have no name here are left out."""
     return tuple(sorted(name for number, name in enumerate(NAMES) if value >> number & 1))
+
+
+def effective() -> frozenset[str]:
+    """What this process may do now (proc(5), CapEff of /proc/self/status)."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        lines = dict(line.split(":", 1) for line in status if ":" in line)
+    return frozenset(names(int(lines["CapEff"], 16)))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-__all__ = ["main"]
+__all__ = ["main", "read_all", "send_frame"]
 
 SIGKILL = 9
 PIDFD_ENDED = select.POLLIN
@@ -100,7 +100,7 @@ def main(request_fd: int, parent: int, host_pids: int = 0) -> None:
 
 def _remove_cgroups(fd: int) -> None:
     """Those that are still there, because the program was killed; it removes them itself otherwise."""
-    for folder in _read_all(fd).decode("utf-8", "surrogateescape").splitlines():
+    for folder in read_all(fd).decode("utf-8", "surrogateescape").splitlines():
         for _ in range(ROUNDS):
             try:
                 os.rmdir(folder)
@@ -271,7 +271,7 @@ class Launcher:
             self.template = None
             if descriptors is not None:
                 control = _socket.socket(fileno=os.dup(descriptors[3]))
-                _send_frame(control, b"E", (step, error.errno, error.strerror))
+                send_frame(control, b"E", (step, error.errno, error.strerror))
                 control.close()
             return None
         finally:
@@ -323,12 +323,12 @@ class Launcher:
         control = _socket.socket(fileno=descriptors[3])
 
         def ready(created: list[str], console: int | None) -> None:
-            _send_frame(control, b"R", created, console)
+            send_frame(control, b"R", created, console)
 
         try:
             if failure is not None:
                 raise failure
-            plan = marshal.loads(_read_all(descriptors[4]))
+            plan = marshal.loads(read_all(descriptors[4]))
             if not prepared:
                 prepare(plan["namespaces"], plan["stage"])
             if mark >= 0:
@@ -336,9 +336,9 @@ class Launcher:
                 os.close(mark)
             run(plan, descriptors[:3], ready, *descriptors[5:])
         except SetupFailed as error:
-            _send_frame(control, b"E", (error.step, error.number, error.text))
+            send_frame(control, b"E", (error.step, error.number, error.text))
         except Exception as error:
-            _send_frame(control, b"E", ("follow the plan", 0, f"{type(error).__name__}: {error}"))
+            send_frame(control, b"E", ("follow the plan", 0, f"{type(error).__name__}: {error}"))
 
     # -------------------------------------------------------------- containers that run
 
@@ -396,7 +396,7 @@ class Launcher:
             self.poll.unregister(control.fileno())
             del self.controls[control.fileno()]
             lost = supervision.lost if supervision is not None else ""
-            _send_frame(control, b"E", ("go on", 0, lost)) if lost else _send_frame(control, b"X", status)
+            send_frame(control, b"E", ("go on", 0, lost)) if lost else send_frame(control, b"X", status)
             control.close()
 
 
@@ -451,7 +451,7 @@ def _send_descriptors(to: _socket.socket | None, data: bytes, descriptors: list[
         to.sendmsg([data], rights, _socket.MSG_NOSIGNAL)
 
 
-def _send_frame(to: _socket.socket, kind: bytes, value: object, descriptor: int | None = None) -> None:
+def send_frame(to: _socket.socket, kind: bytes, value: object, descriptor: int | None = None) -> None:
     """A frame, with a descriptor on its first byte. The other side may be gone: that is its business."""
     body = marshal.dumps(value)  # type: ignore[arg-type]
     frame = kind + len(body).to_bytes(4, "little") + body
@@ -466,7 +466,7 @@ def _send_frame(to: _socket.socket, kind: bytes, value: object, descriptor: int 
         return
 
 
-def _read_all(fd: int) -> bytes:
+def read_all(fd: int) -> bytes:
     size = os.fstat(fd).st_size
     pieces = []
     offset = 0

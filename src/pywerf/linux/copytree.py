@@ -10,7 +10,7 @@ import stat
 from pywerf.linux.dirtree import DirectoryHandles
 from pywerf.util.filetree import join
 
-__all__ = ["copy_tree"]
+__all__ = ["copy_attributes", "copy_file", "copy_node", "copy_tree"]
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _CHUNK = 1 << 20
@@ -29,6 +29,34 @@ def copy_tree(source: str, target: str) -> None:
     _Copy(source, target).run()
 
 
+def copy_node(source: str, name: str, folder: int) -> None:
+    """Copy what is at `source`, a symlink followed, as `name` into an open folder: a file, a device, a whole folder.
+
+    As `copy_tree`. Raises OSError, for a socket too.
+    """
+    st = os.stat(source)
+    if stat.S_ISDIR(st.st_mode):
+        os.mkdir(name, 0o700, dir_fd=folder)
+        copy_tree(f"{source}/.", f"/proc/self/fd/{folder}/{name}")
+        return
+    if stat.S_ISREG(st.st_mode):
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            copy_file(fd, name, folder)
+        finally:
+            os.close(fd)
+    elif stat.S_ISSOCK(st.st_mode):
+        raise OSError(errno.EOPNOTSUPP, "a socket cannot be copied")
+    else:
+        os.mknod(name, stat.S_IFMT(st.st_mode) | 0o600, st.st_rdev, dir_fd=folder)
+    copy_attributes(st, folder, name, source, follow=True)
+
+
+def copy_file(source: int, name: str, folder: int) -> None:
+    """The contents of an open file as a new file; not its attributes."""
+    _Contents().copy(source, name, folder)
+
+
 class _Copy:
     """One copy in the making."""
 
@@ -36,8 +64,7 @@ class _Copy:
         self.source = DirectoryHandles((source,))
         self.target = DirectoryHandles((target,))
         self.links: dict[tuple[int, int], str] = {}  # (device, inode) -> where its copy is
-        self.reflink = True
-        self.copy_range = True
+        self.contents = _Contents()
 
     def run(self) -> None:
         folders = [""]
@@ -46,7 +73,7 @@ class _Copy:
         for folder in reversed(folders):  # times last: making the entries has changed them
             source = self.source.get(folder)
             target = self.target.get(folder)
-            self._copy_attributes(os.fstat(source.fd), target.fd, ".", f"/proc/self/fd/{source.fd}/.")
+            copy_attributes(os.fstat(source.fd), target.fd, ".", f"/proc/self/fd/{source.fd}/.")
 
     def _copy_entries(self, folder: str) -> list[str]:
         source = self.source.get(folder)
@@ -68,7 +95,7 @@ class _Copy:
                     os.symlink(os.readlink(name, dir_fd=source.fd), name, dir_fd=target.fd)
                 else:
                     os.mknod(name, stat.S_IFMT(st.st_mode) | 0o600, st.st_rdev, dir_fd=target.fd)
-                self._copy_attributes(st, target.fd, name, f"/proc/self/fd/{source.fd}/{name}")
+                copy_attributes(st, target.fd, name, f"/proc/self/fd/{source.fd}/{name}")
         return folders
 
     def _link(self, folder: str, name: str, st: os.stat_result, target: int) -> bool:
@@ -87,16 +114,28 @@ class _Copy:
     def _copy_file(self, name: str, source_dir: int, target_dir: int) -> None:
         source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source_dir)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            target = os.open(name, flags, 0o600, dir_fd=target_dir)
-            try:
-                size = os.fstat(source).st_size
-                if size and not self._clone(source, target):
-                    self._copy_data(source, target, size)
-            finally:
-                os.close(target)
+            self.contents.copy(source, name, target_dir)
         finally:
             os.close(source)
+
+
+class _Contents:
+    """Copies the contents of files; remembers what the file system cannot do."""
+
+    def __init__(self) -> None:
+        self.reflink = True
+        self.copy_range = True
+
+    def copy(self, source: int, name: str, folder: int) -> None:
+        """Make a file of the contents of an open one."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        target = os.open(name, flags, 0o600, dir_fd=folder)
+        try:
+            size = os.fstat(source).st_size
+            if size and not self._clone(source, target):
+                self._copy_data(source, target, size)
+        finally:
+            os.close(target)
 
     def _clone(self, source: int, target: int) -> bool:
         if not self.reflink:
@@ -143,20 +182,23 @@ class _Copy:
                 break  # the file became shorter
             start += done
 
-    @staticmethod
-    def _copy_attributes(st: os.stat_result, folder: int, name: str, source: str) -> None:
-        """Owner first, as chown(2) clears set-id bits and capabilities; times last."""
-        os.chown(name, st.st_uid, st.st_gid, dir_fd=folder, follow_symlinks=False)
-        if not stat.S_ISLNK(st.st_mode):
-            os.chmod(name, stat.S_IMODE(st.st_mode), dir_fd=folder)
-        target = f"/proc/self/fd/{folder}/{name}"
-        try:
-            names = os.listxattr(source, follow_symlinks=False)
-        except OSError as error:
-            if error.errno != errno.ENOTSUP:
-                raise
-            names = []
-        for xattr in names:
-            if xattr != "security.selinux":  # the label of the new place is right there
-                os.setxattr(target, xattr, os.getxattr(source, xattr, follow_symlinks=False), follow_symlinks=False)
-        os.utime(name, ns=(st.st_mtime_ns, st.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
+
+def copy_attributes(st: os.stat_result, folder: int, name: str, source: str, *, follow: bool = False) -> None:
+    """Give a copy the attributes `st` of its source, and the xattrs of the path `source`.
+
+    Owner first, as chown(2) clears set-id bits and capabilities; times last.
+    """
+    os.chown(name, st.st_uid, st.st_gid, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISLNK(st.st_mode):
+        os.chmod(name, stat.S_IMODE(st.st_mode), dir_fd=folder)
+    target = f"/proc/self/fd/{folder}/{name}"
+    try:
+        names = os.listxattr(source, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        names = []
+    for xattr in names:
+        if xattr != "security.selinux":  # the label of the new place is right there
+            os.setxattr(target, xattr, os.getxattr(source, xattr, follow_symlinks=follow), follow_symlinks=False)
+    os.utime(name, ns=(st.st_mtime_ns, st.st_mtime_ns), dir_fd=folder, follow_symlinks=False)

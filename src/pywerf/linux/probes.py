@@ -139,12 +139,21 @@ def namespaces_with_one_id() -> Attempt:
     return in_child(attempt)
 
 
+_ROOTS_WORK = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT")
+
+
 def plain_chroot() -> Attempt:
-    """Rung 4 of the ladder: chroot(2) as root. CAP_SYS_CHROOT."""
+    """Rung 4 of the ladder: chroot(2) as root who may give files away and become others, as containers have it."""
     import errno
+
+    from pywerf.linux import caps
 
     if os.geteuid() != 0:
         return Attempt("chroot as root", errno.EPERM, "this process is not root's")
+    effective = caps.effective()
+    missing = [name for name in _ROOTS_WORK if name not in effective]
+    if missing:
+        return Attempt("chroot as root", 0, f"this process has no {', '.join(missing)}")
 
     def attempt() -> Attempt:
         try:

@@ -138,6 +138,24 @@ class Root:
         What is missing is made: folders, and at the end a `make`: "folder" or "file", "": nothing. `..` goes back in
         the list of descriptors, never through the file system. The caller closes it.
         """
+        walked = self._walk(path, make, follow)
+        fd, _ = walked.pop()
+        _close_all(walked)
+        return fd
+
+    def locate(self, path: str, make: str, follow: bool = True) -> tuple[int, str]:
+        """As `open`, but an O_PATH descriptor of the folder that `path` is in, and its real path in this root."""
+        walked = self._walk(path, make, follow)
+        fd, here = walked.pop()
+        os.close(fd)
+        if not walked:
+            raise OSError(errno.EINVAL, "it is the root file system itself")
+        above, _ = walked.pop()
+        _close_all(walked)
+        return above, here
+
+    def _walk(self, path: str, make: str, follow: bool) -> list[tuple[int, str]]:
+        """The descriptors and real paths of all folders on the way to `path`, and of what is there."""
         walked: list[tuple[int, str]] = [(os.dup(self.fd), "")]
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
         links = 0
@@ -172,10 +190,10 @@ class Root:
             if links and any(os.fstat(fd).st_dev in self.kernel_devices for fd, _ in walked):
                 # An image's symlink must not lead a mount over the kernel's own files.
                 raise OSError(errno.EPERM, "a symlink of the image leads into /proc, /sys or /dev")
-            return walked.pop()[0]
-        finally:
-            for fd, _ in walked:
-                os.close(fd)
+        except BaseException:
+            _close_all(walked)
+            raise
+        return walked
 
     def _make(self, above: int, name: str, path: str, kind: str) -> int:
         """Make a mount point; the folder it is in keeps its times, as if it had always been there."""
@@ -207,6 +225,11 @@ class Root:
                 continue  # a mount is on it, or it was filled meanwhile: it stays and is reported by nobody
             finally:
                 os.close(above)
+
+
+def _close_all(walked: list[tuple[int, str]]) -> None:
+    for fd, _ in walked:
+        os.close(fd)
 
 
 def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:

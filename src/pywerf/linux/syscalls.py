@@ -23,6 +23,7 @@ __all__ = [
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
     "CLOSE_RANGE_CLOEXEC",
+    "IN_MODIFY",
     "MNT_DETACH",
     "MOUNT_ATTR_NODEV",
     "MOUNT_ATTR_NODIRATIME",
@@ -55,6 +56,8 @@ __all__ = [
     "PR_CAPBSET_DROP",
     "PR_CAPBSET_READ",
     "PR_CAP_AMBIENT",
+    "PR_SET_CHILD_SUBREAPER",
+    "PR_SET_DUMPABLE",
     "PR_SET_NO_NEW_PRIVS",
     "PR_SET_PDEATHSIG",
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
@@ -65,6 +68,8 @@ __all__ = [
     "fsconfig_create",
     "fsmount",
     "fsopen",
+    "inotify_add_watch",
+    "inotify_init1",
     "join_session_keyring",
     "mount",
     "mount_setattr",
@@ -128,8 +133,10 @@ MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NODIRATIME = 0x80
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -139,6 +146,7 @@ SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4
 CLOSE_RANGE_CLOEXEC = 4
 FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
 FSCONFIG_CMD_CREATE = 6
+IN_MODIFY = 2
 KEYCTL_JOIN_SESSION_KEYRING = 1
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 RLIM_INFINITY = (1 << 64) - 1
@@ -331,6 +339,16 @@ def setresuid(uid: int) -> None:
 def close_range(first: int, last: int, flags: int = 0) -> None:
     """close_range(2), Linux 5.9: `last` is inclusive, -1 means all that follow."""
     _syscall("close_range", first, last if last >= 0 else 0xFFFFFFFF, flags)
+
+
+def inotify_init1(flags: int) -> int:
+    """inotify_init1(2): a descriptor that tells of changes; IN_NONBLOCK and IN_CLOEXEC are open(2)'s."""
+    return _check(_c().inotify_init1(flags))
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    """inotify_add_watch(2)."""
+    return _check(_c().inotify_add_watch(fd, _path(path), ctypes.c_uint32(mask)))
 
 
 def join_session_keyring() -> None:

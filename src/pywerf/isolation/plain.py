@@ -1,0 +1,342 @@
+"""Plain chroot isolation: for root who may chroot(2), but neither mount nor make namespaces (rung 4).
+
+The container is a child that is chrooted to its root file system, with nothing mounted in it: what would be mounted is
+put there as files, and taken out again (`linux.emulated_mounts`). A process of its own watches over each container
+and kills all of it at the end (`linux.plain_child`). What this isolation cannot do is an error, never left out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pywerf.errors import IsolationError
+from pywerf.isolation.chroot import ChrootContainer, Frames, exit_status, setup_failed
+from pywerf.isolation.plain_files import kernel_file_systems
+from pywerf.isolation.plan import HostFacts, host_facts, make_plan
+from pywerf.isolation.spec import ContainerResult, ContainerSpec
+from pywerf.linux import caps
+from pywerf.linux.emulated_mounts import EmulatedMounts, empty_folder, file_of
+from pywerf.linux.mount import Mount
+
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["PlainContainer", "PlainIsolation", "check_spec", "plain_plan", "shortcomings"]
+
+CHILD = "import sys; sys.path.append(sys.argv[1]); from pywerf.linux.plain_child import main; main()"
+CONTROL, PLAN = 3, 4
+STAND_INS = ("null", "random", "stderr", "urandom")  # those that the watching process serves
+TMPFS_MODE = 0o1777
+
+_MORE = "containers with more rights (docker run --privileged) or a user namespace have it: see `werf host doctor`"
+
+
+def check_spec(spec: ContainerSpec) -> None:
+    """Raise IsolationError for what cannot be done without mounts and namespaces."""
+    if spec.rootfs.type != "bind" or "ro" in spec.rootfs.options:
+        raise IsolationError("plain chroot isolation needs a root file system that is a directory: the vfs driver's")
+    refused = None
+    if spec.network != "host":
+        refused = f"--network {spec.network} needs a network namespace"
+    elif spec.privileged:
+        refused = "a privileged container (--security=insecure, --privileged) needs the host's devices"
+    elif spec.read_only:
+        refused = "a read-only root file system needs a mount"
+    elif spec.hostname and spec.hostname != os.uname().nodename:
+        refused = f"the host name {spec.hostname} needs a UTS namespace"
+    for mount in spec.mounts:
+        if mount.type not in ("bind", "rbind", "tmpfs") and "bind" not in mount.options:
+            refused = refused or f"{mount.target}: a file system of type {mount.type} needs a mount"
+    if refused:
+        raise IsolationError(f"{refused}, which rung 4 of the ladder (chroot without mounts) cannot make", hint=_MORE)
+
+
+def plain_plan(spec: ContainerSpec, facts: HostFacts, effective: frozenset[str]) -> dict[str, Any]:
+    """The plan of `linux.plain_child`. Raises IsolationError as `check_spec` and `make_plan`.
+
+    Without CAP_SYS_CHROOT, unless it was asked for: with it root leaves a chroot at will (chroot(2)). Without
+    CAP_SETPCAP nothing can be taken away. A system call filter needs CAP_SYS_ADMIN or no_new_privs (seccomp(2)), and
+    that would take their power from set-user-ID programs: it is only set where there is one of the two.
+    """
+    check_spec(spec)
+    plan = make_plan(spec, facts)
+    if spec.capabilities is None:
+        plan["capabilities"] &= ~caps.mask(("CAP_SYS_CHROOT",))
+    if "CAP_SETPCAP" not in effective:
+        plan["capabilities"] = facts.bounding
+    if "CAP_SYS_ADMIN" not in effective and not spec.no_new_privileges:
+        plan["seccomp"] = b""
+    plan["root"] = spec.rootfs.source
+    return plan
+
+
+def shortcomings() -> list[str]:
+    """What containers here lack in comparison with others, because of how this process was started."""
+    from pywerf.linux.facts import read_text
+
+    found = []
+    if "CAP_MKNOD" not in caps.effective():
+        found.append(
+            "no CAP_MKNOD: in /dev of a RUN files and pipes stand for null, zero, random and urandom; there is no tty"
+        )
+    lines = dict(line.split(":", 1) for line in read_text("/proc/self/status").splitlines() if ":" in line)
+    if lines.get("Seccomp", "").strip() == "0" and "CAP_SYS_ADMIN" not in caps.effective():
+        found.append("no seccomp filter: this process has none, and may not set one without CAP_SYS_ADMIN")
+    return found
+
+
+class PlainContainer(ChrootContainer):
+    """A started container; `wait` takes out of its root what was put there."""
+
+    def __init__(
+        self, control: socket.socket, frames: Frames, mounts: EmulatedMounts, pid: int, console: int | None
+    ) -> None:
+        super().__init__(control, frames, mounts.created, console)
+        self._mounts: EmulatedMounts | None = mounts
+        self._pid = pid
+        self._ending = threading.Lock()
+        self._kept_failure: IsolationError | None = None
+
+    def wait(self) -> ContainerResult:
+        """See Container.wait. Raises IsolationError when the process that watches was killed, and when what was written
+        to a cache or a volume cannot be brought back there."""
+        with self._ending:
+            try:
+                result = super().wait()
+            except IsolationError:
+                self._end(keep=False)
+                raise
+            self._end(keep=True)
+            if self._kept_failure is not None:
+                raise self._kept_failure
+            return result
+
+    def _end(self, *, keep: bool) -> None:
+        if self._mounts is None:
+            return
+        mounts, self._mounts = self._mounts, None
+        os.waitpid(self._pid, 0)
+        try:
+            mounts.take_out(keep=keep)
+        except OSError as error:
+            self._kept_failure = IsolationError(f"cannot take the mounts out of the root file system: {error}")
+
+    def abort(self) -> None:
+        """Kill all of it, and wait for that."""
+        import socket
+
+        with self._closing:
+            if self._control.fileno() >= 0:
+                self._control.shutdown(socket.SHUT_WR)
+        try:
+            self.wait()
+        except IsolationError:
+            return  # whoever waits for it is told
+
+
+class PlainIsolation:
+    """Containers without namespaces, on the host's network. Needs root with CAP_SYS_CHROOT.
+
+    They share the process ids, the host name and the IPC of this process: what they see is their own files, but they
+    can send signals to others of the same user.
+    """
+
+    def __init__(self, facts: HostFacts | None = None) -> None:
+        from pywerf.linux import syscalls
+
+        self._facts = facts or host_facts()
+        self._effective = caps.effective()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._containers: weakref.WeakSet[PlainContainer] = weakref.WeakSet()
+        # Root in a container must not trace this process, nor look into its memory (ptrace(2)).
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+
+    def __enter__(self) -> PlainIsolation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        return "chroot"
+
+    def start(self, spec: ContainerSpec, stdin: int, stdout: int, stderr: int) -> PlainContainer:
+        """See Isolation.start. With `spec.terminal` it uses a terminal of its own: see `console`."""
+        plan = plain_plan(spec, self._facts, self._effective)
+        if self._closed:
+            raise IsolationError("the isolation is closed already")
+        mounts = EmulatedMounts(plan["root"])
+        console = None
+        try:
+            _put_mounts(mounts, spec)
+            plan["stand_ins"] = [name for name in STAND_INS if _is_stand_in(f"{plan['root']}/dev/{name}")]
+            streams = [stdin, stdout, stderr]
+            if spec.terminal:
+                console, streams = _open_terminal(stdin)
+            try:
+                control, pid = _spawn(plan, streams)
+            finally:
+                if spec.terminal:
+                    os.close(streams[0])
+            container = self._started(control, pid, mounts, console)
+        except BaseException as error:
+            if console is not None:
+                os.close(console)
+            _take_back(mounts)
+            if isinstance(error, OSError):
+                raise IsolationError(f"cannot start a container: {error.strerror or error}") from error
+            raise
+        with self._lock:
+            self._containers.add(container)
+        return container
+
+    @staticmethod
+    def _started(control: socket.socket, pid: int, mounts: EmulatedMounts, console: int | None) -> PlainContainer:
+        try:
+            frames = Frames(control)
+            kind, value, _ = frames.receive()
+            if kind == b"E":
+                raise setup_failed(*value)
+            if kind != b"R":
+                raise IsolationError(f"the container ended with status {exit_status(value)} before it was set up")
+            return PlainContainer(control, frames, mounts, pid, console)
+        except BaseException:
+            control.close()
+            os.waitpid(pid, 0)
+            raise
+
+    def close(self) -> None:
+        """See Isolation.close."""
+        self._closed = True
+        with self._lock:
+            running = list(self._containers)
+        for container in running:
+            container.abort()
+
+
+def _put_mounts(mounts: EmulatedMounts, spec: ContainerSpec) -> None:
+    what = ""
+    try:
+        for what, make in kernel_file_systems():
+            mounts.put(what, "folder", make, follow=False)
+        for mount in spec.mounts:
+            what = mount.target
+            if mount.type == "tmpfs":
+                mounts.put(what, "folder", empty_folder(_tmpfs_mode(mount)))
+            else:
+                what = f"{mount.source} on {mount.target}"
+                _copy_in(mounts, mount)
+        for target, content, mode, *owner in spec.files:
+            what = target
+            uid, gid = owner or (0, 0)
+            mounts.put(target, "file", file_of(content, mode, (uid, gid)))
+    except OSError as error:
+        raise IsolationError(f"cannot mount {what}: {error.strerror or error} (it is emulated by a copy)") from error
+
+
+def _copy_in(mounts: EmulatedMounts, mount: Mount) -> None:
+    keep = "ro" not in mount.options
+    subpath = mount.subpath.strip("/")
+    if not subpath:
+        mounts.copy_in(mount.source, mount.target, keep=keep)
+        return
+    from pywerf.linux.openat2 import open_in_root
+
+    root = os.open(mount.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = open_in_root(root, os.fsencode(subpath), os.O_PATH | os.O_CLOEXEC)
+    finally:
+        os.close(root)
+    try:
+        # Its real path: nobody changes what is mounted meanwhile, and it is needed again at the end.
+        mounts.copy_in(os.readlink(f"/proc/self/fd/{fd}"), mount.target, keep=keep)
+    finally:
+        os.close(fd)
+
+
+def _tmpfs_mode(mount: Mount) -> int:
+    for word in mount.options:
+        if word.startswith("mode="):
+            return int(word.removeprefix("mode="), 8)
+    return TMPFS_MODE
+
+
+def _is_stand_in(path: str) -> bool:
+    import stat
+
+    try:
+        return not stat.S_ISCHR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _take_back(mounts: EmulatedMounts) -> None:
+    created = mounts.created
+    root = mounts.root
+    try:
+        mounts.take_out(keep=False)
+        for path in reversed(created):
+            _remove_made(root, path)
+    except OSError:
+        return  # what stopped the container stops this too; the first reason is what is told
+
+
+def _remove_made(root: str, path: str) -> None:
+    folder, _, name = path.rpartition("/")
+    parent = f"{root}/{folder}"
+    before = os.stat(parent)
+    full = f"{parent}/{name}"
+    (os.rmdir if os.path.isdir(full) and not os.path.islink(full) else os.unlink)(full)
+    os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _open_terminal(like: int) -> tuple[int, list[int]]:
+    """A new pseudo-terminal: (master, the container's three streams). It takes the window size of `like`."""
+    import termios
+    from fcntl import ioctl
+
+    master, slave = os.openpty()
+    if os.isatty(like):
+        ioctl(master, termios.TIOCSWINSZ, ioctl(like, termios.TIOCGWINSZ, bytes(8)))
+    return master, [slave, slave, slave]
+
+
+def _spawn(plan: dict[str, Any], streams: list[int]) -> tuple[socket.socket, int]:
+    """Start the process that watches over the container: its control socket and its pid."""
+    import fcntl
+    import marshal
+    import socket
+
+    if not sys.executable:
+        raise IsolationError("cannot start a container: this program does not know its Python interpreter")
+    packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    arguments = [sys.executable, "-I", "-S", "-X", "utf8", "-c", CHILD, packages]
+    environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
+    plan_fd = os.memfd_create("plan")
+    try:
+        with open(plan_fd, "wb", closefd=False) as file:
+            file.write(marshal.dumps(plan))
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        moved: list[int] = []
+        try:
+            for fd in (*streams, theirs.fileno(), plan_fd):
+                # Out of the way first: a number that is given may be one that is to be had.
+                moved.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16))
+            actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(moved)]
+            pid = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
+        except BaseException:
+            mine.close()
+            raise
+        finally:
+            theirs.close()
+            for fd in moved:
+                os.close(fd)
+    finally:
+        os.close(plan_fd)
+    return mine, pid
