@@ -57,6 +57,12 @@ def debian_layout() -> Path:
 
 
 @pytest.fixture(scope="session")
+def python_layout() -> Path:
+    """The Debian base with Python as an OCI layout; its one image is `base`."""
+    return bases.python_base()
+
+
+@pytest.fixture(scope="session")
 def busybox(registry: str, busybox_layout: Path) -> str:
     """The busybox base in the registry."""
     services.push_layout(busybox_layout, f"{registry}/busybox:1")

@@ -9,14 +9,17 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 from support import machine
 
 SUITE = "bookworm"
+PYTHON = "3.11"  # that of the suite
 VERSION = "3"  # goes up when what is made here changes
 CA_PATH = "/etc/ssl/machine-ca.crt"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,14 +31,36 @@ def key_of(*parts: str) -> str:
     return hashlib.sha256("\0".join((VERSION, *parts)).encode()).hexdigest()[:16]
 
 
-def debian_base() -> Path:
+def python_base() -> Path:
+    """As `debian_base`, with Debian's Python: what `werf` runs on in containers."""
+    return debian_base(("python3-minimal", "python3", "libcap2-bin"))
+
+
+def python_packages() -> Path:
+    """A folder with what pywerf needs beside Debian's Python, for PYTHONPATH in a container."""
+    wanted = sorted(word for word in metadata.requires("pywerf") or () if "extra ==" not in word)
+    with machine.locked("python") as cache:
+        folder = cache / f"python-{key_of(PYTHON, *wanted)}"
+        if not folder.exists():
+            partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+            machine.run(
+                *(sys.executable, "-m", "pip", "install", "--quiet", "--target", partial, "--only-binary=:all:"),
+                *("--python-version", PYTHON, "--platform", f"manylinux2014_{os.uname().machine}"),
+                *("--platform", f"manylinux_2_28_{os.uname().machine}", *wanted),
+                timeout=900,
+            )
+            partial.rename(folder)
+        return folder
+
+
+def debian_base(packages: tuple[str, ...] = ()) -> Path:
     """The OCI layout of a small Debian, that reaches packages as this machine does. Made once, in half a minute."""
     mirror = machine.debian_mirror()
     apt = machine.apt_settings()
     bundle = machine.ca_bundle()
     pip = machine.pip_settings(CA_PATH if bundle else "")
     with machine.locked("debian") as cache:
-        layout = cache / f"debian-{key_of(mirror, apt, pip, bundle.decode('latin-1'))}"
+        layout = cache / f"debian-{key_of(mirror, apt, pip, bundle.decode('latin-1'), *packages)}"
         if layout.exists():
             return layout
         machine.require_root()
@@ -45,6 +70,7 @@ def debian_base() -> Path:
             machine.run(
                 debootstrap,
                 "--variant=minbase",
+                *([f"--include={','.join(packages)}"] if packages else []),
                 "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
                 SUITE,
                 root,

@@ -57,7 +57,7 @@ def diagnose(options: EngineOptions) -> Diagnosis:
     if not probes[0].attempt.works and probes[1].attempt.works:
         probe_user_namespace(enter=True)
     store = look.store(root)
-    checks += [*store, *look.storage(root, containers=_rung(probes) < 5)]
+    checks += [*store, *look.storage(root, rung=_rung(probes))]
     return verdict(probes, tuple(checks), writable=all(check.state != "missing" for check in store))
 
 

@@ -170,11 +170,11 @@ def nearest(path: str) -> str:
     return path
 
 
-def storage(root: str, *, containers: bool) -> list[Check]:
+def storage(root: str, *, rung: int) -> list[Check]:
     """The drivers. Overlay is tried with a mount beside the store, or above it where there is none yet."""
     checks = []
-    if not containers:
-        checks.append(Check("storage", "overlay", "info", "not tried: nothing can be mounted on rung 5"))
+    if rung >= 4:
+        checks.append(Check("storage", "overlay", "info", f"not tried: nothing can be mounted on rung {rung}"))
     else:
         checks.append(_overlay(nearest(root)))
     path = find_tool("fuse-overlayfs")
@@ -188,9 +188,7 @@ def storage(root: str, *, containers: bool) -> list[Check]:
             f"{detail}; /dev/fuse {'can' if fuse else 'cannot'} be opened; not used by this version",
         )
     )
-    checks.append(
-        _check("storage", "vfs", "ok" if containers else "info", "works everywhere that files can be unpacked")
-    )
+    checks.append(_check("storage", "vfs", "ok" if rung < 5 else "info", "works everywhere that files can be unpacked"))
     return checks
 
 

@@ -163,7 +163,8 @@ def no_containers(choice: Choice, what: str) -> WerfError:
     """The error for whoever needs a container where there is none: the probes that failed, and the easiest way out."""
     probes = [probe for probe in choice.failed if probe.rung in IMPLEMENTED and not probe.attempt.works]
     reasons = "; ".join(f"rung {probe.rung}: {probe.attempt.reason}" for probe in probes)
-    hints = [probe.hint for probe in probes if probe.hint]
+    # To become root, as rung 4 asks of a user, is never the easiest.
+    hints = [probe.hint for probe in probes if probe.hint and (probe.rung != 4 or not probe.attempt.errno)]
     return IsolationError(
         f"{what}: {reasons}",
         hint=f"{hints[-1]} (`werf host doctor` shows every rung)" if hints else "`werf host doctor` shows every rung",

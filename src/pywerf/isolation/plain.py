@@ -13,11 +13,13 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from pywerf.errors import IsolationError
 from pywerf.isolation.chroot import ChrootContainer, Frames, exit_status, setup_failed
 from pywerf.isolation.plain_files import kernel_file_systems
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan
-from pywerf.isolation.spec import ContainerResult, ContainerSpec
+from pywerf.isolation.spec import ContainerResult, ContainerSpec, Namespaces
 from pywerf.linux import caps
 from pywerf.linux.emulated_mounts import EmulatedMounts, empty_folder, file_of
 from pywerf.linux.mount import Mount
@@ -32,27 +34,32 @@ CONTROL, PLAN = 3, 4
 STAND_INS = ("null", "random", "stderr", "urandom")  # those that the watching process serves
 TMPFS_MODE = 0o1777
 
-_MORE = "containers with more rights (docker run --privileged) or a user namespace have it: see `werf host doctor`"
+_MORE = "isolations with namespaces can (rungs 1 to 3): docker run --privileged; `werf host doctor` shows more ways"
 
 
 def check_spec(spec: ContainerSpec) -> None:
     """Raise IsolationError for what cannot be done without mounts and namespaces."""
     if spec.rootfs.type != "bind" or "ro" in spec.rootfs.options:
         raise IsolationError("plain chroot isolation needs a root file system that is a directory: the vfs driver's")
-    refused = None
-    if spec.network != "host":
-        refused = f"--network {spec.network} needs a network namespace"
-    elif spec.privileged:
-        refused = "a privileged container (--security=insecure, --privileged) needs the host's devices"
-    elif spec.read_only:
-        refused = "a read-only root file system needs a mount"
-    elif spec.hostname and spec.hostname != os.uname().nodename:
-        refused = f"the host name {spec.hostname} needs a UTS namespace"
+    names = spec.namespaces
+    joined = [name for name in (names.pid, names.ipc, names.uts, names.cgroup) if name not in ("private", "host")]
+    wanted = {
+        f"--network {spec.network} needs a network namespace": spec.network != "host",
+        "a privileged container (--security=insecure, --privileged) needs the host's devices": spec.privileged,
+        "a read-only root file system needs a mount": spec.read_only,
+        f"the host name {spec.hostname} needs a UTS namespace": spec.hostname not in ("", os.uname().nodename),
+        f"joining the namespace {(joined or [''])[0]} needs CAP_SYS_ADMIN": bool(joined),
+        "a user namespace has to be made": names.user not in ("", "host") or bool(names.uid_map),
+        "limits of memory and processors need a cgroup": spec.resources.limited or bool(spec.cgroup_parent),
+        "an AppArmor profile has to be set": spec.apparmor not in ("", "unconfined"),
+        "an SELinux label has to be set": bool(spec.selinux_label),
+    }
     for mount in spec.mounts:
         if mount.type not in ("bind", "rbind", "tmpfs") and "bind" not in mount.options:
-            refused = refused or f"{mount.target}: a file system of type {mount.type} needs a mount"
+            wanted[f"{mount.target}: a file system of type {mount.type} needs a mount"] = True
+    refused = next((what for what, asked in wanted.items() if asked), None)
     if refused:
-        raise IsolationError(f"{refused}, which rung 4 of the ladder (chroot without mounts) cannot make", hint=_MORE)
+        raise IsolationError(f"{refused}: rung 4 of the ladder (chroot as root, without mounts) cannot", hint=_MORE)
 
 
 def plain_plan(spec: ContainerSpec, facts: HostFacts, effective: frozenset[str]) -> dict[str, Any]:
@@ -63,14 +70,21 @@ def plain_plan(spec: ContainerSpec, facts: HostFacts, effective: frozenset[str])
     that would take their power from set-user-ID programs: it is only set where there is one of the two.
     """
     check_spec(spec)
-    plan = make_plan(spec, facts)
+    filtered = "CAP_SYS_ADMIN" in effective or spec.no_new_privileges
+    if not filtered and not isinstance(spec.seccomp, str):
+        raise IsolationError(
+            "a seccomp profile needs CAP_SYS_ADMIN, or --security-opt no-new-privileges: rung 4 of the ladder "
+            "(chroot as root, without mounts) has neither",
+            hint=_MORE,
+        )
+    plan = make_plan(replace(spec, namespaces=Namespaces(), devices=()), facts)
     if spec.capabilities is None:
         plan["capabilities"] &= ~caps.mask(("CAP_SYS_CHROOT",))
     if "CAP_SETPCAP" not in effective:
         plan["capabilities"] = facts.bounding
-    if "CAP_SYS_ADMIN" not in effective and not spec.no_new_privileges:
+    if not filtered:
         plan["seccomp"] = b""
-    plan["root"] = spec.rootfs.source
+    plan |= {"root": spec.rootfs.source, "supervision": None, "apparmor": "", "selinux": ""}
     return plan
 
 
@@ -232,6 +246,9 @@ def _put_mounts(mounts: EmulatedMounts, spec: ContainerSpec) -> None:
             else:
                 what = f"{mount.source} on {mount.target}"
                 _copy_in(mounts, mount)
+        for given in spec.devices:
+            what = f"{given.source} on {given.target}"
+            mounts.copy_in(given.source, given.target, keep=False)
         for target, content, mode, *owner in spec.files:
             what = target
             uid, gid = owner or (0, 0)

@@ -84,7 +84,7 @@ def _label_next_execution(plan: dict[str, Any], step: Steps) -> None:
             os.close(fd)
 
 
-def take_identity(plan: dict[str, Any], step: Steps, supervision: int) -> None:
+def take_identity(plan: dict[str, Any], step: Steps, supervision: int = -1) -> None:
     """Limits, capabilities, system call filter, user: in the order in which each is still allowed."""
     for resource, soft, hard in plan["rlimits"]:
         step(f"set resource limit {resource} to {soft}:{hard}")

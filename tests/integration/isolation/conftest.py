@@ -13,7 +13,9 @@ import pytest
 
 import pywerf
 from pywerf.isolation.chroot import ChrootIsolation
+from pywerf.isolation.plain import PlainIsolation
 from pywerf.isolation.spec import ContainerSpec, Isolation
+from pywerf.linux.copytree import copy_tree
 from pywerf.linux.mount import Mount
 
 BUSYBOX = "/bin/busybox"
@@ -24,7 +26,7 @@ APPLETS = (
 
 
 class Runner:
-    """Makes specs on an overlay of a busybox image, and runs them with captured output."""
+    """Makes specs on an overlay of a busybox image (plain isolation: on a copy), and runs them with captured output."""
 
     def __init__(self, isolation: Isolation, image: Path, folder: Path) -> None:
         self.isolation = isolation
@@ -35,16 +37,25 @@ class Runner:
     def spec(self, *argv: str, image: Path | None = None, **fields: Any) -> ContainerSpec:
         self.count += 1
         upper, work = self.folder / f"upper{self.count}", self.folder / f"work{self.count}"
+        fields.setdefault("env", ("PATH=/bin",))
+        if isinstance(self.isolation, PlainIsolation):
+            upper.mkdir()
+            copy_tree(str(image or self.image), str(upper))
+            return ContainerSpec(rootfs=Mount("bind", str(upper), "", ("bind",)), argv=argv, **fields)
         upper.mkdir()
         work.mkdir()
         options = (f"lowerdir={image or self.image}", f"upperdir={upper}", f"workdir={work}")
-        fields.setdefault("env", ("PATH=/bin",))
         return ContainerSpec(rootfs=Mount("overlay", "overlay", "", options), argv=argv, **fields)
 
     @property
     def upper(self) -> Path:
-        """The last container's upper folder."""
+        """The last container's upper folder; all of its files with plain isolation."""
         return self.folder / f"upper{self.count}"
+
+    def changed(self) -> list[str]:
+        """The paths that the last container's root file system has and its image has not."""
+        found = {str(path.relative_to(self.upper)) for path in self.upper.rglob("*")}
+        return sorted(found - {str(path.relative_to(self.image)) for path in self.image.rglob("*")})
 
     def run(self, spec: ContainerSpec, stdin: bytes = b"") -> tuple[int, str, tuple[str, ...]]:
         """(status, standard output and error together, created paths)."""

@@ -1,0 +1,205 @@
+"""Rung 4 for real: `werf` in containers that dockerd and podman run without extra rights builds what root builds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import inside, machine, services
+from support.werf import Werf
+
+pytestmark = pytest.mark.integration
+
+# Owners, set-id bits, file capabilities, fifos, links, removals, replaced directories, mounts of all kinds. Every RUN
+# gives the same bytes each time when its times are clamped.
+DETERMINISTIC = r"""
+FROM base AS one
+RUN useradd -m -u 1234 app && sed -i 's/^app:\([^:]*\):[0-9]*:/app:\1:1:/' /etc/shadow && rm -f /etc/*- \
+ && mkdir -p /srv/app && echo hi > /srv/app/x && chown app:app /srv/app && chown 65534:65533 /srv/app/x
+RUN cp /bin/true /usr/local/bin/suid && chown app:daemon /usr/local/bin/suid && chmod 6755 /usr/local/bin/suid
+RUN cp /bin/true /usr/local/bin/cap && setcap cap_net_raw=ep /usr/local/bin/cap
+RUN mkfifo /fifo && ln -s x /link && rm -rf /usr/share/doc/bash && mkdir -p /usr/share/doc/bash \
+ && touch /usr/share/doc/bash/new && rm /etc/issue && ln /etc/passwd /passwd && mv /usr/share/perl5 /usr/share/perl55 \
+ && install -d -m 1777 -o app -g 33 /sticky && touch -d @5 /etc/motd
+RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/tmp --mount=type=secret,id=s,target=/etc/sec/ret \
+    --mount=type=bind,source=Dockerfile,target=/here/is/it \
+    echo kept >> /cache/x && wc -l < /cache/x > /lines && echo gone > /tmp/x && wc -c < /etc/sec/ret > /secret-size \
+ && grep -c FROM /here/is/it > /froms && echo gone > /dev/shm/x && echo null > /dev/null && cat /dev/null
+COPY --chown=app:app Dockerfile /home/app/
+USER app
+WORKDIR /home/app/work
+RUN echo user > mine && id > id && head -c 5 /dev/zero > zeros && test "$(head -c 9 /dev/urandom | wc -c)" = 9
+VOLUME /vol
+FROM scratch
+COPY --from=one /usr/local/bin /bin
+COPY --from=one /srv /srv
+"""
+
+BUILD = """
+export WERF_BUILDAH_ROOT=$STORE
+base=$(werf buildah pull -q oci:$SHARED/base:base)
+cp -r $SHARED/context $WORK && cd $WORK && sed -i "s/^FROM base/FROM $base/" Dockerfile && touch -d @0 Dockerfile
+printf s3cret > $WORK.secret
+for stage in '--target one' ''; do
+    werf buildah build -q --no-cache --timestamp 0 --secret id=s,src=$WORK.secret $stage . > id
+    echo "image $(cat id)"
+    rm id
+done
+"""
+
+
+def results(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith("image ")]
+
+
+@pytest.fixture(scope="module")
+def shared(service_folder: Path, python_layout: Path) -> Path:
+    folder = service_folder / "shared-with-containers"
+    (folder / "context").mkdir(parents=True)
+    (folder / "context/Dockerfile").write_text(DETERMINISTIC)
+    (folder / "context/Dockerfile").chmod(0o644)
+    shutil.copytree(python_layout, folder / "base")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def of_root(shared_werf: Werf, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What root's own build (rung 1, overlay) gives."""
+    work = tmp_path_factory.mktemp("rung1") / "work"
+    script = (
+        f'SHARED={shared} STORE={work}-store WORK={work}\nwerf() {{ {" ".join(shared_werf.command)} "$@"; }}\nset -e\n'
+    )
+    done = machine.run("sh", "-c", script + BUILD, env=shared_werf.env, timeout=900)
+    assert len(results(done.stdout)) == 2
+    return results(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def in_docker(docker: services.Docker, shared: Path) -> inside.Engine:
+    return inside.docker_engine(docker, shared)
+
+
+@pytest.fixture(scope="module")
+def in_podman(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[inside.Engine]:
+    with inside.podman_engine(tmp_path_factory.mktemp("podman"), shared) as engine:
+        yield engine
+
+
+INSIDE = f"SHARED={inside.SHARED} STORE=/var/lib/pywerf WORK=/work\n"
+
+
+def test_a_plain_docker_container_builds_roots_image(in_docker: inside.Engine, of_root: list[str]) -> None:
+    assert results(in_docker.run(INSIDE + BUILD).stdout) == of_root
+
+
+def test_without_the_right_to_make_devices_it_is_the_same_image(in_docker: inside.Engine, of_root: list[str]) -> None:
+    assert results(in_docker.run(INSIDE + BUILD, "--cap-drop=MKNOD").stdout) == of_root
+
+
+def test_a_plain_podman_container_builds_roots_image(in_podman: inside.Engine, of_root: list[str]) -> None:
+    assert results(in_podman.run(INSIDE + BUILD).stdout) == of_root
+
+
+APT = """
+base=$(werf buildah pull -q oci:$SHARED/base:base)
+mkdir /apt && cd /apt
+cat > Dockerfile <<END
+FROM $base
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends iputils-ping postgresql >/dev/null \
+ && getcap /usr/bin/ping && stat -c 'owner %U:%G' /var/lib/postgresql/15/main && su postgres -c 'id -un'
+CMD ["sh", "-c", "pg_ctlcluster 15 main start && su postgres -c 'psql -tAc \\"select 6*7\\"'"]
+END
+werf buildah build -t pg:1 . 2>&1
+werf buildah push -q pg:1 docker-archive:$SHARED/NAME.tar:pg-NAME:1
+"""
+
+
+def check_apt(engine: inside.Engine, name: str, docker: services.Docker, shared: Path) -> None:
+    said = engine.run(INSIDE + APT.replace("NAME", name)).stdout
+    first = said.splitlines()[0]
+    assert first.startswith("mode auto: rung ")
+    assert "cannot make private namespaces: Operation not permitted (EPERM)" in first
+    assert "/usr/bin/ping cap_net_raw=ep" in said
+    assert "owner postgres:postgres" in said
+    docker.run("load", "-q", "-i", shared / f"{name}.tar")
+    done = docker.run("run", "--rm", "--network=host", f"pg-{name}:1")
+    assert done.stdout == "42\n"
+
+
+def test_debian_packages_with_users_and_capabilities_are_installed_in_docker(
+    in_docker: inside.Engine, docker: services.Docker, shared: Path
+) -> None:
+    check_apt(in_docker, "docker", docker, shared)
+
+
+def test_debian_packages_with_users_and_capabilities_are_installed_in_podman(
+    in_podman: inside.Engine, docker: services.Docker, shared: Path
+) -> None:
+    check_apt(in_podman, "podman", docker, shared)
+
+
+SMALL = """
+base=$(werf buildah pull -q oci:$SHARED/base:base)
+mkdir /small && cd /small
+printf "FROM $base\\n%s\\n" "$STEP" > Dockerfile
+werf buildah build FLAGS . 2>&1
+"""
+
+
+def small(engine: inside.Engine, step: str, *flags: str, build: str = "", check: bool = True) -> str:
+    script = INSIDE + f"STEP='{step}'\n" + SMALL.replace("FLAGS", build)
+    return engine.run(script, *flags, check=check).stdout
+
+
+def test_what_it_says_and_refuses(in_docker: inside.Engine) -> None:
+    said = small(in_docker, "RUN true")
+    assert "rung 4, chroot as root, without mounts" in said.splitlines()[0]
+    assert "arning" not in said
+    assert "no CAP_MKNOD" in small(in_docker, "RUN true", "--cap-drop=MKNOD")
+    refused = small(in_docker, "RUN --network=none true", check=False)
+    assert "Dockerfile:2" in refused
+    assert "--network none needs a network namespace: rung 4" in refused
+    refused = small(in_docker, "RUN true", build="--storage-driver overlay", check=False)
+    assert "overlay cannot be used on rung 4" in refused
+    assert "rung 4" in small(in_docker, "RUN true", build="--buildah-mode native-chroot").splitlines()[0]
+
+
+def test_without_chroot_it_is_the_fifth_rung(in_docker: inside.Engine) -> None:
+    assert "rung 5" in small(in_docker, "ENV A=b", "--cap-drop=SYS_CHROOT").splitlines()[0]
+    refused = small(in_docker, "RUN true", "--cap-drop=SYS_CHROOT", check=False)
+    assert "rung 4: cannot chroot as root: this process has no CAP_SYS_CHROOT" in refused
+
+
+def test_doctor_says_what_there_is(in_docker: inside.Engine) -> None:
+    report = json.loads(in_docker.run("werf host doctor --json").stdout)
+    assert (report["canBuild"], report["rung"]) == (True, 4)
+
+
+ATTACK = """RUN mkdir /x; chroot /x /bin/true 2>/dev/null && echo ESCAPED; \
+ ls /opt /shared 2>/dev/null && echo SEEN; mount -t tmpfs t /mnt 2>/dev/null && echo MOUNTED; \
+ mknod /disk b 254 0 && head -c 1 /disk 2>/dev/null && echo READ; echo done"""
+
+
+def test_a_command_sees_and_changes_nothing_of_the_outer_container(in_docker: inside.Engine) -> None:
+    said = small(in_docker, ATTACK)
+    words = {line.rpartition(" ")[2] for line in said.splitlines() if line.startswith("#2 ") and "RUN" not in line}
+    assert "done" in words
+    assert not words & {"ESCAPED", "SEEN", "MOUNTED", "READ"}
+
+
+def test_run_with_a_volume_and_a_terminal(in_docker: inside.Engine) -> None:
+    script = """
+base=$(werf buildah pull -q oci:$SHARED/base:base)
+mkdir /vol; echo one > /vol/a
+werf run -v /vol:/v $base -- sh -c 'cat /v/a; echo two > /v/b; exit 3' || echo status $?
+cat /vol/b
+cat > pty.sh <<END
+exec python3 -m pywerf run -t $base -- sh -c 'test -t 1 && echo terminal'
+END
+python3 -c 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)' sh pty.sh
+"""
+    assert in_docker.run(INSIDE + script).stdout.split() == ["one", "status", "3", "two", "terminal"]
