@@ -122,14 +122,14 @@ class PlainContainer(ChrootContainer):
             try:
                 result = super().wait()
             except IsolationError:
-                self._end(keep=False)
+                self._finish(keep=False)
                 raise
-            self._end(keep=True)
+            self._finish(keep=True)
             if self._kept_failure is not None:
                 raise self._kept_failure
             return result
 
-    def _end(self, *, keep: bool) -> None:
+    def _finish(self, *, keep: bool) -> None:
         if self._mounts is None:
             return
         mounts, self._mounts = self._mounts, None

@@ -111,7 +111,8 @@ def test_background_processes_die_with_the_first_one(run: Any) -> None:
     status = run.isolation.start(run.spec("sh", "-c", "nohup sleep 600 & exit 5"), 0, write, write).wait().status
     os.close(write)
     assert status == 5
-    assert os.read(read, 1) == b""  # every holder of the pipe is gone
+    while os.read(read, 100):  # what nohup says; and the end, as every holder of the pipe is gone
+        pass
     os.close(read)
 
 
