@@ -2,8 +2,8 @@
 
     conformance_skipped.py FOLDER WORK WERF [GLOB …]     called by scripts/conformance --skipped
 
-The flags of buildah and docker are pywerf's own; BuildKit's attributes become flags. Secrets, an ssh key, files and a web
-server with a git repository are made here. There are no images of other builders for these cases: what counts is
+The flags of buildah and docker are pywerf's own; BuildKit's attributes become flags. Secrets, an ssh key, files and a
+web server with a git repository are made here. There are no images of other builders for these cases: what counts is
 whether a case builds or fails as it should. Status 0: all do.
 """
 
@@ -49,14 +49,32 @@ PER_CASE = {
     "buildkit-frontend/testSecretAsEnviron": ["--secret", "id=mysecret,src={inputs}/pw"],
     "buildkit-frontend/testSecretAsEnvironWithFileMount": ["--secret", "id=mysecret,src={inputs}/pw"],
     "buildkit-frontend/testSSHSocketParams": ["--ssh", "default={inputs}/key"],
-    "buildkit-frontend/testSecretSSHProvenance": ["--secret", "id=mysecret,src={inputs}/pw", "--ssh", "default={inputs}/key"],
-    "buildkit-frontend/testSourceDateEpochNamedContextHTTPArchive": ["--build-context", "mysource={web}/archive.tar.gz"],
-    "buildkit-frontend/testSourceDateEpochNamedContextHTTPLastModified": ["--build-context", "mysource={web}/README.md"],
+    "buildkit-frontend/testSecretSSHProvenance": [
+        "--secret",
+        "id=mysecret,src={inputs}/pw",
+        "--ssh",
+        "default={inputs}/key",
+    ],
+    "buildkit-frontend/testSourceDateEpochNamedContextHTTPArchive": [
+        "--build-context",
+        "mysource={web}/archive.tar.gz",
+    ],
+    "buildkit-frontend/testSourceDateEpochNamedContextHTTPLastModified": [
+        "--build-context",
+        "mysource={web}/README.md",
+    ],
     "moby-cli-build/TestBuildBuildTimeArgEnv": ["--build-arg", "FOO3", "--build-arg", "FO10"],
     "moby-cli-build/TestBuildWithExtraHost": ["--add-host", "foo:127.0.0.1", "--add-host", "bar:127.0.0.1"],
     "moby-cli-build/TestBuildIidFileCleanupOnFail": ["--iidfile", "{inputs}/iid"],
     "buildah-conformance/mount": ["--volume", "{inputs}:/tmp/test"],
-    "buildah-conformance/transient-mount": ["--volume", "{inputs}:/mountdir", "--volume", "{inputs}:/mountdir2", "--volume", "{inputs}/pw:/mountfile"],
+    "buildah-conformance/transient-mount": [
+        "--volume",
+        "{inputs}:/mountdir",
+        "--volume",
+        "{inputs}:/mountdir2",
+        "--volume",
+        "{inputs}/pw:/mountfile",
+    ],
 }
 # cases that cannot mean anything here, each with its reason
 LEFT_OUT = {
@@ -163,10 +181,14 @@ def main(argv: Sequence[str]) -> int:
     os.environ["FOO3"] = "fromenv"
 
     every = conformance.load_cases(os.path.join(work, "cases"))
-    cases = [case for case in every if case["skip"] and (not globs or any(fnmatch.fnmatch(case["id"], g) for g in globs))]
+    cases = [
+        case for case in every if case["skip"] and (not globs or any(fnmatch.fnmatch(case["id"], g) for g in globs))
+    ]
     prepare = conformance.prepare_text
     conformance.prepare_text = lambda text, mode, registry: re.sub(
-        r"https?://(?:0\.0\.0\.0|localhost):(?:9|\$\{HTTP_SERVER_PORT\})/", f"http://{address}/", prepare(text, mode, registry)
+        r"https?://(?:0\.0\.0\.0|localhost):(?:9|\$\{HTTP_SERVER_PORT\})/",
+        f"http://{address}/",
+        prepare(text, mode, registry),
     )
     arglist = conformance.arglist
     conformance.arglist = lambda case, a, mode: (

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,11 @@ from pywerf.build.bases import Bases
 from pywerf.build.checks import warnings_of
 from pywerf.build.container_defaults import container_defaults, resolver
 from pywerf.build.contexts import Contexts, Given, parse_named
+from pywerf.build.grants import Grants
 from pywerf.build.names import full_name
 from pywerf.build.options import BuildOptions, Output
 from pywerf.build.resolver import BuildResolver
-from pywerf.errors import BuildError, UsageError, WerfError
+from pywerf.errors import BuildError, WerfError
 from pywerf.frontend.dockerfile.convert import Converter, Settings
 from pywerf.frontend.dockerfile.parser import parse
 from pywerf.graph.image_plan import ImagePlan
@@ -33,8 +34,6 @@ from pywerf.solver.cache import CachingExecutor
 from pywerf.solver.scheduler import solve
 
 if TYPE_CHECKING:
-    import socket
-
     from pywerf.backend.buildah.volumes import Volume
     from pywerf.build.remote.work import RemoteWork
     from pywerf.build.session import Session
@@ -65,9 +64,9 @@ def build(session: Session, options: BuildOptions, given: Given | None = None) -
     outputs = _checked_outputs(options)
     remote = _remote(session, options)
     with ExitStack() as stack:
-        contexts = Contexts(
-            session.store, stack, options.context, parse_named(options.build_contexts), options.ignorefile, given
-        )
+        named = parse_named(options.build_contexts)
+        grants = Grants(options.secrets, options.ssh)
+        contexts = Contexts(session.store, stack, options.context, named, options.ignorefile, given, grants)
         data, filename = contexts.dockerfiles(options.files)
         dockerfile = parse(data, filename)
         bases = session.bases(options.pull)
@@ -227,8 +226,8 @@ class _Work:
             clamp=options.timestamp,
             epoch=options.source_date_epoch,
             created=times.now,
-            secrets=_Secrets(options.secrets).get,
-            ssh=_agents(options),
+            secrets=contexts.grants.secret,
+            ssh=contexts.grants.agent,
             cache_mounts=None if remote is None else remote.cache_mounts,
         )
         salt = "" if options.timestamp is None else f"clamp {options.timestamp}"
@@ -430,48 +429,6 @@ def _volumes(flags: tuple[str, ...]) -> tuple[Volume, ...]:
     from pywerf.build.volumes import parse_volume
 
     return tuple(parse_volume(flag) for flag in flags)
-
-
-class _Secrets:
-    """`--secret id=NAME,src=FILE` or `id=NAME,env=VARIABLE`: read when a step asks for it, kept nowhere."""
-
-    def __init__(self, flags: tuple[str, ...]) -> None:
-        self._sources: dict[str, tuple[str, str]] = {}
-        for flag in flags:
-            fields = dict(part.partition("=")[::2] for part in flag.split(","))
-            name = fields.get("id", "")
-            path = fields.get("src") or fields.get("source")
-            if not name:
-                raise UsageError(
-                    f"--secret {flag.partition('=')[0]}=…: an id is needed", hint="--secret id=NAME,src=FILE"
-                )
-            if path:
-                self._sources[name] = ("file", path)
-            else:
-                self._sources[name] = ("env", fields.get("env") or name)
-
-    def get(self, name: str) -> bytes | None:
-        """The secret's bytes, None when it was not given. Raises BuildError when it cannot be read."""
-        kind, where = self._sources.get(name, ("", ""))
-        if kind == "env":
-            value = os.environ.get(where)
-            return None if value is None else os.fsencode(value)
-        if kind == "file":
-            try:
-                with open(os.path.expanduser(where), "rb") as file:
-                    return file.read()
-            except OSError as error:
-                raise BuildError(f"secret {name}: {where}: {error.strerror}") from error
-        return None
-
-
-def _agents(options: BuildOptions) -> Callable[[str], Callable[[], socket.socket] | None]:
-    """The agents of `--ssh`; nothing of it is loaded when there is none."""
-    if not options.ssh:
-        return lambda name: None
-    from pywerf.backend.ssh_agents import Agents
-
-    return Agents(options.ssh).get
 
 
 def _remote(session: Session, options: BuildOptions) -> RemoteWork | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pywerf.build.contexts import Contexts, parse_named
+from pywerf.build.grants import Grants
 from pywerf.build.resolver import BuildResolver
 from pywerf.errors import WerfError
 from pywerf.frontend.dockerfile.parser import parse
@@ -64,9 +65,9 @@ def call(session: Session, options: BuildOptions, method: str, build_args: dict[
     from pywerf.frontend.dockerfile import check
 
     with ExitStack() as stack:
-        contexts = Contexts(
-            session.store, stack, options.context, parse_named(options.build_contexts), options.ignorefile
-        )
+        named = parse_named(options.build_contexts)
+        grants = Grants(options.secrets, options.ssh)
+        contexts = Contexts(session.store, stack, options.context, named, options.ignorefile, grants=grants)
         data, filename = contexts.dockerfiles(options.files)
         resolver = BuildResolver(session, contexts, session.bases(options.pull))
         platform = options.platforms[0] if options.platforms else host_platform()

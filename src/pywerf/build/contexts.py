@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.files import Files
+from pywerf.build.grants import Grants
 from pywerf.errors import ContextError, UsageError, WerfError
 from pywerf.graph.op import ContextOp, HttpOp
 
@@ -45,12 +46,15 @@ class Contexts:
         named: dict[str, str],
         ignorefile: str,
         given: Given | None = None,
+        grants: Grants | None = None,
     ) -> None:
+        """`grants`: what git servers may be given."""
         self._given = given
         self._store = store
         self._stack = stack
         self._main = main
         self.named = named
+        self.grants = grants or Grants()
         self._ignorefile = ignorefile
         self._opened: dict[str, Files] = {}
         self._memories: list[FileDigests] = []
@@ -152,7 +156,7 @@ class Contexts:
         if self._remote is None:
             from pywerf.build.remote_contexts import open_remote
 
-            self._remote = open_remote(self._store, self._stack, self._main)
+            self._remote = open_remote(self._store, self._stack, self._main, self.grants)
             self._dockerfile_data = self._remote.dockerfile
         return self._remote.files(self._ignorefile, dockerfile, ignored)
 
@@ -191,7 +195,7 @@ class Contexts:
             return self._local(f"the context {name}", folder, _load_rules(folder))
         from pywerf.build.remote_contexts import open_remote
 
-        return open_remote(self._store, self._stack, where).files("", "", True)
+        return open_remote(self._store, self._stack, where, self.grants).files("", "", True)
 
     def modified(self, op: ContextOp | HttpOp) -> int | None:
         """When a source was last changed, in seconds since 1970: see the frontend's Resolver."""

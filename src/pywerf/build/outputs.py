@@ -20,7 +20,7 @@ from pywerf.oci.media_types import Compression
 if TYPE_CHECKING:
     from pywerf.build.session import Session
     from pywerf.store.images import ImageRecord
-    from pywerf.util.filetree import FileTree, walk
+    from pywerf.util.filetree import FileTree
 
 __all__ = ["check_output", "output_compression", "write_output"]
 
@@ -86,6 +86,8 @@ def _tree(session: Session, record: ImageRecord) -> FileTree:
 
 
 def _write_tar(tree: FileTree, dest: str, clamp: int | None) -> None:
+    from pywerf.util.filetree import walk
+
     plan = CopyPlan(None, owner=None, mode=None, made_ns=0)
     plan.copy_directory(tree, "", walk(tree, ""), "")
     if dest == "-":

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pywerf.backend.buildah.archive_tree import ArchiveTree
 from pywerf.backend.buildah.empty_tree import EmptyTree
@@ -13,12 +14,14 @@ from pywerf.backend.buildah.exec_spec import read_small_file
 from pywerf.backend.buildah.files import Files
 from pywerf.backend.buildah.ignored_tree import IgnoredTree
 from pywerf.backend.buildah.unpack import is_archive, read_chunks
+from pywerf.build.grants import Grants
 from pywerf.errors import ContextError
 from pywerf.layer.compress import decompress
 from pywerf.layer.tar_read import read_entries
 from pywerf.oci.digest import Digest
 from pywerf.source.context import FolderContext, GitContext, StreamContext, open_context
 from pywerf.source.dockerignore import IgnoreRules
+from pywerf.source.git_url import is_git_url, parse_git_url, redact
 from pywerf.util.filetree import FileTree, Node, walk
 
 if TYPE_CHECKING:
@@ -58,10 +61,17 @@ class RemoteContext:
         return None
 
 
-def open_remote(store: Store, stack: ExitStack, context: str) -> RemoteContext:
-    """Open a context that is no folder; what it needs on disk is given back with `stack`. Raises ContextError."""
+def open_remote(store: Store, stack: ExitStack, context: str, grants: Grants) -> RemoteContext:
+    """Open a context that is no folder; what it needs on disk is given back with `stack`.
+
+    A git server gets the token of `grants`, or their default agent. Raises ContextError.
+    """
     work = stack.enter_context(store.tmp_dir())
-    opened = open_context(context, work_dir=work, git_cache_dir=os.path.join(store.root, "git"))
+    token = ""
+    if is_git_url(context):
+        token = grants.git_token(urlsplit(parse_git_url(context).remote).hostname or "")
+        grants.offer_agent(stack, work)
+    opened = open_context(context, work_dir=work, git_cache_dir=os.path.join(store.root, "git"), git_token=token)
     if isinstance(opened, FolderContext):
         return RemoteContext(f"the context {context}", opened.tree, "")
     if isinstance(opened, GitContext):
@@ -114,8 +124,6 @@ def download(store: Store, stack: ExitStack, url: str, checksum: str) -> Files:
 
     since the last time spares the download. Raises ContextError, DigestMismatch.
     """
-    from pywerf.source.git_url import redact
-
     expected = Digest.parse(checksum) if checksum else None
     result, fd = _fetch(store, stack, url, expected)
     assert result.digest is not None
@@ -164,7 +172,6 @@ def _verify(url: str, path: str, digest: Digest, expected: Digest | None) -> Non
     import hashlib
 
     from pywerf.errors import DigestMismatch
-    from pywerf.source.git_url import redact
 
     actual = digest
     if expected.algorithm != digest.algorithm:

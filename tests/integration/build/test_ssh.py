@@ -37,6 +37,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keygen = machine.require("ssh-keygen", "openssh-client")
     for name, flags in KEYS.items():
         machine.run(keygen, "-q", *flags, "-N", "", "-C", name, "-f", folder / name)
+    machine.run(keygen, "-q", "-t", "ed25519", "-N", "", "-f", folder / "git")
     machine.run(keygen, "-q", "-t", "ed25519", "-N", "secret", "-f", folder / "locked")
     machine.run(keygen, "-q", "-t", "rsa", "-m", "PEM", "-N", "secret", "-f", folder / "locked-pem")
     return folder
@@ -51,7 +52,8 @@ def server(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int
     folder = tmp_path_factory.mktemp("sshd")
     machine.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host")
     allowed = [f'command="echo {name}" {(keys / f"{name}.pub").read_text()}' for name in KEYS]
-    (folder / "allowed").write_text("".join(allowed))
+    (folder / "allowed").write_text("".join([*allowed, (keys / "git.pub").read_text()]))
+    (keys / "host.pub").write_text((folder / "host.pub").read_text())
     port = machine.free_port()
     settings = {
         "Port": port,
@@ -159,6 +161,21 @@ def test_an_agent(shared_werf: Werf, keys: Path, server: int, project: Path, tmp
     finally:
         services.stop(agent)
     assert {image.files[name]["sha256"] for name in "ab"} == {sha256("ecdsa-384\n")}
+
+
+def test_git_has_the_default_agent(shared_werf: Werf, keys: Path, server: int, tmp_path: Path) -> None:
+    """ADD of a repository behind an sshd; the key is nowhere but in the flag."""
+    repository = write(tmp_path / "repository", {"file": "content"})
+    git = ("git", "-c", "user.name=n", "-c", "user.email=e@example.org")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "one")):
+        machine.run(*git, *words, cwd=repository)
+    known = shared_werf.home / ".ssh/known_hosts"
+    known.parent.mkdir(mode=0o700, exist_ok=True)
+    known.write_text(f"[127.0.0.1]:{server} {(keys / 'host.pub').read_text()}")
+    url = f"ssh://root@127.0.0.1:{server}{repository}"
+    context = write(tmp_path / "context", {"Dockerfile": f"FROM scratch\nADD {url} /r\n"})
+    assert "r/file" in build(shared_werf, context, "--no-cache", "--ssh", f"default={keys / 'git'}").files
+    assert "ssh agent" in fails(shared_werf, context, "--no-cache")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""What the user lends to a build: secrets and ssh agents. They reach the steps that ask for them, and git."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pywerf.errors import BuildError, UsageError
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from pywerf.backend.ssh_agents import Agents, Connect
+
+__all__ = ["Grants", "Secrets"]
+
+
+class Grants:
+    """Secrets and agents by name. Secrets are read when they are asked for, key files at once."""
+
+    def __init__(self, secrets: tuple[str, ...] = (), ssh: tuple[str, ...] = ()) -> None:
+        """Raises UsageError, and BuildError for a key that cannot be used."""
+        self._secrets = Secrets(secrets)
+        self._agents: Agents | None = None
+        if ssh:
+            from pywerf.backend.ssh_agents import Agents
+
+            self._agents = Agents(ssh)
+        self._offered = False
+
+    def secret(self, name: str) -> bytes | None:
+        """The secret's bytes, None when it was not given. Raises BuildError when it cannot be read."""
+        return self._secrets.get(name)
+
+    def agent(self, name: str) -> Connect | None:
+        """How to reach an agent, None when it was not given."""
+        return None if self._agents is None else self._agents.get(name)
+
+    def offer_agent(self, stack: ExitStack, folder: str) -> None:
+        """Have git find the default agent until the end of `stack`; `folder` is for a socket.
+
+        libssh2 looks into SSH_AUTH_SOCK, which is changed for this process; no container sees it. Raises BuildError.
+        """
+        connect = self.agent("default")
+        if connect is None or self._offered:
+            return
+        from pywerf.backend.buildah.agent_socket import AgentSocket
+
+        own = AgentSocket(connect, os.path.join(folder, "agent"), uid=os.getuid(), gid=os.getgid(), mode=0o600)
+        stack.enter_context(own)
+        stack.callback(_set_agent, os.environ.get("SSH_AUTH_SOCK"))
+        _set_agent(own.path)
+        self._offered = True
+
+    def git_token(self, host: str) -> str:
+        """The token for git servers (BuildKit's names of secrets): that of the host, or of all; "" for none."""
+        data = self.secret(f"GIT_AUTH_TOKEN.{host}") or self.secret("GIT_AUTH_TOKEN") or b""
+        return data.decode("utf-8", "surrogateescape").strip()
+
+
+def _set_agent(path: str | None) -> None:
+    if path is None:
+        os.environ.pop("SSH_AUTH_SOCK", None)
+    else:
+        os.environ["SSH_AUTH_SOCK"] = path
+
+
+class Secrets:
+    """`--secret id=NAME,src=FILE` or `id=NAME,env=VARIABLE`: read when a step asks for it, kept nowhere."""
+
+    def __init__(self, flags: tuple[str, ...]) -> None:
+        self._sources: dict[str, tuple[str, str]] = {}
+        for flag in flags:
+            fields = dict(part.partition("=")[::2] for part in flag.split(","))
+            name = fields.get("id", "")
+            path = fields.get("src") or fields.get("source")
+            if not name:
+                raise UsageError(
+                    f"--secret {flag.partition('=')[0]}=…: an id is needed", hint="--secret id=NAME,src=FILE"
+                )
+            if path:
+                self._sources[name] = ("file", path)
+            else:
+                self._sources[name] = ("env", fields.get("env") or name)
+
+    def get(self, name: str) -> bytes | None:
+        """The secret's bytes, None when it was not given. Raises BuildError when it cannot be read."""
+        kind, where = self._sources.get(name, ("", ""))
+        if kind == "env":
+            value = os.environ.get(where)
+            return None if value is None else os.fsencode(value)
+        if kind == "file":
+            try:
+                with open(os.path.expanduser(where), "rb") as file:
+                    return file.read()
+            except OSError as error:
+                raise BuildError(f"secret {name}: {where}: {error.strerror}") from error
+        return None
