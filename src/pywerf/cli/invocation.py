@@ -236,7 +236,6 @@ def engine_flags(function: F) -> F:
                 "--buildah-ulimit",
                 metavar="TYPE:SOFT[:HARD]",
                 multiple=True,
-                split=True,
                 help="Limits of all build containers.",
             ),
         ]

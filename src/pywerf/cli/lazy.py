@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,15 @@ class LazyGroup(click.Group):
         entry = self.table.get(self.aliases.get(cmd_name, cmd_name))
         if entry is None:
             return None
-        command: click.Command = importlib.import_module(entry[0]).command
+        try:
+            command: click.Command = importlib.import_module(entry[0]).command
+        except ImportError:
+            if sys.platform != "linux":
+                # Commands on the embedded engine's store need modules that only Unix has.
+                from pywerf.isolation.ladder import check_platform
+
+                check_platform(sys.platform)
+            raise
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -40,7 +40,7 @@ __all__ = ["command", "entrypoint_words", "environment"]
 @flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts.")
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop.")
-@flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit.")
+@flag("--ulimit", "ulimits", multiple=True, metavar="TYPE=SOFT[:HARD]", help="Limit.")
 @flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
 @flag("--hostname", metavar="NAME", help="The container's host name.")
 @container_flags

@@ -70,5 +70,7 @@ class Platform(msgspec.Struct, frozen=True, order=True):
 
 
 def host_platform() -> Platform:
-    """The platform of this machine (uname(2))."""
-    return Platform.of("linux", os.uname().machine)
+    """The platform of this machine (uname(2)): what containers on it are, so always a Linux."""
+    if hasattr(os, "uname"):
+        return Platform.of("linux", os.uname().machine)
+    return Platform.of("linux", os.environ.get("PROCESSOR_ARCHITECTURE", "amd64").lower())  # Windows

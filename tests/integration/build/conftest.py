@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from support import machine
+from support.bases import pull_base
+from support.isolations import ISOLATIONS, Isolated
 from support.users import User, user
+from support.werf import Werf
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +59,29 @@ def busybox_for_all(busybox_layout: Path, common_folder: Path) -> Path:
 def debian_for_all(debian_layout: Path, common_folder: Path) -> Path:
     """The Debian base, for every user."""
     return _readable(debian_layout, common_folder)
+
+
+@pytest.fixture(scope="session")
+def root(service_folder: Path, busybox_for_all: Path) -> Isolated:
+    """Root, with a store of this test process that has the busybox base."""
+    werf = Werf(service_folder / "isolated", service_folder / "isolated-home")
+
+    def write(path: str, text: str) -> Path:
+        file = werf.home / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    pull_base(werf.run, busybox_for_all)
+    return Isolated("root", machine.run, werf.run, write, ())
+
+
+@pytest.fixture(params=list(ISOLATIONS))
+def isolated(request: pytest.FixtureRequest, busybox_for_all: Path) -> Isolated:
+    """Each isolation in turn, with the busybox base under the name `base`."""
+    who, flags = ISOLATIONS[request.param]
+    caller = request.getfixturevalue(who)
+    if isinstance(caller, Isolated):
+        return caller._replace(name=request.param, flags=flags)
+    pull_base(caller.werf, busybox_for_all)
+    return Isolated(request.param, caller.run, caller.werf, caller.write, flags)

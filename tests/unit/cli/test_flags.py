@@ -178,4 +178,4 @@ def test_engine_flags_become_options(werf: Callable[..., Any], session: Any, mon
     werf("buildah", "tag", "--storage-driver", "vfs", "x", "y")
     options = session.options
     assert (options.mode, options.storage_driver) == ("native-chroot", "vfs")
-    assert options.ulimits == ("nofile:10:20", "core:0")
+    assert options.ulimits == ("nofile:10:20,core:0",)  # taken apart where items are counted

@@ -138,7 +138,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 )
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add in RUN.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
-@flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
+@flag("--ulimit", "ulimits", multiple=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
 @flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:OPTIONS]", help="Mount into RUN.")
 @flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
 @container_flags

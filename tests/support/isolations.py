@@ -1,0 +1,47 @@
+"""Every way in which a RUN is isolated, for tests that all of them have to pass: who calls, and with which flags.
+
+A new isolation or rung joins by a line in ISOLATIONS.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["ISOLATIONS", "Isolated", "run_output"]
+
+# name: (the fixture of who calls, flags of `build`)
+ISOLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "chroot-root": ("root", ("--isolation=chroot",)),
+    "chroot-user": ("builder", ("--isolation=chroot",)),
+}
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Isolated(NamedTuple):
+    """One of them: `command` runs any program as the caller, `werf` is called by them, `home` is theirs."""
+
+    name: str
+    command: Call
+    werf: Call
+    write: Callable[[str, str], Path]
+    flags: tuple[str, ...]
+
+    def build(
+        self, script: str, *flags: str, check: bool = True, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """A RUN of a shell script on the image `base`, never from the cache; a line FROM is not part of it."""
+        context = self.write(f"{self.name}/Dockerfile", f"FROM base\nRUN {script}\n").parent
+        words = ("buildah", "build", "--no-cache", "--progress=plain", *self.flags, *flags, str(context))
+        return self.werf(*words, check=check, env=env)
+
+
+def run_output(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines that the command of the build's last step printed: what plain progress shows of it."""
+    lines = [line.split(" ", 2) for line in done.stderr.splitlines() if line.startswith("#")]
+    times = [words for words in lines if len(words) == 3 and words[1].replace(".", "", 1).isdigit()]
+    last = max((words[0] for words in times), key=lambda number: int(number[1:]), default="")
+    return [words[2] for words in times if words[0] == last]

@@ -1,0 +1,83 @@
+"""Every flag of every command has its variable, `WERF_<FLAG>`; a flag on the command line beats it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import pytest
+from click.core import ParameterSource
+
+from pywerf.cli.app import app
+from pywerf.cli.flags import BOOL, Flag
+from pywerf.cli.invocation import Invocation
+
+
+def commands(group: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """All commands below a group, with how they are called."""
+    yield path, group
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            found = group.get_command(context, name)
+            assert found is not None, f"{path} {name}"
+            yield from commands(found, f"{path} {name}")
+
+
+ALL = list(commands(app, "werf"))
+FLAGS = [
+    pytest.param(command, param, id=f"{path.removeprefix('werf').strip() or 'werf'} --{param.long_name}")
+    for path, command in ALL
+    for param in command.get_params(click.Context(command))
+    if isinstance(param, Flag)
+]
+
+
+def consumed(command: click.Command, param: Flag, given: dict[str, Any]) -> tuple[Any, ParameterSource]:
+    context = click.Context(command, obj=Invocation())
+    return param.consume_value(context, given)
+
+
+def test_options_that_are_no_flags_of_ours_are_few() -> None:
+    others = {
+        name
+        for _, command in ALL
+        for param in command.get_params(click.Context(command))
+        if isinstance(param, click.Option) and not isinstance(param, Flag)
+        for name in param.opts
+    }
+    assert others <= {"-h", "--help", "-v", "--version"}
+
+
+@pytest.mark.parametrize(("command", "param"), FLAGS)
+def test_the_variable_of_a_flag(command: click.Command, param: Flag, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names are the flag's own; repeatable ones take WERF_<FLAG>_* as well, in the order of their names."""
+    assert param.env_name == "WERF_" + param.long_name.upper().replace("-", "_")
+    text = "true" if param.type is BOOL else "5"
+    if param.multiple:
+        monkeypatch.setenv(f"{param.env_name}_B", "7")
+        monkeypatch.setenv(f"{param.env_name}_A", "6")
+        if param.own_scalar:
+            monkeypatch.setenv(param.env_name, text)
+        expected = ["5", "6", "7"] if param.own_scalar else ["6", "7"]
+        assert consumed(command, param, {}) == (expected, ParameterSource.ENVIRONMENT)
+        assert consumed(command, param, {param.name or "": ["8"]}) == ([*expected, "8"], ParameterSource.COMMANDLINE)
+        return
+    assert param.own_scalar
+    monkeypatch.setenv(param.env_name, text)
+    assert consumed(command, param, {}) == (text, ParameterSource.ENVIRONMENT)
+    assert consumed(command, param, {param.name or "": "8"}) == ("8", ParameterSource.COMMANDLINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (("1", "true", "yes", "True", "YES", " true "), True),
+        (("0", "false", "no", "False", "NO"), False),
+    ],
+)
+def test_booleans(words: tuple[str, ...], value: bool) -> None:
+    assert [BOOL.convert(word, None, None) for word in words] == [value] * len(words)
+    with pytest.raises(click.BadParameter):
+        BOOL.convert("perhaps", None, None)
