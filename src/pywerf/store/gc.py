@@ -20,6 +20,8 @@ from pywerf.oci.chain import chain_ids
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.digest import Digest
 from pywerf.oci.manifest import Index, parse_manifest
+from pywerf.store.cache import CacheRecord
+from pywerf.store.cache_mounts import CacheMount
 from pywerf.store.layers import LayerRecord
 from pywerf.store.locks import clean_sessions, oldest_session
 from pywerf.store.store import Store
@@ -30,7 +32,7 @@ _GRACE = 60.0  # seconds: clocks of file systems are coarse, and a process may b
 
 
 class GcReport(msgspec.Struct, frozen=True):
-    """How many of each were removed; `bytes` is what blobs and snapshots took on disk."""
+    """How many of each were removed; `bytes` is what blobs, snapshots and cache mounts took on disk."""
 
     blobs: int = 0
     layers: int = 0
@@ -38,6 +40,7 @@ class GcReport(msgspec.Struct, frozen=True):
     cache_records: int = 0
     memo: int = 0
     bytes: int = 0
+    cache_mounts: int = 0
 
 
 class DiskUsage(msgspec.Struct, frozen=True):
@@ -68,8 +71,8 @@ def collect(
 ) -> GcReport:
     """Remove what nothing needs. Another collection that runs meanwhile makes this one do nothing.
 
-    `keep_cache_for`: cache records that were used within so many seconds stay (None: all; 0: none);
-    `keep_cache_bytes`: the least recently used go until the cache's layers take no more than that (None: any);
+    `keep_cache_for`: cache records and cache mounts that were used within so many seconds stay (None: all; 0: none);
+    `keep_cache_bytes`: the least recently used go until layers and mounts take no more than that (None: any);
     `free_bytes`: until they take so many bytes less than they do, whatever images keep of them.
     `keep` names digests, chain ids and snapshot ids that stay in any case. `remove_snapshot(driver, id)` is how a
     snapshot goes (None: its directory is removed). `dry_run` counts what would go, and touches nothing.
@@ -82,6 +85,7 @@ def collect(
             collection = _Collection(store, frozenset(keep), None)
         else:
             clean_sessions(f"{store.root}/tmp")
+            store.cache_mounts.clean()
             collection = _Collection(store, frozenset(keep), remove_snapshot or _directory_remover(store))
         return collection.run(keep_cache_for, keep_cache_bytes, free_bytes, keep_memo_for, keep_memo_bytes)
 
@@ -139,14 +143,14 @@ class _Collection:
         if free_bytes:
             room = self._room_without(free_bytes)
             keep_cache_bytes = room if keep_cache_bytes is None else min(room, keep_cache_bytes)
-        cache_records = self._prune_cache(keep_cache_for, keep_cache_bytes)
+        cache_records, cache_mounts = self._prune_cache(keep_cache_for, keep_cache_bytes)
         layers = self._forget_layers()
         snapshots = self._remove_snapshots()
         blobs = self._remove_blobs()
         memo = 0
         if self.remove_snapshot is not None:
             memo = self.store.memo.prune(unused_for=keep_memo_for, keep_bytes=keep_memo_bytes)
-        return GcReport(blobs, layers, snapshots, cache_records, memo, self.freed)
+        return GcReport(blobs, layers, snapshots, cache_records, memo, self.freed, cache_mounts)
 
     def _mark(self, name: str) -> int:
         """Mark a name, and the layers below it if it is a chain; returns the bytes of the layers that are new."""
@@ -187,32 +191,51 @@ class _Collection:
             return  # no image that anybody could use: an artifact of another kind, kept as its blobs alone
 
     def _room_without(self, free_bytes: int) -> int:
-        """What the cache's layers take that no image needs, when the oldest of at least `free_bytes` have gone."""
+        """What cache mounts and the cache's layers that no image needs take, when the oldest `free_bytes` have gone."""
         needed, marked = set(self.needed), set(self.marked)
-        sizes = [
-            record.size + sum(self._mark(name) for name in _strings(record.result))
-            for record in reversed(self.store.cache.list())
-        ]
+        sizes = [self._size_of(item) for item in self._cached()]
         self.needed, self.marked = needed, marked
         freed = 0
         while sizes and freed < free_bytes:
             freed += sizes.pop()
         return sum(sizes)
 
-    def _prune_cache(self, keep_for: float | None, keep_bytes: int | None) -> int:
-        """Newest first: mark what a record's result names, as long as age and room allow; remove the others."""
+    def _cached(self) -> list[CacheRecord | CacheMount]:
+        """Cache records and cache mounts, the one that was used last first."""
+        found: list[CacheRecord | CacheMount] = [*reversed(self.store.cache.list()), *self.store.cache_mounts.list()]
+        return sorted(found, key=lambda item: -item.last_used)
+
+    def _size_of(self, item: CacheRecord | CacheMount) -> int:
+        """What it adds to those before it; a record's result is marked as needed."""
+        if isinstance(item, CacheMount):
+            return _tree_bytes(self.store.cache_mounts.path(item.name))
+        return item.size + sum(self._mark(name) for name in _strings(item.result))
+
+    def _prune_cache(self, keep_for: float | None, keep_bytes: int | None) -> tuple[int, int]:
+        """Newest first: keep, and mark, as long as age and room allow; remove the others. How many records, mounts."""
         since = None if keep_for is None else time.time() - keep_for
         total = 0
-        gone = []
-        for record in reversed(self.store.cache.list()):
-            names = _strings(record.result)
-            if record.last_used < self.cutoff or keep_for == 0:
-                too_old = since is not None and record.last_used <= since
+        records: list[str] = []
+        mounts: list[str] = []
+        for item in self._cached():
+            if item.last_used < self.cutoff or keep_for == 0:
+                too_old = since is not None and item.last_used <= since
                 if too_old or (keep_bytes is not None and total >= keep_bytes):
-                    gone.append(record.key)
+                    if isinstance(item, CacheMount):
+                        mounts.append(item.name)
+                    else:
+                        records.append(item.key)
                     continue
-            total += record.size + sum(self._mark(name) for name in names)
-        return self._remove_cache(gone)
+            if keep_bytes is not None or not isinstance(item, CacheMount):
+                total += self._size_of(item)
+        return self._remove_cache(records), self._remove_mounts(mounts)
+
+    def _remove_mounts(self, names: list[str]) -> int:
+        for name in names:
+            self.freed += _tree_bytes(self.store.cache_mounts.path(name))
+            if self.remove_snapshot is not None:
+                self.store.cache_mounts.remove(name)
+        return len(names)
 
     def _remove_cache(self, keys: list[str]) -> int:
         if self.remove_snapshot is None:

@@ -21,6 +21,7 @@ from pywerf.linux.removal import remove_tree
 from pywerf.store import recovery
 from pywerf.store.blobs import BlobStore
 from pywerf.store.cache import CacheStore
+from pywerf.store.cache_mounts import CacheMounts
 from pywerf.store.database import Database
 from pywerf.store.images import ImageStore
 from pywerf.store.layers import LayerStore
@@ -51,8 +52,8 @@ def default_root() -> str:
 class Store:
     """A store that is open. A context manager; any thread may use it, and any number of processes the same ROOT.
 
-    `blobs`, `images`, `layers`, `cache` and `memo` hold what the names say; the database is opened by the first
-    of them that needs it.
+    `blobs`, `images`, `layers`, `cache`, `cache_mounts` and `memo` hold what the names say; the database is opened by
+    the first of them that needs it.
     """
 
     def __init__(self, root: str) -> None:
@@ -69,6 +70,7 @@ class Store:
         self.layers = LayerStore(self.database)
         self.cache = CacheStore(self.database)
         self.memo = Memo(self.database)
+        self.cache_mounts = CacheMounts(self.root, self.memo)
 
     @classmethod
     def open(cls, root: str, *, create: bool = True) -> Store:
@@ -140,12 +142,6 @@ class Store:
     def driver_dir(self, driver: str) -> str:
         """The folder of a snapshot driver, ROOT/snapshots/DRIVER."""
         return f"{self.snapshots_dir}/{driver}"
-
-    def cache_mount_dir(self, id: str) -> str:
-        """The directory of the cache mount `id` (any text), made when it is missing."""
-        path = f"{self.root}/cache-mounts/{Locks.file_name(id)}"
-        os.makedirs(path, exist_ok=True)
-        return path
 
     def close(self) -> None:
         """Close the database, remove what this process has in ROOT/tmp. Idempotent."""

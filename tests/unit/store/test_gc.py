@@ -52,6 +52,14 @@ def _cache(store: Store, key: str, result: object, last_used: float = LONG_AGO, 
     store.cache.put(CacheRecord(key, "d", "s", b"{}", json.dumps(result).encode(), LONG_AGO, last_used, size))
 
 
+def _mount(store: Store, name: str, content: bytes, last_used: float = LONG_AGO) -> Path:
+    folder = Path(store.cache_mounts.path(name))
+    folder.mkdir()
+    (folder / "file").write_bytes(content)
+    store.memo.put("cache-mount", name, str(int(last_used)).encode())
+    return folder
+
+
 def test_an_empty_store(store: Store) -> None:
     assert gc.collect(store) == gc.GcReport()
 
@@ -215,7 +223,7 @@ def test_disk_usage(store: Store, sample: Callable[..., object]) -> None:
     image = sample(b"layer")
     store.images.put(image.manifest, image.media_type, image.config)  # type: ignore[attr-defined]
     _layer(store, b"layer", snapshot="s1")
-    Path(store.cache_mount_dir("m"), "file").write_bytes(bytes(100_000))
+    _mount(store, "m", bytes(100_000))
     usage = gc.disk_usage(store)
     assert (usage.images, usage.blobs, usage.layers, usage.snapshots, usage.cache_records) == (1, 3, 1, 1, 0)
     assert usage.blob_bytes == len(image.manifest) + len(image.config) + 5  # type: ignore[attr-defined]
@@ -261,3 +269,43 @@ def test_a_dry_run_counts_the_same_and_removes_nothing(store: Store) -> None:
     done = gc.collect(store, keep_cache_bytes=1000)
     assert (done.cache_records, done.layers, done.snapshots, done.blobs) == (2, 2, 2, 3)
     assert done.bytes == would.bytes
+
+
+def test_cache_mounts_within_an_age(store: Store) -> None:
+    now = time.time()
+    new = _mount(store, "new", b"n", now - 3600)
+    old = _mount(store, "old", b"o", now - 86400)
+    assert gc.collect(store).cache_mounts == 0
+    assert gc.collect(store, keep_cache_for=7200, dry_run=True).cache_mounts == 1
+    assert old.exists()
+    report = gc.collect(store, keep_cache_for=7200)
+    assert (report.cache_mounts, new.exists(), old.exists()) == (1, True, False)
+    assert report.bytes > 0
+
+
+def test_cache_mounts_and_records_share_the_room(store: Store) -> None:
+    _cache(store, "newest", {}, LONG_AGO + 30, 5000)
+    kept = _mount(store, "kept", bytes(100_000), LONG_AGO + 20)
+    _cache(store, "gone", {}, LONG_AGO + 10, 5000)
+    gone = _mount(store, "gone", bytes(10), LONG_AGO)
+    report = gc.collect(store, keep_cache_bytes=50_000)
+    assert (report.cache_records, report.cache_mounts) == (1, 1)
+    assert (kept.exists(), gone.exists()) == (True, False)
+    assert gc.collect(store, free_bytes=1000).cache_mounts == 1
+    assert not kept.exists()
+
+
+def test_a_cache_mount_is_as_old_as_its_last_use(store: Store) -> None:
+    folder = _mount(store, "m", b"x")
+    store.cache_mounts.use("m")
+    assert gc.collect(store, keep_cache_for=3600).cache_mounts == 0
+    store.memo.forget("cache-mount")
+    os.utime(folder, (LONG_AGO, LONG_AGO))
+    assert gc.collect(store, keep_cache_for=3600).cache_mounts == 1
+
+
+def test_the_rest_of_a_removal_that_was_killed_goes(store: Store) -> None:
+    rest = _mount(store, ".gone-m", b"x")
+    assert gc.collect(store).cache_mounts == 0
+    assert not rest.exists()
+    store.cache_mounts.remove("m")

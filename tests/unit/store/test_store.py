@@ -54,14 +54,6 @@ def test_snapshot_ids_differ_and_are_file_names(store: Store) -> None:
     assert all(len(id) == 13 and id.isalnum() and id == id.lower() for id in ids)
 
 
-def test_cache_mounts_have_a_directory_each(store: Store) -> None:
-    first = store.cache_mount_dir("/root/.cache")
-    assert first == store.cache_mount_dir("/root/.cache")
-    assert first != store.cache_mount_dir("/root/.cache2")
-    assert Path(first).parent == Path(store.root, "cache-mounts")
-    assert os.path.isdir(first)
-
-
 def test_many_threads_share_a_store(store: Store) -> None:
     errors: list[BaseException] = []
 

@@ -79,11 +79,12 @@ class CacheFolder:
 
         Raises BuildError when the cache has no such `source`.
         """
-        folder = os.path.join(self._store.root, "cache-mounts", self._name)
+        folder = self._store.cache_mounts.path(self._name)
         if self._mount.sharing == "private":
             folder = self._private(folder)
         if self._watcher is not None:
             self._watcher.used(self._mount.id or self._mount.target, self._name)
+        self._store.cache_mounts.use(os.path.basename(folder))
         if not os.path.isdir(folder):
             self._make(folder, scratch)
         source = self._mount.source.strip("/")

@@ -99,7 +99,7 @@ def export_mounts(session: Session, spec: CacheSpec, mounts: CacheMounts, target
     destination = place.destination()
     written: list[MountRecord] = []
     for name, id in sorted({**_named(targets), **mounts.seen}.items()):
-        folder = os.path.join(session.store.root, "cache-mounts", name)
+        folder = session.store.cache_mounts.path(name)
         if spec.id not in (ALL_MOUNTS, id) or not os.path.isdir(folder):
             continue
         if name not in known or name in mounts.seen:
@@ -137,7 +137,7 @@ def _write(
     from pywerf.layer.sink import LayerSink, LayerSum
     from pywerf.layer.tar_write import TarWriter
 
-    folder = os.path.join(session.store.root, "cache-mounts", name)
+    folder = session.store.cache_mounts.path(name)
 
     def tar(write: Callable[[bytes], object]) -> None:
         writer = TarWriter(write)

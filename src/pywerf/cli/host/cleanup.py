@@ -44,6 +44,7 @@ def command(
         ("Layers", report.layers),
         ("Snapshots", report.snapshots),
         ("Cache records", report.cache_records),
+        ("Cache mounts", report.cache_mounts),
     ):
         click.echo(f"{what + ':':<15}{count}")
     click.echo(f"{'Space:':<15}{human_size(report.bytes)}{' (nothing was removed)' if dry_run else ''}")
