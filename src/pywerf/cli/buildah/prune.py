@@ -38,6 +38,7 @@ def command(ctx: click.Context, all_: bool, force: bool, filters: tuple[str, ...
         ("Layers", report.layers),
         ("Snapshots", report.snapshots),
         ("Cache records", report.cache_records),
+        ("Cache mounts", report.cache_mounts),
     ):
         click.echo(f"{what + ':':<15}{count}")
     click.echo(f"{'Space:':<15}{human_size(report.bytes)}")
