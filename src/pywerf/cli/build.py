@@ -1,4 +1,4 @@
-"""`werf build`: without a werf.yaml, the Dockerfile of the folder as a project of one image, on either backend."""
+"""`werf build`: the images of a werf.yaml; without one, the Dockerfile of the folder as a project of one image."""
 
 from __future__ import annotations
 
@@ -10,19 +10,36 @@ import msgspec
 
 from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.project_flags import project_flags, project_options
 from pywerf.cli.values import labels, optional_pairs, platforms
-from pywerf.errors import BuildError, UsageError
+from pywerf.errors import UsageError, WerfError
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import DockerfileBuild, Secret
+    from pywerf.build.project.building import BuiltImage
+    from pywerf.cli.invocation import Invocation
+    from pywerf.report.events import Reporter
 
 __all__ = ["command"]
 
 CONFIGS = ("werf.yaml", "werf.yml")
 
+# Flags that say what werf.yaml says, for each image; their values when they are not given are false.
+_WITHOUT_CONFIG = (
+    ("tags", "--tag"),
+    ("target", "--target"),
+    ("build_args", "--build-arg"),
+    ("labels_", "--label"),
+    ("add_hosts", "--add-host"),
+    ("squash", "--squash"),
+    ("secrets", "--secret"),
+    ("shm_size", "--shm-size"),
+    ("ulimits", "--ulimit"),
+    ("iidfile", "--iidfile"),
+)
+
 
 @click.command("build", cls=Command, usage_line="[IMAGE…]", short_help="Build the images of a project.")
-@flag("--dir", "directory", default=".", metavar="DIR", help="Folder of the project (the current one by default).")
 @flag("--file", "-f", "file", metavar="FILE", help="Dockerfile, or - for stdin; without a werf.yaml.")
 @flag("--tag", "-t", "tags", multiple=True, metavar="NAME", help="Name for the image.")
 @flag("--target", metavar="STAGE", help="Stage to build.")
@@ -60,18 +77,28 @@ CONFIGS = ("werf.yaml", "werf.yml")
     metavar="NAME",
     help="The Docker daemon's builder: buildkit or classic (auto: DOCKER_BUILDKIT, else BuildKit).",
 )
+@switch("--parallel", "-p", default=True, help="Build independent images at the same time (true by default).")
+@flag("--parallel-tasks-limit", type=int, default=5, metavar="N", help="Images at the same time (0: no limit).")
+@switch("--final-images-only", help="Only images with final: true, and what they need.")
+@flag("--ssh-key", "ssh_keys", multiple=True, metavar="FILE", help="Key for RUN --mount=type=ssh.")
+@switch("--follow", help="Build again for each new commit, with --dev for each change.")
+@project_flags
 @progress_flags
 @engine_flags
 @click.argument("images", nargs=-1, metavar="[IMAGE…]")
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
-    """Build the image of the Dockerfile in the project's folder.
+    """Build the images of werf.yaml, or those that names and patterns choose, and what they need.
+
+    The files are those of the last commit. Without a werf.yaml: the image of the Dockerfile in the project's folder.
 
     WERF_BUILDAH_MODE says what builds: docker (the Docker daemon), auto, native-chroot or native-rootless (the
     embedded engine). Without it: Docker when its daemon answers, else the embedded engine. The image's id is printed.
     """
     run = invocation(ctx)
-    folder = flags["directory"]
+    folder = flags["dir_"] or "."
+    if not flags["file"] and _has_config(folder, flags["config"]):
+        return _build_project(run, flags)
     path = _dockerfile(folder, flags["file"], flags["images"])
     from pywerf.build.backends import open_backend
     from pywerf.build.dockerfile_build import open_build
@@ -87,18 +114,75 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     return 0
 
 
+def _has_config(folder: str, config: str) -> bool:
+    return bool(config) or any(os.path.lexists(os.path.join(folder, name)) for name in CONFIGS)
+
+
+def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
+    """Build images of a werf.yaml; prints their names and ids."""
+    for name, shown in _WITHOUT_CONFIG:
+        if flags[name]:
+            raise UsageError(f"{shown} is for builds without a werf.yaml", hint="say it in werf.yaml, for each image")
+    chosen = tuple(map(str, platforms(flags["platform"], "", "", "")))
+    options = project_options(flags, chosen)
+    with run.reporter() as reporter:
+
+        def build() -> None:
+            for image in _built(run, flags, reporter):
+                click.echo(f"{image.reference} {image.id}")
+
+        if not flags["follow"]:
+            build()
+            return 0
+        from pywerf.build.project.follow import follow
+        from pywerf.cli.failures import explain
+
+        def tell(error: WerfError) -> None:
+            click.echo(explain(error, secrets=run.secrets), err=True)
+
+        follow(options, build, reporter, tell)
+    return 0
+
+
+def _built(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> list[BuiltImage]:
+    from pywerf.build.backends import open_backend
+    from pywerf.build.project.building import ImageBuildOptions, build_project
+    from pywerf.build.project.project import open_project
+
+    options = ImageBuildOptions(
+        parallel=flags["parallel"],
+        limit=flags["parallel_tasks_limit"],
+        network=flags["network"],
+        ssh=_agents(flags),
+        no_cache=flags["no_cache"],
+        pull=flags["pull"],
+        cache_from=tuple(flags["cache_from"]),
+    )
+    chosen = tuple(map(str, platforms(flags["platform"], "", "", "")))
+    project = open_project(project_options(flags, chosen), reporter)
+    run.secrets.extend(
+        secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
+    )
+    names = project.images(flags["images"], final_only=flags["final_images_only"])
+    with open_backend(run.engine, reporter, docker_builder=flags["docker_builder"]) as backend:
+        return build_project(project, backend, names, options, reporter)
+
+
+def _agents(flags: dict[str, Any]) -> tuple[str, ...]:
+    """What `--mount=type=ssh` gets: named keys, or the agent of the user if there is one."""
+    if flags["ssh"]:
+        return tuple(flags["ssh"])
+    if flags["ssh_keys"]:
+        return ("default=" + ",".join(os.path.expanduser(key) for key in flags["ssh_keys"]),)
+    return ("default",) if os.environ.get("SSH_AUTH_SOCK") else ()
+
+
 def _dockerfile(folder: str, file: str, images: tuple[str, ...]) -> str:
     """The path of the Dockerfile to build. Raises UsageError for what is no such project."""
     from pywerf.build.dockerfile_build import DEFAULT_DOCKERFILES, find_dockerfile
 
     if not os.path.isdir(folder):
         raise UsageError(f"--dir {folder}: no such folder")
-    config = next((name for name in CONFIGS if os.path.exists(os.path.join(folder, name))), "")
-    if config and not file:
-        raise BuildError(
-            f"{os.path.join(folder, config)}: projects with a werf.yaml cannot be built yet",
-            hint="name a Dockerfile with -f to build that one alone",
-        )
     path = find_dockerfile(folder, file)
     if path is None:
         raise UsageError(
