@@ -55,14 +55,13 @@ class BuiltImage(msgspec.Struct, frozen=True):
     final: bool = True
 
     def value(self, kind: str) -> str:
-        """What `dependencies[].imports[]` of a type get of it."""
+        """What `dependencies[].imports[]` of a type get of it (`ImageDigest` is only known of a registry)."""
         repo, _, tag = self.reference.rpartition(":")
         return {
             "ImageName": self.reference,
             "ImageRepo": repo,
             "ImageTag": tag,
             "ImageID": str(self.id),
-            "ImageDigest": str(self.id),
         }[kind]
 
 
@@ -140,6 +139,12 @@ def _prepare(project: Project, name: str) -> tuple[DockerfileImage, DockerfileBu
             f"image {shown_name(name)}: staged builds are not supported yet",
             hint="leave out staged: the layers of a Dockerfile are cached one by one anyway",
         )
+    for dependency in image.dependencies:
+        if any(item.type == "ImageDigest" for item in dependency.imports):
+            raise BuildError(
+                f"image {shown_name(name)}: {shown_name(dependency.image)} has no digest: it is not in a registry",
+                hint="import ImageID, which names a local image as well",
+            )
     if image.image_spec is not None:
         raise BuildError(f"image {shown_name(name)}: imageSpec is not supported yet", hint="leave imageSpec out")
     try:
