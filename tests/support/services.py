@@ -56,12 +56,14 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def registry(folder: Path) -> Iterator[str]:
-    """A docker-registry with its data in `folder`; yields `127.0.0.1:PORT`."""
+def registry(folder: Path, htpasswd: str = "") -> Iterator[str]:
+    """A docker-registry with its data in `folder`; yields `127.0.0.1:PORT`. `htpasswd`: who may use it."""
     program = machine.require("docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{machine.free_port()}"
     config = folder / "config.json"  # JSON is YAML
+    (folder / "htpasswd").write_text(htpasswd)
+    realm = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
     config.write_text(
         json.dumps(
             {
@@ -69,6 +71,7 @@ def registry(folder: Path) -> Iterator[str]:
                 "log": {"level": "warn", "accesslog": {"disabled": True}},
                 "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
                 "http": {"addr": address},
+                **({"auth": realm} if htpasswd else {}),
             }
         )
     )

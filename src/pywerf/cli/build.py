@@ -110,7 +110,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
             image = backend.builder.build(build)
     if flags["iidfile"]:
         _write(flags["iidfile"], str(image))
-    click.echo(str(image))
+    click.echo(image.hex)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -18,11 +17,11 @@ from pywerf.backend.docker.one_file import OneFile
 from pywerf.backend.docker.progress import Steps
 from pywerf.backend.docker.services import Credentials, handlers_of
 from pywerf.backend.docker.session import BuildSession, shared_key
-from pywerf.backend.docker.steps import excerpt, failure
+from pywerf.backend.docker.steps import at_line, excerpt, failure
 from pywerf.backend.docker.stream import events
 from pywerf.backend.docker.trace import Trace
 from pywerf.backend.ssh_agents import Agents
-from pywerf.errors import BuildError, RegistryNotFound, SourceExcerpt, UsageError, WerfError
+from pywerf.errors import BuildError, RegistryNotFound, UsageError, WerfError
 from pywerf.oci.digest import Digest
 from pywerf.source.local import LocalTree
 from pywerf.util.filetree import FileTree
@@ -30,7 +29,6 @@ from pywerf.util.filetree import FileTree
 __all__ = ["build_buildkit"]
 
 _NETWORKS = ("", "default", "host", "none")
-_LINE = re.compile(r"(?:parse error on line|parse error line|Dockerfile:|line) ?(\d+)")
 _METADATA = "[internal] load metadata for "
 DOCKERFILE = "Dockerfile"
 
@@ -98,11 +96,7 @@ def _error(message: str, code: int, trace: Trace, build: DockerfileBuild) -> Wer
         message = text
     message = message.removeprefix("failed to solve: ").removeprefix("failed to solve with frontend dockerfile.v0: ")
     message = message.removeprefix("failed to create LLB definition: ")
-    error = explain(message)
-    line = _LINE.search(message)
-    if line is not None:
-        error.source = _excerpt(build, int(line[1]))
-    return error
+    return at_line(explain(message), build)
 
 
 def _no_base(image: str, message: str, build: DockerfileBuild) -> WerfError:
@@ -114,14 +108,3 @@ def _no_base(image: str, message: str, build: DockerfileBuild) -> WerfError:
     places = [step for step in build.steps if step.keyword == "FROM" and short in " ".join(step.lines)]
     error.source = excerpt(places[0]) if places else None
     return error
-
-
-def _excerpt(build: DockerfileBuild, line: int) -> SourceExcerpt | None:
-    """The instruction at a line, or that line alone."""
-    for step in build.steps:
-        if step.source.first <= line <= step.source.last:
-            return excerpt(step)
-    lines = build.dockerfile.decode("utf-8", "replace").split("\n")
-    if not 0 < line <= len(lines):
-        return None
-    return SourceExcerpt(build.name, line, line, (lines[line - 1],))

@@ -15,9 +15,9 @@ from pywerf.backend.docker.context_tar import free_name, tar_chunks
 from pywerf.backend.docker.daemon import Daemon
 from pywerf.backend.docker.leftovers import Leftovers
 from pywerf.backend.docker.progress import Steps
-from pywerf.backend.docker.steps import classic_step, failure
+from pywerf.backend.docker.steps import at_line, classic_step, failure
 from pywerf.backend.docker.stream import events
-from pywerf.errors import BuildError, UsageError
+from pywerf.errors import BuildError, UsageError, WerfError
 from pywerf.oci.digest import Digest
 from pywerf.source.dockerignore import IgnoreRules
 from pywerf.util.filetree import FileTree
@@ -47,7 +47,9 @@ def build_classic(daemon: Daemon, build: DockerfileBuild, steps: Steps) -> Diges
                 leftovers.before(progress.last)  # while the daemon does not know yet that it is to stop
                 raise
         return progress.finish()
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, WerfError):
+            at_line(error, build)
         progress.give_up()
         leftovers.remove(progress.made, progress.container)
         raise

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pywerf.backend.contract import DockerfileStep
+from pywerf.backend.contract import DockerfileBuild, DockerfileStep
 from pywerf.backend.docker.errors import explain
 from pywerf.errors import BuildError, ContainerFailed, SourceExcerpt, WerfError
 from pywerf.util.exit_status import ending, status_hint
 
-__all__ = ["classic_step", "excerpt", "failure", "vertex_step"]
+__all__ = ["at_line", "classic_step", "excerpt", "failure", "vertex_step"]
 
 _LAYERS = frozenset(("RUN", "COPY", "ADD", "WORKDIR"))
 """The instructions that BuildKit numbers, after FROM."""
 _VERTEX = re.compile(r"\[(?:(?P<platform>[a-z0-9]+/[^\s\]]+) )?(?:(?P<stage>\S+) )? *(?P<number>\d+)/(?P<total>\d+)\] ")
+_LINE = re.compile(r"dockerfile parse error (?:on )?line (\d+)", re.IGNORECASE)
 _EXIT = re.compile(r"(?:returned a non-zero code|exit code): (\d+)")
 
 
@@ -49,6 +50,22 @@ def excerpt(step: DockerfileStep | None) -> SourceExcerpt | None:
     if step is None:
         return None
     return SourceExcerpt(step.source.file, step.source.first, step.source.last, step.lines)
+
+
+def at_line(error: WerfError, build: DockerfileBuild) -> WerfError:
+    """The same error, with the lines of the Dockerfile that its message tells of by their number."""
+    match = _LINE.search(error.message)
+    if error.source is not None or match is None:
+        return error
+    line = int(match[1])
+    for step in build.steps:
+        if step.source.first <= line <= step.source.last:
+            error.source = excerpt(step)
+            return error
+    lines = build.dockerfile.decode("utf-8", "replace").split("\n")
+    if 0 < line <= len(lines):
+        error.source = SourceExcerpt(build.name, line, line, (lines[line - 1],))
+    return error
 
 
 def failure(message: str, name: str, step: DockerfileStep | None, *, code: int = 0) -> WerfError:
