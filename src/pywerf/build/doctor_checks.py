@@ -113,15 +113,15 @@ def security() -> list[Check]:
 
 
 def runtimes() -> list[Check]:
-    """The OCI runtimes of PATH, with what they say about their version."""
+    """The OCI runtimes of PATH, in the order of native-rootless, with what they say about their version."""
     checks = []
     for name, package in _RUNTIMES.items():
         path = find_tool(name)
         if path is None:
             hint = f"apt-get install {package}" if package else "see the documentation of Kata Containers"
-            checks.append(Check("runtimes", name, "info", f"not installed ({hint}); not used by this version"))
+            checks.append(Check("runtimes", name, "info", f"not installed ({hint})"))
         else:
-            checks.append(Check("runtimes", name, "info", f"{_version(path)} ({path}); not used by this version"))
+            checks.append(Check("runtimes", name, "info", f"{_version(path)} ({path})"))
     return checks
 
 

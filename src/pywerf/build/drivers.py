@@ -118,8 +118,11 @@ def _probe(store: Store, wanted: str, reporter: Reporter, *, userxattr: bool) ->
     return "vfs"
 
 
-def choose_isolation(choice: Choice, reporter: Reporter) -> Isolation:
-    """chroot isolation: in private namespaces, or plain. Raises IsolationError on a rung that has no containers."""
+def choose_isolation(choice: Choice, reporter: Reporter, *, keep_bundles: bool = False) -> Isolation:
+    """An OCI runtime where that was asked for, else chroot isolation: in private namespaces, or plain.
+
+    Raises IsolationError on a rung that has no containers.
+    """
     if not choice.has_containers:
         from pywerf.isolation.ladder import RUNGS, no_containers
 
@@ -130,6 +133,10 @@ def choose_isolation(choice: Choice, reporter: Reporter) -> Isolation:
         for text in shortcomings():
             reporter.message("warning", text)
         return PlainIsolation()
+    if choice.runtime is not None:
+        from pywerf.isolation.oci import OciIsolation
+
+        return OciIsolation(choice.runtime, keep=keep_bundles)
     from pywerf.isolation.chroot import ChrootIsolation
 
     return ChrootIsolation()

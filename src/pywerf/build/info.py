@@ -42,7 +42,7 @@ def info(session: Session) -> dict[str, object]:
             "ContainerStore": {"number": 0},
             "GraphDriverName": session.snapshots.driver.name,
             "GraphRoot": store.root,
-            "GraphStatus": {"Isolation": "chroot"},
+            "GraphStatus": {"Isolation": "chroot" if session.choice.runtime is None else "oci"},
             "ImageStore": {"number": len(store.images.list())},
             "RunRoot": os.path.join(store.root, "tmp"),
         },

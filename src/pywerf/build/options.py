@@ -33,6 +33,9 @@ class EngineOptions(msgspec.Struct, frozen=True):
     storage_driver: str = ""
     ulimits: tuple[str, ...] = ()
     isolation: str = ""
+    runtime: str = ""  # an OCI runtime, by name or path
+    runtime_flags: tuple[str, ...] = ()
+    keep_bundles: bool = False  # of containers that an OCI runtime could not start
     registry: RegistryOptions = RegistryOptions()
 
 

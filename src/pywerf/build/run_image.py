@@ -121,13 +121,13 @@ def _run_here(session: Session, spec: ContainerSpec, options: RunOptions) -> int
     """On our own descriptors, or on a pseudo-terminal that is joined with ours."""
     isolation = session.isolation()
     if options.terminal:
-        from pywerf.isolation.chroot import ChrootContainer
         from pywerf.isolation.console import attach
+        from pywerf.isolation.launched import LaunchedContainer
 
         if not os.isatty(0):
             raise UsageError("-t: the input is not a terminal", hint="leave -t out when input is piped")
         container = isolation.start(spec, 0, 1, 2)
-        assert isinstance(container, ChrootContainer)
+        assert isinstance(container, LaunchedContainer)
         assert container.console is not None
         return attach(container, container.console, 0, 1).status
     sys.stdout.flush()

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pywerf.isolation.ladder import (
     NOT_IMPLEMENTED,
     Choice,
@@ -26,6 +28,7 @@ from pywerf.linux.probes import Attempt, plain_chroot, private_namespaces
 
 if TYPE_CHECKING:
     from pywerf.build.options import EngineOptions
+    from pywerf.isolation.runtimes import Runtime
 
 __all__ = ["choose_rung", "circumstances", "host_settings", "probe_all", "probe_user_namespace"]
 
@@ -46,13 +49,21 @@ def choose_rung(options: EngineOptions, root: str) -> Choice:
     """
     check_platform(sys.platform, os.uname().release)
     mode = check_mode(options.mode, options.isolation)
+    runtime = _runtime(options) if mode == "native-rootless" else None
     now = circumstances()
     if now and read_text(f"{root}/{_REMEMBERED}") == now:
-        return Choice(mode, 1)
+        return Choice(mode, 1, runtime=runtime)
     choice = decide(mode, _probes())
     if now and choice.rung == 1:
         _remember(root, now)
-    return choice
+    return choice if runtime is None else msgspec.structs.replace(choice, runtime=runtime)
+
+
+def _runtime(options: EngineOptions) -> Runtime:
+    from pywerf.isolation.runtimes import find_runtime
+    from pywerf.linux.userns import find_tool
+
+    return find_runtime(options.runtime, find_tool, options.runtime_flags)
 
 
 def circumstances() -> str:

@@ -106,7 +106,7 @@ class Session:
             if self._isolation is None:
                 from pywerf.build.drivers import choose_isolation
 
-                self._isolation = choose_isolation(self.choice, self.reporter)
+                self._isolation = choose_isolation(self.choice, self.reporter, keep_bundles=self.options.keep_bundles)
                 self._stack.callback(self._isolation.close)
             return self._isolation
 

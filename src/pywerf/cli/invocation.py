@@ -80,6 +80,9 @@ class Invocation:
             mode=self.setting("buildah_mode"),
             storage_driver=self.setting("storage_driver"),
             ulimits=tuple(self.settings.get("buildah_ulimit") or ()),
+            runtime=self.setting("runtime"),
+            runtime_flags=tuple(self.settings.get("runtime_flag") or ()),
+            keep_bundles=self.verbosity == "debug",
         )
 
     @contextmanager
@@ -232,6 +235,18 @@ def engine_flags(function: F) -> F:
                 help="Storage driver: overlay or vfs.",
             ),
             _global("--buildah-mode", metavar="MODE", help="docker, auto, native-chroot or native-rootless."),
+            _global(
+                "--runtime",
+                metavar="NAME|PATH",
+                env=("WERF_BUILDAH_RUNTIME", "BUILDAH_RUNTIME"),
+                help="OCI runtime of mode native-rootless: crun, runc, kata-runtime or runsc.",
+            ),
+            _global(
+                "--runtime-flag",
+                metavar="FLAG",
+                multiple=True,
+                help="Flag for the OCI runtime, with or without dashes.",
+            ),
             _global(
                 "--buildah-ulimit",
                 metavar="TYPE:SOFT[:HARD]",

@@ -14,7 +14,17 @@ import msgspec
 from pywerf.errors import IsolationError
 from pywerf.isolation.spec import Resources
 
-__all__ = ["FLAGS", "Hierarchy", "Place", "Setting", "find_hierarchies", "place_cgroups", "settings_v1", "settings_v2"]
+__all__ = [
+    "FLAGS",
+    "Hierarchy",
+    "Place",
+    "Setting",
+    "find_hierarchies",
+    "hierarchy_mode",
+    "place_cgroups",
+    "settings_v1",
+    "settings_v2",
+]
 
 # What asks for a controller, for messages.
 FLAGS = {
@@ -55,6 +65,20 @@ class Place(msgspec.Struct, frozen=True):
     controllers: tuple[str, ...]
     settings: tuple[Setting, ...]
     fixed: bool = False
+
+
+def hierarchy_mode(mountinfo: str) -> tuple[str, str]:
+    """`v1`, `v2`, `hybrid` or `none` by what /proc/self/mountinfo shows, and where the v2 hierarchy is mounted."""
+    version_1, version_2 = False, ""
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        kind = after.split(" ", 1)[0]
+        version_1 |= kind == "cgroup"
+        if kind == "cgroup2" and not version_2:
+            version_2 = _unescape(before.split(" ")[4])
+    if version_2:
+        return "hybrid" if version_1 else "v2", version_2
+    return "v1" if version_1 else "none", ""
 
 
 def find_hierarchies(mountinfo: str, own: str, init: str, v2_controllers: tuple[str, ...]) -> tuple[Hierarchy, ...]:

@@ -82,7 +82,7 @@ class Console:
 
 
 def attach(container: Container, master: int, stdin: int, stdout: int) -> ContainerResult:
-    """Connect a container's terminal (`ChrootContainer.console`) to the user's until it ends."""
+    """Connect a container's terminal (`LaunchedContainer.console`) to the user's until it ends."""
     with Console(master, stdin) as console:
         console.copy(stdout)
     return container.wait()

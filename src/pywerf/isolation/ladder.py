@@ -10,11 +10,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pywerf.errors import IsolationError, UsageError, WerfError
 from pywerf.linux.probes import Attempt
+
+if TYPE_CHECKING:
+    from pywerf.isolation.runtimes import Runtime
 
 __all__ = [
     "MODES",
@@ -57,11 +61,12 @@ class RungProbe(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The rung that was taken, and the probes of those above it, which failed."""
+    """The rung that was taken, the probes of those above it, which failed, and the OCI runtime, where one is used."""
 
     mode: str
     rung: int
     failed: tuple[RungProbe, ...] = ()
+    runtime: Runtime | None = None  # in mode native-rootless
 
     @property
     def has_containers(self) -> bool:
@@ -78,7 +83,14 @@ class Choice(msgspec.Struct, frozen=True):
         """The build's first line: the mode, what it came to, and why."""
         what = f"mode {self.mode}: rung {self.rung}, {RUNGS[self.rung]}"
         reasons = [probe.attempt.reason for probe in self.failed if probe.rung in IMPLEMENTED]
-        return f"{what} ({'; '.join(reasons)})" if reasons else what
+        because = f" ({'; '.join(reasons)})" if reasons else ""
+        return what + because + self._runtime_words()
+
+    def _runtime_words(self) -> str:
+        if self.runtime is None:
+            return ""
+        whose = "" if self.rung > 1 else ", as plain root containers (no user namespace of their own)"
+        return f"; containers by {self.runtime.name} ({self.runtime.path}){whose}"
 
 
 class HostSettings(msgspec.Struct, frozen=True):
@@ -97,7 +109,7 @@ class HostSettings(msgspec.Struct, frozen=True):
 def check_mode(mode: str, isolation: str = "") -> str:
     """The mode that WERF_BUILDAH_MODE or --buildah-mode and --isolation mean together: the flag of a build wins.
 
-    Raises UsageError for a value that is none, IsolationError for what this version cannot do.
+    Raises UsageError for a value that is none.
     """
     if mode == "docker":
         raise UsageError(
@@ -113,13 +125,8 @@ def check_mode(mode: str, isolation: str = "") -> str:
         raise UsageError(f"--isolation: unknown isolation {isolation!r}", hint="it is one of chroot, oci, rootless")
     if isolation == "chroot":
         return "native-chroot"
-    if isolation or mode == "native-rootless":
-        asked = f"--isolation {isolation}" if isolation else "mode native-rootless"
-        raise IsolationError(
-            f"{asked} needs an OCI runtime, which is {NOT_IMPLEMENTED}",
-            hint="WERF_BUILDAH_MODE=native-chroot (--isolation chroot) works as root, and for other users in a user "
-            "namespace",
-        )
+    if isolation:
+        return "native-rootless"
     return "auto" if mode in ("", "default") else mode
 
 
@@ -151,12 +158,21 @@ def decide(mode: str, probes: Iterable[RungProbe]) -> Choice:
 
     Raises IsolationError, which names the probes that failed, when the mode needs containers and there are none.
     """
+    allowed = _allowed(mode)
     failed: list[RungProbe] = []
     for probe in probes:
-        if probe.rung in IMPLEMENTED and probe.attempt.works and (probe.rung < 5 or mode == "auto"):
+        if probe.rung > allowed[-1]:
+            break
+        if probe.rung in allowed and probe.attempt.works:
             return Choice(mode, probe.rung, tuple(failed))
         failed.append(probe)
     raise no_containers(Choice(mode, 5, tuple(failed)), f"mode {mode} cannot be used here")
+
+
+def _allowed(mode: str) -> tuple[int, ...]:
+    """The rungs of a mode. OCI runtimes need namespaces, and more than one id to give files their owners."""
+    last = {"auto": 5, "native-rootless": 2}.get(mode, 4)
+    return tuple(rung for rung in IMPLEMENTED if rung <= last)
 
 
 def no_containers(choice: Choice, what: str) -> WerfError:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from pywerf.errors import IsolationError
-from pywerf.isolation.chroot import ChrootContainer, Frames, exit_status, setup_failed
+from pywerf.isolation.chroot import setup_failed
+from pywerf.isolation.launched import Frames, LaunchedContainer, exit_status
 from pywerf.isolation.plain_files import kernel_file_systems
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan
 from pywerf.isolation.spec import ContainerResult, ContainerSpec, Namespaces
@@ -103,13 +104,13 @@ def shortcomings() -> list[str]:
     return found
 
 
-class PlainContainer(ChrootContainer):
+class PlainContainer(LaunchedContainer):
     """A started container; `wait` takes out of its root what was put there."""
 
     def __init__(
         self, control: socket.socket, frames: Frames, mounts: EmulatedMounts, pid: int, console: int | None
     ) -> None:
-        super().__init__(control, frames, mounts.created, console)
+        super().__init__(control, frames, mounts.created, console, setup_failed)
         self._mounts: EmulatedMounts | None = mounts
         self._pid = pid
         self._ending = threading.Lock()

@@ -33,7 +33,17 @@ from pywerf.linux import syscalls as sys
 from pywerf.linux.facts import read_text
 from pywerf.linux.mount import Mount
 
-__all__ = ["HostFacts", "host_facts", "make_plan", "make_template", "needs_cgroup"]
+__all__ = [
+    "MASKED",
+    "READ_ONLY",
+    "HostFacts",
+    "container_capabilities",
+    "host_facts",
+    "make_plan",
+    "make_template",
+    "needs_cgroup",
+    "plan_container",
+]
 
 Operation = tuple[Any, ...]
 Template = tuple[int, list[Operation]]
@@ -164,7 +174,7 @@ def make_template(spec: ContainerSpec, facts: HostFacts) -> Template:
         namespaces |= sys.CLONE_NEWIPC
     if wanted.cgroup == "private" and not needs_cgroup(spec):
         namespaces |= sys.CLONE_NEWCGROUP
-    if spec.network == "none":
+    if spec.network == "none" or (spec.network == "private" and not spec.namespaces.network):
         namespaces |= sys.CLONE_NEWNET
     return namespaces, [*_joined(spec), *_stage(spec, facts)]
 
@@ -200,7 +210,7 @@ def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
         stage.append(("bind", "/proc", "proc"))  # in a user namespace others' pid namespaces cannot be mounted
     stage.append(("directory", 0o555, "sys"))
     sys_flags = NOSUID_NOEXEC_NODEV | (0 if spec.privileged else sys.MS_RDONLY)
-    if facts.own_sysfs or spec.network == "none":
+    if facts.own_sysfs or spec.network != "host":
         stage.append(("mount", "sysfs", "sysfs", sys_flags, "", "sys"))
     else:
         stage.append(("bind", "/sys", "sys"))
@@ -251,17 +261,28 @@ def _minimal_dev(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
 
 def make_plan(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = ()) -> dict[str, Any]:
     """The whole plan of a container that joins `cgroups`. Raises IsolationError for what chroot isolation cannot do."""
-    if not spec.argv:
-        raise IsolationError("no command to run", hint="give one, or use an image with an entrypoint or a cmd")
     if spec.network == "private" and not spec.namespaces.network:
         raise IsolationError(
             "chroot isolation has no private network",
             hint="use --network host or --network none, or an OCI runtime (--isolation oci)",
         )
+    namespaces = spec.namespaces
+    if namespaces.user not in ("", "host") or namespaces.uid_map or namespaces.gid_map:
+        raise IsolationError(
+            "--userns: chroot isolation cannot give a container a user namespace of its own",
+            hint="an OCI runtime can: --isolation oci",
+        )
+    return plan_container(spec, facts, cgroups)
+
+
+def plan_container(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What all isolations share of a plan. Raises IsolationError for what no container can be."""
+    if not spec.argv:
+        raise IsolationError("no command to run", hint="give one, or use an image with an entrypoint or a cmd")
     if "\0" in "".join((*spec.argv, *spec.env, spec.cwd)):
         raise IsolationError("a command, variable or working directory contains a NUL byte")
     _refuse(spec, facts)
-    capabilities = _capabilities(spec) & facts.bounding
+    capabilities = container_capabilities(spec, facts)
     namespaces, stage = make_template(spec, facts)
     return {
         "namespaces": namespaces,
@@ -317,18 +338,12 @@ def _supervision(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> di
 
 
 def _refuse(spec: ContainerSpec, facts: HostFacts) -> None:
-    """Raise IsolationError for what only other isolations do, and for modules that this kernel has not."""
-    runtime = "an OCI runtime can: --isolation oci"
-    namespaces = spec.namespaces
-    if namespaces.user not in ("", "host") or namespaces.uid_map or namespaces.gid_map:
-        raise IsolationError(
-            "--userns: chroot isolation cannot give a container a user namespace of its own", hint=runtime
-        )
+    """Raise IsolationError for what no isolation does, and for modules that this kernel has not."""
     for device in spec.devices:
         if not {"r", "w"} <= set(device.permissions):
             raise IsolationError(
-                f"--device {device.source}: chroot isolation cannot give {device.permissions} alone, only rw and rwm",
-                hint=runtime,
+                f"--device {device.source}: a container cannot be given {device.permissions} alone, only rw and rwm",
+                hint="leave the permissions out",
             )
     if spec.apparmor and spec.apparmor != "unconfined" and not facts.apparmor:
         raise IsolationError(
@@ -342,10 +357,11 @@ def _device_mount(device: Device) -> Mount:
     return Mount("bind", device.source, device.target, ("bind", "dev", "nosuid", "noexec"))
 
 
-def _capabilities(spec: ContainerSpec) -> int:
+def container_capabilities(spec: ContainerSpec, facts: HostFacts) -> int:
+    """A container's capabilities as a bit mask: what is asked for, of what this process may give away."""
     if spec.privileged:
-        return (1 << len(caps.NAMES)) - 1
-    return caps.mask(caps.DOCKER_DEFAULT if spec.capabilities is None else spec.capabilities)
+        return facts.bounding & (1 << len(caps.NAMES)) - 1
+    return facts.bounding & caps.mask(caps.DOCKER_DEFAULT if spec.capabilities is None else spec.capabilities)
 
 
 def _seccomp(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> bytes:

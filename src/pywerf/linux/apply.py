@@ -18,36 +18,41 @@ from pywerf.linux.supervision import hand_over
 TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     Ready = Callable[[list[str], int | None], None]
 
-__all__ = ["execute", "own_terminal", "run", "take_identity"]
+__all__ = [
+    "candidates_of",
+    "execute",
+    "join_cgroups",
+    "open_terminal",
+    "own_terminal",
+    "report_and_exit",
+    "run",
+    "take_back",
+    "take_identity",
+]
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
-def _open_terminal(like: int) -> tuple[int, int]:
-    """A new pseudo-terminal of the container's own devpts: (master, slave); /dev/console is bound to it.
-
-    It takes the window size of `like`, when that is a terminal.
-    """
+def open_terminal(like: int, ptmx: str) -> tuple[int, int]:
+    """A new pseudo-terminal: (master, slave). It takes the window size of `like`, when that is a terminal."""
     from fcntl import ioctl
     from struct import pack
 
     unlock, peer = 0x40045431, 0x5441  # TIOCSPTLCK, TIOCGPTPEER (ioctl_tty(2))
-    master = os.open("dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     ioctl(master, unlock, pack("i", 0))
     slave = ioctl(master, peer, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     if os.isatty(like):
         get_size, set_size = 0x5413, 0x5414
         ioctl(master, set_size, ioctl(like, get_size, bytes(8)))
-    os.close(os.open("dev/console", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    sys.mount(f"/proc/self/fd/{slave}", "dev/console", None, sys.MS_BIND)
     return master, slave
 
 
-def _join_cgroups(plan: dict[str, Any], step: Steps) -> None:
+def join_cgroups(plan: dict[str, Any], step: Steps) -> None:
     """Move into cgroups that are made already; a cgroup namespace then begins there (cgroup_namespaces(7))."""
     for path in plan["cgroups"]:
         step(f"join the cgroup {os.path.dirname(path)}")
@@ -135,13 +140,15 @@ def run(plan: dict[str, Any], descriptors: list[int], ready: Ready, supervision:
     console = None
     try:
         os.setsid()
-        _join_cgroups(plan, step)
+        join_cgroups(plan, step)
         step("mount the root file system")
         mount_rootfs(plan["rootfs"])
         root = Root("root")
         if plan["terminal"]:
             step("open a terminal")
-            console, terminal = _open_terminal(descriptors[0])
+            console, terminal = open_terminal(descriptors[0], "dev/pts/ptmx")
+            os.close(os.open("dev/console", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            sys.mount(f"/proc/self/fd/{terminal}", "dev/console", None, sys.MS_BIND)
             descriptors = [terminal, terminal, terminal]
         mount_all(plan, root, step)
         if plan["hostname"]:
@@ -164,14 +171,15 @@ def run(plan: dict[str, Any], descriptors: list[int], ready: Ready, supervision:
         take_identity(plan, step, supervision)
     except OSError as error:
         if root is not None:
-            _take_back(root)
+            take_back(root)
         raise step.failed(error) from error
     ready(root.created, console)
     sys.close_range(3, -1, sys.CLOSE_RANGE_CLOEXEC)
     execute(plan["argv"], plan["env"])
 
 
-def _take_back(root: Root) -> None:
+def take_back(root: Root) -> None:
+    """Remove the mount points that were made, since there is no container after all."""
     try:
         root.remove_created()
     except OSError:
@@ -193,11 +201,7 @@ def execute(argv: list[str], env: list[str]) -> None:
         key, _, value = line.partition("=")
         environment[key] = value
     command = argv[0]
-    if "/" in command:
-        candidates = [command]
-    else:
-        path = environment.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        candidates = [f"{folder or '.'}/{command}" for folder in path.split(":")] if command else []
+    candidates = candidates_of(command, environment.get("PATH"))
     refused: OSError | None = None
     for candidate in candidates:
         try:
@@ -208,10 +212,19 @@ def execute(argv: list[str], env: list[str]) -> None:
                 refused = refused or error
         except OSError as error:
             refused = error
-    _report_and_exit(command, refused)
+    report_and_exit(command, refused)
 
 
-def _report_and_exit(command: str, refused: OSError | None) -> None:
+def candidates_of(command: str, path: str | None) -> list[str]:
+    """Where a command may be, as execvp(3) looks for it."""
+    if "/" in command:
+        return [command]
+    folders = ("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" if path is None else path).split(":")
+    return [f"{folder or '.'}/{command}" for folder in folders] if command else []
+
+
+def report_and_exit(command: str, refused: OSError | None) -> NoReturn:
+    """Say on standard error that the command cannot be executed (None: nowhere found), and end as a shell does."""
     status = NOT_FOUND
     if refused is None:
         text = "executable file not found in $PATH"

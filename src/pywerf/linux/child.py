@@ -33,6 +33,7 @@ import struct
 
 from pywerf.linux import syscalls as sys
 from pywerf.linux.apply import run
+from pywerf.linux.runtime import run_runtime
 from pywerf.linux.stage import SetupFailed, prepare
 from pywerf.linux.supervision import Supervision
 
@@ -325,6 +326,9 @@ class Launcher:
         def ready(created: list[str], console: int | None) -> None:
             send_frame(control, b"R", created, console)
 
+        def failed(error: SetupFailed) -> None:
+            send_frame(control, b"E", (error.step, error.number, error.text))
+
         try:
             if failure is not None:
                 raise failure
@@ -334,9 +338,11 @@ class Launcher:
             if mark >= 0:
                 os.write(mark, str(os.stat("/proc/self/ns/mnt").st_ino).encode())
                 os.close(mark)
+            if "runtime" in plan:
+                run_runtime(plan, descriptors[:3], ready, failed)
             run(plan, descriptors[:3], ready, *descriptors[5:])
         except SetupFailed as error:
-            send_frame(control, b"E", (error.step, error.number, error.text))
+            failed(error)
         except Exception as error:
             send_frame(control, b"E", ("follow the plan", 0, f"{type(error).__name__}: {error}"))
 

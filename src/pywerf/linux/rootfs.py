@@ -132,13 +132,14 @@ class Root:
         self.created: list[str] = []
         self.kernel_devices: set[int] = set()
 
-    def open(self, path: str, make: str, follow: bool = True) -> int:
+    def open(self, path: str, make: str, follow: bool = True, check: bool = True) -> int:
         """An O_PATH descriptor of `path`, every symlink taken as if this were `/`.
 
         What is missing is made: folders, and at the end a `make`: "folder" or "file", "": nothing. `..` goes back in
-        the list of descriptors, never through the file system. The caller closes it.
+        the list of descriptors, never through the file system. The caller closes it. `check`: a symlink that leads
+        to the kernel's own files is an error, as something will be mounted there.
         """
-        walked = self._walk(path, make, follow)
+        walked = self._walk(path, make, follow, check)
         fd, _ = walked.pop()
         _close_all(walked)
         return fd
@@ -154,7 +155,7 @@ class Root:
         _close_all(walked)
         return above, here
 
-    def _walk(self, path: str, make: str, follow: bool) -> list[tuple[int, str]]:
+    def _walk(self, path: str, make: str, follow: bool, check: bool = True) -> list[tuple[int, str]]:
         """The descriptors and real paths of all folders on the way to `path`, and of what is there."""
         walked: list[tuple[int, str]] = [(os.dup(self.fd), "")]
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
@@ -187,7 +188,7 @@ class Root:
                         while len(walked) > 1:
                             os.close(walked.pop()[0])
                     todo += [part for part in reversed(target.split("/")) if part not in ("", ".")]
-            if links and any(os.fstat(fd).st_dev in self.kernel_devices for fd, _ in walked):
+            if check and links and any(os.fstat(fd).st_dev in self.kernel_devices for fd, _ in walked):
                 # An image's symlink must not lead a mount over the kernel's own files.
                 raise OSError(errno.EPERM, "a symlink of the image leads into /proc, /sys or /dev")
         except BaseException:

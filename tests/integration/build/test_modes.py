@@ -68,8 +68,8 @@ def test_a_quiet_build_says_nothing(werf: Werf, context: Path) -> None:
         ("chroot", [], 2, "unknown mode 'chroot'"),
         ("auto", ["--buildah-mode=nonsense"], 2, "unknown mode 'nonsense'"),
         ("docker", [], 2, "are the embedded engine"),
-        ("native-rootless", [], 125, "mode native-rootless needs an OCI runtime"),
-        ("auto", ["--isolation=oci"], 125, "--isolation oci needs an OCI runtime"),
+        ("native-rootless", ["--runtime=nope"], 125, "the OCI runtime nope is not installed"),
+        ("auto", ["--isolation=oci", "--runtime=/no/where"], 125, "the OCI runtime /no/where is not there"),
     ],
 )
 def test_modes_that_cannot_be_are_refused_before_anything_is_made(

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import pywerf
-from pywerf.isolation.chroot import ChrootIsolation
 from pywerf.isolation.plain import PlainIsolation
 from pywerf.isolation.spec import ContainerSpec, Isolation
 from pywerf.linux.copytree import copy_tree
 from pywerf.linux.mount import Mount
+from support.container_drivers import IMPLEMENTATIONS
 
 BUSYBOX = "/bin/busybox"
 APPLETS = (
@@ -119,16 +119,17 @@ def host_mounts(folder: Path) -> list[str]:
     return [line for line in lines if any(path in line for path in ours)]
 
 
-@pytest.fixture(scope="session")
-def shared_isolation(busybox_image: Path) -> Iterator[ChrootIsolation]:
+@pytest.fixture(scope="session", params=sorted(IMPLEMENTATIONS))
+def shared_isolation(request: pytest.FixtureRequest, busybox_image: Path) -> Iterator[Isolation]:
     """One launcher for many containers, as a build has it; nothing stays mounted on the host."""
-    with ChrootIsolation() as isolation:
-        yield isolation
+    isolation = IMPLEMENTATIONS[request.param]()
+    yield isolation
+    isolation.close()
     assert host_mounts(busybox_image) == []
 
 
 @pytest.fixture
-def runner(shared_isolation: ChrootIsolation, busybox_image: Path, overlay_folder: Path) -> Runner:
+def runner(shared_isolation: Isolation, busybox_image: Path, overlay_folder: Path) -> Runner:
     """Runs containers on the shared launcher."""
     return Runner(shared_isolation, busybox_image, overlay_folder)
 

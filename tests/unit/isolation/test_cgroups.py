@@ -11,6 +11,7 @@ from pywerf.isolation.cgroups import (
     Setting,
     cpu_weight,
     find_hierarchies,
+    hierarchy_mode,
     place_cgroups,
     settings_v1,
     settings_v2,
@@ -178,3 +179,23 @@ def test_what_cannot_be_is_refused(resources: Resources, parent: str, mounts: st
     with pytest.raises(IsolationError) as caught:
         place_cgroups(resources, parent, hierarchies(mounts, V2_OWN, ("cpu",)))
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "mode"),
+    [
+        (["24 1 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"], ("v2", "/sys/fs/cgroup")),
+        (["24 1 0:1 / /sys/fs/cgroup/cpu rw shared:1 - cgroup cgroup rw,cpu"], ("v1", "")),
+        (
+            [
+                "24 1 0:1 / /sys/fs/cgroup rw - tmpfs tmpfs rw",
+                "25 1 0:2 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu",
+                "26 1 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw",
+            ],
+            ("hybrid", "/sys/fs/cgroup/unified"),
+        ),
+        (["24 1 0:1 / / rw - ext4 /dev/sda rw"], ("none", "")),
+    ],
+)
+def test_the_mode_of_a_host(lines: list[str], mode: tuple[str, str]) -> None:
+    assert hierarchy_mode("\n".join(lines)) == mode

@@ -20,6 +20,7 @@ from pywerf.isolation.ladder import (
     no_containers,
     with_hints,
 )
+from pywerf.isolation.runtimes import find_runtime
 from pywerf.linux.probes import Attempt
 
 NO = Attempt("make private namespaces", errno.EPERM, "Operation not permitted")
@@ -99,6 +100,9 @@ def test_only_the_last_rung_has_no_containers() -> None:
         ("native-chroot", "", "native-chroot"),
         ("", "chroot", "native-chroot"),
         ("native-rootless", "chroot", "native-chroot"),
+        ("native-rootless", "", "native-rootless"),
+        ("auto", "oci", "native-rootless"),
+        ("native-chroot", "rootless", "native-rootless"),
     ],
 )
 def test_modes(mode: str, isolation: str, means: str) -> None:
@@ -119,11 +123,21 @@ def test_the_docker_mode_is_not_the_embedded_engine() -> None:
         check_mode("docker", "chroot")
 
 
-@pytest.mark.parametrize(("mode", "isolation"), [("native-rootless", ""), ("auto", "oci"), ("", "rootless")])
-def test_runtimes_are_refused(mode: str, isolation: str) -> None:
-    with pytest.raises(IsolationError, match="needs an OCI runtime, which is not part of this version") as caught:
-        check_mode(mode, isolation)
-    assert (isolation or mode) in caught.value.message
+@pytest.mark.parametrize(("works", "rung"), [(1, 1), (2, 2)])
+def test_a_runtime_needs_namespaces_and_more_than_one_id(works: int, rung: int) -> None:
+    probes = [RungProbe(number, YES if number >= works else NO) for number in range(1, 6)]
+    assert decide("native-rootless", probes).rung == rung
+    with pytest.raises(IsolationError, match=r"mode native-rootless cannot be used here: rung 1: .*; rung 2: "):
+        decide("native-rootless", [RungProbe(number, NO if number < 3 else YES) for number in range(1, 6)])
+
+
+def test_the_first_line_names_the_runtime_and_whose_user_namespace_it_has() -> None:
+    runtime = find_runtime("crun", lambda name: f"/bin/{name}")
+    assert Choice("native-rootless", 1, runtime=runtime).line == (
+        "mode native-rootless: rung 1, private namespaces as root; containers by crun (/bin/crun), "
+        "as plain root containers (no user namespace of their own)"
+    )
+    assert Choice("native-rootless", 2, runtime=runtime).line.endswith("ids; containers by crun (/bin/crun)")
 
 
 def test_an_unknown_isolation_is_wrong_usage() -> None:

@@ -156,7 +156,7 @@ def test_devices_open_on_no_file_system_but_for_the_privileged() -> None:
     [
         ({"namespaces": Namespaces(user="private")}, "--userns", "--isolation oci"),
         ({"namespaces": Namespaces(uid_map=(IdMap(0, 100_000, 10),))}, "--userns", "--isolation oci"),
-        ({"devices": (Device("/dev/fuse", "/dev/fuse", "r"),)}, "--device /dev/fuse", "--isolation oci"),
+        ({"devices": (Device("/dev/fuse", "/dev/fuse", "r"),)}, "--device /dev/fuse", "leave the permissions out"),
         ({"network": "private"}, "no private network", "--isolation oci"),
         ({"apparmor": "mine"}, "no AppArmor", "leave it out"),
         ({"selinux_label": "a:b:c:s0"}, "no SELinux", "leave it out"),

@@ -1,0 +1,233 @@
+"""What an OCI runtime is told: a ContainerSpec as config.json (runtime-spec 1.0.2), and the plan around it. Pure.
+
+The root file system, and all that is mounted into it, is made by the launcher's child before the runtime starts, as
+for chroot isolation: in a mount namespace that ends with the container, and by code that trusts no symlink of an
+image. The runtime finds it ready, and adds what only it can: processes of their own with their /proc.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from pywerf.errors import IsolationError
+from pywerf.isolation.bundle_seccomp import default_rules, profile_rules
+from pywerf.isolation.plan import (
+    MASKED,
+    READ_ONLY,
+    HostFacts,
+    container_capabilities,
+    make_template,
+    plan_container,
+)
+from pywerf.isolation.runtimes import Adapter, Runtime, command_line
+from pywerf.isolation.spec import ContainerSpec
+from pywerf.linux import caps
+from pywerf.linux import syscalls as sys
+from pywerf.linux.stage import STAGE
+
+__all__ = ["RuntimeFacts", "make_bundle_plan", "make_bundle_template", "make_config"]
+
+SPEC_VERSION = "1.0.2"
+UNLIMITED = (1 << 64) - 1
+DEV_OPTIONS = ["rbind", "rprivate", "nosuid", "nodev"]
+NOSUID_NOEXEC_NODEV = sys.MS_NOSUID | sys.MS_NOEXEC | sys.MS_NODEV
+# The runtime's own environment; the container's is in the bundle.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR": STAGE}
+
+Operation = tuple[Any, ...]
+
+
+class RuntimeFacts(msgspec.Struct, frozen=True):
+    """What a bundle depends on besides the host's own facts.
+
+    `cgroups` is `v1`, `v2`, `hybrid` or `none`, `unified` where v2 is mounted; `nofile` the process's own limit of open
+    files, which programs written in Go raise for themselves and for what they start; `mount` the program mount(8), or
+    empty.
+    """
+
+    host: HostFacts
+    cgroups: str = "none"
+    unified: str = ""
+    nofile: tuple[int, int] = (1024, 1024)
+    mount: str = ""
+
+
+def make_bundle_template(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> tuple[int, list[Operation]]:
+    """The part of a plan that does not depend on image or command, as `make_template` has it."""
+    namespaces, stage = make_template(spec, facts.host)
+    # These the runtime makes itself, below a cgroup of its own making and with the name that it is told.
+    namespaces &= ~(sys.CLONE_NEWCGROUP | sys.CLONE_NEWUTS)
+    # It must find its own processes in /proc, whose pid namespace is not that of the host.
+    own: list[Operation] = [("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "/proc")]
+    return namespaces, [*stage, *own]
+
+
+def make_bundle_plan(
+    spec: ContainerSpec,
+    facts: RuntimeFacts,
+    runtime: Runtime,
+    name: str,
+    *,
+    cgroups: tuple[str, ...] = (),
+    window: tuple[int, int] | None = None,
+) -> dict[str, Any]:
+    """The launcher's plan (see `pywerf.isolation.plan`) with `runtime`, what its child does with a runtime:
+
+        argv, env, config    the words that start it, its environment, the content of config.json
+        cgroups              operations on its view of cgroups, once `cgroups` are joined
+        detaches             whether it leaves the container alone
+
+    `name` is the container's, `window` the size (columns, lines) of its terminal.
+    Raises IsolationError for what no container can be, or the runtime cannot do.
+    """
+    if spec.namespaces.pid != "private":
+        raise IsolationError(
+            "--pid: a container of an OCI runtime always has processes of its own", hint="--isolation chroot can"
+        )
+    if spec.network == "private" and not spec.namespaces.network:
+        raise IsolationError("OCI isolation has no private network", hint="use --network host or none")
+    if spec.namespaces.user not in ("", "host") or spec.namespaces.uid_map or spec.namespaces.gid_map:
+        raise IsolationError("--userns: a container has the user namespace of the build", hint="leave it out")
+    try:
+        "".join((*spec.argv, *spec.env, spec.cwd)).encode()
+    except UnicodeEncodeError as error:
+        raise IsolationError(
+            "a command, variable or working directory is not UTF-8, which an OCI bundle has to be",
+            hint="chroot isolation takes any bytes: --isolation chroot",
+        ) from error
+    plan = plan_container(spec, facts.host, cgroups)
+    config = make_config(spec, facts, runtime.adapter)
+    if plan["seccomp"] and runtime.adapter.raw_filter:
+        # The very program that chroot isolation has, without compiling the rules for every container.
+        program = base64.b64encode(plan["seccomp"]).decode()
+        config["annotations"] = {runtime.adapter.raw_filter: program}
+    if window is not None:
+        config["process"]["consoleSize"] = {"width": window[0], "height": window[1]}
+    plan["namespaces"], plan["stage"] = make_bundle_template(spec, facts, runtime.adapter)
+    plan["supervision"] = None
+    plan["cgroup_namespace"] = False  # the runtime makes it
+    plan["runtime"] = {
+        "argv": command_line(runtime, stage=STAGE, name=name, network=spec.network, terminal=spec.terminal),
+        "env": ENVIRONMENT,
+        "cgroups": _cgroup_operations(facts, runtime.adapter),
+        "detaches": runtime.adapter.detaches,
+        "config": msgspec.json.encode(config),
+    }
+    return plan
+
+
+def _cgroup_operations(facts: RuntimeFacts, adapter: Adapter) -> list[Operation]:
+    """What is done to the cgroups' file systems before the runtime sees them, and after the container's were joined."""
+    if adapter.refuses_hybrid and facts.cgroups == "hybrid":
+        return [("mount", "tmpfs", "tmpfs", sys.MS_RDONLY | NOSUID_NOEXEC_NODEV, "size=0k,mode=755", facts.unified)]
+    return [("read-only", "/sys/fs/cgroup")] if adapter.makes_cgroups else []
+
+
+def make_config(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> dict[str, Any]:
+    """config.json (runtime-spec config.md, config-linux.md)."""
+    capabilities = container_capabilities(spec, facts.host)
+    own = ("pid", "mount", *(kind for kind in ("uts", "cgroup") if getattr(spec.namespaces, kind) == "private"))
+    linux: dict[str, Any] = {"namespaces": [{"type": kind} for kind in own]}
+    if not spec.privileged:
+        linux["maskedPaths"] = [f"/{path}" for path in MASKED]
+        linux["readonlyPaths"] = [f"/{path}" for path in READ_ONLY]
+    config: dict[str, Any] = {
+        "ociVersion": SPEC_VERSION,
+        "root": {"path": f"{STAGE}/root", "readonly": spec.read_only},
+        "mounts": _mounts(adapter),
+        "process": _process(spec, facts, adapter, capabilities),
+        "linux": linux,
+    }
+    if adapter.forgets_nodev and facts.host.device_nodes and not spec.privileged:
+        config["hooks"] = {"createContainer": [_nodev_again(spec, facts)]}
+    if spec.hostname and "uts" in own:
+        config["hostname"] = spec.hostname
+    rules = _seccomp(spec, facts, capabilities)
+    if rules is not None:
+        linux["seccomp"] = rules
+    return config
+
+
+def _seccomp(spec: ContainerSpec, facts: RuntimeFacts, capabilities: int) -> dict[str, Any] | None:
+    if spec.privileged or spec.seccomp == "unconfined":
+        return None
+    names = caps.names(capabilities)
+    if isinstance(spec.seccomp, str):
+        return default_rules(facts.host.machine, names)
+    return profile_rules(spec.seccomp, facts.host.machine, names, facts.host.release)
+
+
+def _mounts(adapter: Adapter) -> list[dict[str, Any]]:
+    proc = {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}
+    if adapter.own_kernel:
+        return [proc]
+    # A /dev that is bound is left as it is: without this line runtimes would make device nodes in it.
+    dev = {"destination": "/dev", "type": "bind", "source": f"{STAGE}/root/dev", "options": DEV_OPTIONS}
+    return [dev, proc]
+
+
+def _nodev_again(spec: ContainerSpec, facts: RuntimeFacts) -> dict[str, Any]:
+    """A hook that makes the root file system `nodev` again, from the outside, before the command can use it.
+
+    A container may make device nodes, and without limits there is no cgroup that would keep it from opening them.
+    """
+    if not facts.mount:
+        raise IsolationError(
+            "mount(8) is not installed: without it this runtime's containers could open the host's devices",
+            hint="apt-get install mount, or use another runtime: --runtime runc",
+        )
+    options = "remount,bind,nodev" + (",ro" if spec.read_only else "")
+    # A hook has to read what it is told: a runtime that cannot write it all sees a failure.
+    return {
+        "path": "/bin/sh",
+        "args": ["sh", "-c", 'read -r state; exec "$0" -o "$1" "$2"', facts.mount, options, f"{STAGE}/root"],
+    }
+
+
+def _process(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, capabilities: int) -> dict[str, Any]:
+    names = list(caps.names(capabilities))
+    # Whoever is not root has none of them, and may get no other than these by executing a file.
+    own = names if spec.uid == 0 else []
+    process: dict[str, Any] = {
+        "terminal": spec.terminal,
+        "user": {
+            "uid": spec.uid,
+            "gid": spec.gid,
+            "umask": 0o022,
+            "additionalGids": list(spec.groups),
+        },
+        "args": list(spec.argv),
+        "env": list(spec.env),
+        "cwd": spec.cwd or "/",
+        "capabilities": {
+            "bounding": names,
+            "effective": own,
+            "permitted": own,
+            "inheritable": [],
+            "ambient": [],
+        },
+        "rlimits": _rlimits(spec, facts, adapter),
+        "noNewPrivileges": spec.no_new_privileges,
+    }
+    # Nothing confines where there is no AppArmor: that is what is wanted, and runtimes fail.
+    if spec.apparmor and (spec.apparmor != "unconfined" or facts.host.apparmor):
+        process["apparmorProfile"] = spec.apparmor
+    if spec.selinux_label:
+        process["selinuxLabel"] = spec.selinux_label
+    return process
+
+
+def _rlimits(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> list[dict[str, Any]]:
+    wanted = {"nofile": facts.nofile} | {limit.type: (limit.soft, limit.hard) for limit in spec.rlimits}
+    return [
+        {
+            "type": f"RLIMIT_{name.upper()}",
+            "soft": UNLIMITED if soft < 0 else soft,
+            "hard": UNLIMITED if hard < 0 else hard,
+        }
+        for name, (soft, hard) in wanted.items()
+        if adapter.own_limits is None or name in adapter.own_limits
+    ]

@@ -1,0 +1,95 @@
+"""OCI isolation: containers by an OCI runtime (crun, runc, …), which the launcher makes ready and becomes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shlex
+from typing import Any
+
+from pywerf.errors import IsolationError
+from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template
+from pywerf.isolation.cgroups import hierarchy_mode
+from pywerf.isolation.launched import LaunchingIsolation
+from pywerf.isolation.plan import host_facts
+from pywerf.isolation.runtimes import Runtime
+from pywerf.isolation.spec import ContainerSpec
+
+__all__ = ["OciIsolation", "runtime_facts"]
+
+_SHOWN = 20  # lines of a log
+
+
+def runtime_facts() -> RuntimeFacts:
+    """Read what bundles depend on. Raises IsolationError where /proc is missing."""
+    from pywerf.linux import rlimits
+    from pywerf.linux.facts import read_text
+    from pywerf.linux.userns import find_tool
+
+    mode, unified = hierarchy_mode(read_text("/proc/self/mountinfo"))
+    return RuntimeFacts(host_facts(), mode, unified, rlimits.current()["nofile"], find_tool("mount") or "")
+
+
+class OciIsolation(LaunchingIsolation):
+    """Containers of a runtime. Needs CAP_SYS_ADMIN, in a user namespace or outside of one.
+
+    The launcher is started by the constructor and gets ready meanwhile; make this early. With `keep` the bundle of a
+    container whose runtime failed is kept, in a folder of its own below that for temporary files.
+    """
+
+    def __init__(self, runtime: Runtime, facts: RuntimeFacts | None = None, *, keep: bool = False) -> None:
+        self._runtime = runtime
+        self._facts = facts or runtime_facts()
+        self._keep = keep
+        super().__init__()
+
+    @property
+    def name(self) -> str:
+        return "oci"
+
+    def _template(self, spec: ContainerSpec) -> tuple[int, list[tuple[Any, ...]]]:
+        return make_bundle_template(spec, self._facts, self._runtime.adapter)
+
+    def _plan(self, spec: ContainerSpec, cgroups: tuple[str, ...], stdin: int) -> dict[str, Any]:
+        window = os.get_terminal_size(stdin) if spec.terminal and os.isatty(stdin) else None
+        name = f"pywerf-{os.getpid()}-{secrets.token_hex(6)}"
+        return make_bundle_plan(spec, self._facts, self._runtime, name, cgroups=cgroups, window=window)
+
+    def _failed(self, plan: dict[str, Any], step: str, number: int, text: str) -> IsolationError:
+        hint = None
+        if not number:
+            hint = "with --log-debug its bundle is kept; --runtime names another runtime"
+            if self._keep:
+                hint = f"its bundle, without the root file system, is kept in {_keep_bundle(plan['runtime'], text)}"
+            text = errors_in(text)
+        elif number == errno.EPERM:
+            hint = "OCI isolation needs root, or a user namespace: `werf host doctor` shows what this machine can do"
+        return IsolationError(f"cannot {step}: {text}", hint=hint)
+
+
+def _keep_bundle(runtime: dict[str, Any], log: str) -> str:
+    import tempfile
+
+    folder = tempfile.mkdtemp(prefix="pywerf-bundle-")
+    words = " ".join(map(shlex.quote, runtime["argv"]))
+    for name, data in (("config.json", runtime["config"]), ("log", log.encode()), ("command", f"{words}\n".encode())):
+        with open(f"{folder}/{name}", "xb") as file:
+            file.write(data)
+    return folder
+
+
+def errors_in(log: str) -> str:
+    """The messages of a JSON log's errors, in order; what is no JSON is a message itself."""
+    import msgspec.json
+
+    found: list[str] = []
+    for line in filter(None, map(str.strip, log.splitlines())):
+        try:
+            entry = msgspec.json.decode(line, type=dict[str, object])
+        except msgspec.DecodeError:
+            found.append(line)
+            continue
+        if str(entry.get("level", "")) in ("error", "fatal", "panic"):
+            found.append(str(entry.get("msg", "")).strip())
+    return "; ".join(dict.fromkeys(found[-_SHOWN:])) or "it did not say why"

@@ -1,0 +1,98 @@
+"""Builds with OCI runtimes: the images are those of chroot isolation, and failures are the runtime's own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.bases import pull_base
+from support.users import User
+from support.werf import Werf
+
+pytestmark = pytest.mark.integration
+
+RUNTIMES = ["crun", "runc"]
+DOCKERFILE = r"""# syntax=docker/dockerfile:1
+FROM base
+WORKDIR /work
+COPY Dockerfile /context/
+RUN echo hello > file && chown 1000:50 file && chmod 4755 file && ln file other && mkdir -p made/here
+RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch \
+    --mount=type=bind,source=Dockerfile,target=/bound/Dockerfile \
+    test -s /bound/Dockerfile && echo cached > /cache/file && echo gone > /scratch/file && echo kept > /work/kept
+RUN --mount=type=secret,id=key cat /run/secrets/key | wc -c > length
+RUN <<END
+#!/bin/sh
+rm -r made; echo script > /work/script
+END
+USER 1000:50
+RUN id > /tmp/id; echo $HOME >> /tmp/id; cat /proc/self/limits > /dev/null
+RUN --network=none cat /proc/net/dev | tail -n +3 | cut -d: -f1 > /tmp/interfaces
+"""
+
+
+def build(werf: Any, context: str | Path, *flags: str) -> tuple[str, str]:
+    """(image id, first line)"""
+    done = werf(
+        *("buildah", "build", "--timestamp=1700000000", "--no-cache", "--secret=id=key,env=KEY", *flags, context),
+        env={"KEY": "secret words"},
+    )
+    return done.stdout.strip(), done.stderr.splitlines()[0]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Dockerfile").write_text(DOCKERFILE)
+    return tmp_path / "context"
+
+
+def test_root_builds_the_same_image_with_every_runtime(werf: Werf, busybox_layout: Path, context: Path) -> None:
+    pull_base(werf.run, busybox_layout)
+    wanted, _ = build(werf.run, context, "--isolation=chroot")
+    for runtime in RUNTIMES:
+        made, first = build(werf.run, context, "--isolation=oci", f"--runtime={runtime}")
+        assert f"mode native-rootless: rung 1, private namespaces as root; containers by {runtime} (" in first
+        assert made == wanted, runtime
+
+
+def test_a_user_builds_the_same_image_with_every_runtime(
+    werf: Werf, busybox_layout: Path, context: Path, builder: User, busybox_for_all: Path
+) -> None:
+    pull_base(werf.run, busybox_layout)
+    wanted, _ = build(werf.run, context, "--isolation=chroot")
+    pull_base(builder.werf, busybox_for_all)
+    builder.write("oci/Dockerfile", DOCKERFILE)
+    for runtime in RUNTIMES:
+        made, first = build(builder.werf, "oci", "--isolation=rootless", f"--runtime={runtime}")
+        assert "rung 2, private namespaces in a user namespace with subordinate ids" in first
+        assert made == wanted, runtime
+
+
+def test_the_first_runtime_that_is_installed_is_taken(werf: Werf, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    done = werf.run("buildah", "build", context, env={"WERF_BUILDAH_MODE": "native-rootless"})
+    assert "containers by crun (" in done.stderr.splitlines()[0]
+    done = werf.run("buildah", "build", "--isolation=oci", context, env={"WERF_BUILDAH_RUNTIME": "runc"})
+    assert "containers by runc (" in done.stderr.splitlines()[0]
+
+
+def test_a_runtime_that_fails_says_why_itself(werf: Werf, busybox_layout: Path, context: Path, tmp_path: Path) -> None:
+    pull_base(werf.run, busybox_layout)
+    (context / "Dockerfile").write_text("FROM base\nRUN true\n")
+    broken = tmp_path / "crun-broken"
+    broken.write_text('#!/bin/sh\nexec /usr/bin/crun --cgroup-manager=nonsense "$@"\n')
+    broken.chmod(0o755)
+    flags = ("buildah", "build", "--isolation=oci", f"--runtime={broken}", context)
+    done = werf.run(*flags, check=False)
+    assert done.returncode != 0
+    assert "cannot run the container with crun-broken: " in done.stderr
+    assert "--log-debug" in done.stderr
+    (tmp_path / "kept").mkdir()
+    done = werf.run(*flags, "--log-debug", check=False, env={"TMPDIR": str(tmp_path / "kept")})
+    (bundle,) = (tmp_path / "kept").glob("pywerf-bundle-*")
+    assert str(bundle) in done.stderr
+    assert {path.name for path in bundle.iterdir()} == {"config.json", "log", "command"}
+    assert str(broken) in (bundle / "command").read_text()
