@@ -1,6 +1,6 @@
 """Runs the cases that the corpora's own runner leaves out (`skip`), with the flags and helpers that they want.
 
-    conformance_skipped.py FOLDER WORK WERF [GLOB …]     called by scripts/conformance --skipped
+    conformance_skipped.py FOLDER WORK WERF REGISTRY [GLOB …]     called by scripts/conformance --skipped
 
 The flags of buildah and docker are pywerf's own; BuildKit's attributes become flags. Secrets, an ssh key, files and a
 web server with a git repository are made here. There are no images of other builders for these cases: what counts is
@@ -68,23 +68,51 @@ PER_CASE = {
     "moby-cli-build/TestBuildIidFileCleanupOnFail": ["--iidfile", "{inputs}/iid"],
     "buildah-conformance/mount": ["--volume", "{inputs}:/tmp/test"],
     "buildah-conformance/transient-mount": [
-        "--volume",
-        "{inputs}:/mountdir",
-        "--volume",
-        "{inputs}:/mountdir2",
-        "--volume",
-        "{inputs}/pw:/mountfile",
+        *("--volume", "{inputs}/bud/platform:/mountdir"),
+        *("--volume", "{inputs}/pw:/mountfile"),
     ],
 }
 # cases that cannot mean anything here, each with its reason
 LEFT_OUT = {
     "moby-cli-build/TestBuildNetContainer": "wants the network of a running container of dockerd",
     "moby-cli-build/TestBuildCacheFrom.4": "wants an image that an earlier case has pushed",
+    **dict.fromkeys(
+        [
+            "buildah-bats/build-with-additional-build-context-and-COPY-additional-context-from-external-U.1",
+            "buildah-bats/build-with-additional-build-context-and-RUN---mount-from-additional-context-is.1",
+        ],
+        "wants a file from github.com",
+    ),
+    **dict.fromkeys(
+        [
+            "buildah-bats/build---unsetenv-PATH.2",
+            "buildah-bats/build---unsetenv-PATH.3",
+            "buildah-bats/bud-with-ADD-with-git-repository-source.1",
+            "buildah-bats/bud-windows-with-source-date-epoch-reproducible.1",
+            "buildah-bats/bud-windows-with-timestamp-reproducible.1",
+        ],
+        "its base image is not among the bases",
+    ),
+    **dict.fromkeys(
+        [
+            "buildah-bats/build-with-inline-platform-amd-but-tag-as-arm.1",
+            *(
+                f"buildah-bats/bud-with-no-instructions-but-with-CLI-flags-that-require-a-new-image-be-written.{number}"
+                for number in (1, 2, 6, 8, 9)
+            ),
+        ],
+        "its Dockerfile has lost a word that was filled in",
+    ),
     "buildkit-frontend/testDockerfileProvenanceInputProducer": "the build's input is another build of the same client",
     "buildkit-frontend/testNamedOCILayoutContext.2": "the layout is made by the test's own client",
     "buildkit-frontend/testNamedOCILayoutContextExport.2": "the layout is made by the test's own client",
     "buildkit-frontend/testSBOMScannerImage.2": "wants a scanner's image, which the test builds",
 }
+# cases whose Dockerfile1 makes the image `source`
+SOURCES = (
+    "buildah-bats/build-with-additional-build-context-and-*-stagename-and-additional-context-c.2",
+    "buildah-bats/build-with-additional-build-context-and-RUN---mount-from-additional-context-an.2",
+)
 SCRATCH = re.compile(r"/tmp/judge-[\w-]+/(?:buildah_tests\.scratch/)?")
 
 
@@ -95,7 +123,10 @@ def make_inputs(folder: Path) -> None:
         (folder / name).write_text(text)
     for name in ("cachedir", "bud/platform", "my-dir"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "bud/platform/Dockerfile").write_text("FROM scratch\n")
+    for name in ("Dockerfile", "hello", "somefile", "subdir/file"):
+        path = folder / "bud/platform" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("FROM scratch\n" if name == "Dockerfile" else "hello\n")
     if not (folder / "key").exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True)
     web = folder / "web"
@@ -104,8 +135,10 @@ def make_inputs(folder: Path) -> None:
         repository.mkdir(parents=True)
         run = functools.partial(subprocess.run, check=True, cwd=repository, stdout=subprocess.DEVNULL)
         run(["git", "init", "-q", "-b", "v5.0"])
-        flags = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
-        run(["git", *flags, "commit", "-q", "--allow-empty", "-m", "one"])
+        (repository / "file.txt").write_text("file\n")
+        (repository / ".containerignore").write_text("file.txt\n")
+        run(["git", "add", "-A"])
+        run(["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "-q", "-m", "one"])
         run(["git", "tag", "v5.0.0"])
     (web / "README.md").write_text("read me\n")
     (web / "randomfile").write_text("random\n")
@@ -150,14 +183,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def words_of(case: dict[str, Any], inputs: str, web: str) -> list[str]:
+def words_of(case: dict[str, Any], inputs: str, web: str, registry: str) -> list[str]:
     """pywerf's flags for a case."""
     if case["id"] in PER_CASE:
         return [word.format(inputs=inputs, web=web) for word in PER_CASE[case["id"]]]
     words: list[str] = []
     for name, values in case["flags"].items():
         for value in values if isinstance(values, list) else []:
-            value = SCRATCH.sub(f"{inputs}/", value)
+            value = SCRATCH.sub(f"{inputs}/", value).replace("localhost:9", registry)
             if name.startswith("--"):
                 words += [f"{name}={value}" if value else name]
             elif name.startswith("context:"):
@@ -168,7 +201,7 @@ def words_of(case: dict[str, Any], inputs: str, web: str) -> list[str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    folder, work, werf, *globs = argv
+    folder, work, werf, registry, *globs = argv
     sys.path.insert(0, folder)
     conformance = importlib.import_module("conformance")
     inputs = Path(work) / "inputs"
@@ -192,7 +225,7 @@ def main(argv: Sequence[str]) -> int:
     )
     arglist = conformance.arglist
     conformance.arglist = lambda case, a, mode: (
-        arglist(case, a, mode) + (words_of(case, str(inputs), f"http://{address}") if case["skip"] else [])
+        arglist(case, a, mode) + (words_of(case, str(inputs), f"http://{address}", registry) if case["skip"] else [])
     )
     options = argparse.Namespace(
         build=f"{werf} buildah build --format docker --no-cache {{args}} -f {{dockerfile}} -t {{tag}} {{context}}",
@@ -201,29 +234,34 @@ def main(argv: Sequence[str]) -> int:
         arg_build_arg="--build-arg {k}={v}", arg_target="--target {v}", arg_label="--label {k}={v}",
     )  # fmt: skip
     tool = conformance.Tool(options)
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, Any]] = []
     for number, case in enumerate(cases):
-        name, wanted = case["id"], case["expect"] or "ok"
+        name, wanted = case["id"], case["expect"]  # None: its checks were of interest; it may fail
         if name in LEFT_OUT:
             rows.append({"id": name, "wanted": wanted, "outcome": "left out", "why": LEFT_OUT[name]})
             continue
         tag = f"skipped-{os.getpid()}-{number}:latest"
+        if any(fnmatch.fnmatch(name, pattern) for pattern in SOURCES):
+            source = Path(case["dir"]) / case["context"]
+            words = [*werf.split(), "buildah", "build", "-q", "-t", "source", "-f", source / "Dockerfile1", source]
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         byid = {item["id"]: item for item in every}
         result = conformance.one(tool, case, options, tag, os.path.join(work, "work"), export=False, byid=byid)
         outcome = result["outcome"]
         log = [line for line in (result.get("log") or result.get("why") or "").splitlines() if line.strip()]
         why = next((line for line in log if line.startswith("Error: ")), log[-1] if log else "")
-        rows.append({"id": name, "wanted": wanted, "outcome": outcome, "why": "" if outcome == wanted else why})
+        right = outcome == wanted or (wanted is None and outcome in ("ok", "fail"))
+        rows.append({"id": name, "wanted": wanted, "outcome": outcome, "right": right, "why": "" if right else why})
         print(f"{outcome:8} (wanted {wanted}) {name}  {rows[-1]['why'][:160]}", flush=True)
     server.shutdown()
     (Path(work) / "skipped.json").write_text(json.dumps(rows, indent=1))
     ran = [row for row in rows if row["outcome"] != "left out"]
-    right = sum(row["outcome"] == row["wanted"] for row in ran)
-    print(f"{right} of {len(ran)} cases end as they should; {len(rows) - len(ran)} are left out")
+    count = sum(row["right"] for row in ran)
+    print(f"{count} of {len(ran)} cases end as they should; {len(rows) - len(ran)} are left out")
     for row in rows:
         if row["outcome"] == "left out":
             print(f"left out: {row['id']}: {row['why']}")
-    return right != len(ran)
+    return count != len(ran)
 
 
 if __name__ == "__main__":

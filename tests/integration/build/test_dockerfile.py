@@ -91,6 +91,8 @@ RUN --mount=type=secret,id=s test "$(stat -c '%u %g %a' /run/secrets/s)" = '0 0 
 RUN --mount=type=secret,id=s,dst=/x/token,mode=0444,uid=3,gid=4 test "$(stat -c '%u %g %a' /x/token)" = '3 4 444'
 RUN --mount=type=secret,id=s,env=TOKEN test "$TOKEN" = "$(echo very)-secret" && test ! -e /run/secrets/s
 RUN --mount=type=secret,id=s,env=TOKEN,target=/t test "$(cat /t)" = "$TOKEN"
+ENV TOKEN=other
+RUN --mount=type=secret,id=s,env=TOKEN test "$TOKEN" = "$(echo very)-secret"
 RUN --mount=type=secret,id=v test "$(cat /run/secrets/v)" = from-env
 RUN --mount=type=secret,id=none test ! -e /run/secrets/none
 USER 1000

@@ -43,10 +43,15 @@ def user_in(tree: FileTree | None, user: str) -> User:
     return resolve_user(user, read_small_file(tree, "etc/passwd"), read_small_file(tree, "etc/group"))
 
 
-def container_env(env: tuple[str, ...], hidden: tuple[str, ...], home: str) -> tuple[str, ...]:
-    """The environment as the command sees it: PATH and HOME are there, the last of equal names counts."""
+def container_env(
+    env: tuple[str, ...], hidden: tuple[str, ...], home: str, mount_env: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """The environment as the command sees it: PATH and HOME are there.
+
+    Of equal names those of the mounts count (a secret with `env`), then those of the Dockerfile, then the hidden ones.
+    """
     merged: dict[str, str] = {}
-    for item in (*hidden, *env):
+    for item in (*hidden, *env, *mount_env):
         name, _, value = item.partition("=")
         merged[name] = value
     merged.setdefault("PATH", DEFAULT_PATH)
@@ -60,6 +65,7 @@ def container_spec(
     tree: FileTree | None,
     *,
     hidden_env: tuple[str, ...],
+    mount_env: tuple[str, ...] = (),
     defaults: ContainerSpec,
     mounts: tuple[Mount, ...] = (),
     files: tuple[ContainerFile, ...] = (),
@@ -78,7 +84,7 @@ def container_spec(
         defaults,
         rootfs=rootfs,
         argv=op.argv,
-        env=container_env(op.env, hidden_env, user.home),
+        env=container_env(op.env, hidden_env, user.home, mount_env),
         cwd=op.cwd or "/",
         uid=user.uid,
         gid=user.gid,

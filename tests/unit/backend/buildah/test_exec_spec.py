@@ -52,6 +52,7 @@ def test_the_environment() -> None:
     assert env == {"A": "2", "B": "x=y", "http_proxy": "p", "PATH": DEFAULT_PATH, "HOME": "/home/app"}
     assert dict(item.split("=", 1) for item in container_env(("HOME=/x", "PATH=/p"), (), ""))["HOME"] == "/x"
     assert "HOME=/" in container_env((), (), "")
+    assert "A=2" in container_env(("A=1",), ("A=0",), "/", ("A=2",))
 
 
 def test_a_container() -> None:
