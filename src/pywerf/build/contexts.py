@@ -195,7 +195,7 @@ class Contexts:
             return self._local(f"the context {name}", folder, _load_rules(folder))
         from pywerf.build.remote_contexts import open_remote
 
-        return open_remote(self._store, self._stack, where, self.grants).files("", "", True)
+        return open_remote(self._store, self._stack, where, self.grants).files("", "", name in self.named)
 
     def modified(self, op: ContextOp | HttpOp) -> int | None:
         """When a source was last changed, in seconds since 1970: see the frontend's Resolver."""

@@ -326,7 +326,7 @@ RUN test -f /packed/d.tgz && test -e /unpacked/d/e/y.txt && test -f /kept/d.tgz
 
 def test_git_repositories(werf: Werf, project: Project, tmp_path: Path) -> None:
     """ADD of a branch, a tag, a folder, a commit, with its .git folder, from a git daemon."""
-    repository = write(tmp_path / "served/repo", {"r": "1\n", "sub/s": "s\n"})
+    repository = write(tmp_path / "served/repo", {"r": "1\n", "sub/s": "s\n", ".dockerignore": "sub\n"})
 
     def git(*words: str) -> str:
         flags = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
