@@ -16,12 +16,25 @@ import pytest
 import pywerf
 from support import machine
 
+# Runs werf under Docker's default seccomp profile, which has no user namespaces, as most containers of CI do.
+CONFINED = """
+import os, sys
+from pywerf.linux import caps, seccomp, syscalls
+syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+syscalls.seccomp(seccomp.compile_default(os.uname().machine, frozenset(caps.DOCKER_DEFAULT)))
+os.execv(sys.executable, [sys.executable, "-m", "pywerf", *sys.argv[1:]])
+"""
+
 
 class User:
-    """An ordinary user of the machine. `home` is theirs; commands run there, with a fresh environment."""
+    """An ordinary user of the machine. `home` is theirs; commands run there, with a fresh environment.
 
-    def __init__(self, name: str, home: Path) -> None:
+    `confined`: their `werf` may make no namespaces.
+    """
+
+    def __init__(self, name: str, home: Path, *, confined: bool = False) -> None:
         self.name = name
+        self.confined = confined
         self.home = home
         self.root = home / ".local/share/pywerf"
 
@@ -39,7 +52,8 @@ class User:
         """`werf` as this user, with an interpreter that they may read."""
         path = f"{Path(pywerf.__file__).parents[1]}:{Path(msgspec.__file__).parents[1]}"
         variables = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
-        return self.run(self.interpreter(path), "-m", "pywerf", *argv, check=check, env=variables, timeout=timeout)
+        program = ("-c", CONFINED) if self.confined else ("-m", "pywerf")
+        return self.run(self.interpreter(path), *program, *argv, check=check, env=variables, timeout=timeout)
 
     def werf_process(self, *argv: str | Path) -> subprocess.Popen[bytes]:
         """`werf` as this user, as a process of its own that signals reach; its standard error is a pipe."""
@@ -88,7 +102,7 @@ class User:
 
 
 @contextlib.contextmanager
-def user(folder: Path, name: str, *, subids: bool) -> Iterator[User]:
+def user(folder: Path, name: str, *, subids: bool, confined: bool = False) -> Iterator[User]:
     """Make a user with a home in `folder`, which others may enter; remove both at the end."""
     machine.require_root()
     machine.require("newuidmap", "uidmap")
@@ -103,7 +117,7 @@ def user(folder: Path, name: str, *, subids: bool) -> Iterator[User]:
                 machine.run("usermod", f"--add-sub{kind}s", f"{first}-{first + 65535}", name)
             for first_id, count in [] if subids else own:
                 machine.run("usermod", f"--del-sub{kind}s", f"{first_id}-{int(first_id) + int(count) - 1}", name)
-        yield User(name, home)
+        yield User(name, home, confined=confined)
     finally:
         machine.run("userdel", "-f", name, check=False)
         machine.run("rm", "-rf", home, check=False)

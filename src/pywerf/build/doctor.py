@@ -9,7 +9,7 @@ import msgspec
 
 from pywerf.build.options import EngineOptions
 from pywerf.build.rungs import probe_all, probe_user_namespace
-from pywerf.isolation.ladder import IMPLEMENTED, NOT_IMPLEMENTED, RUNGS, RungProbe
+from pywerf.isolation.ladder import RUNGS, RungProbe
 from pywerf.store.store import default_root
 
 __all__ = ["Check", "Diagnosis", "diagnose", "rung_checks", "verdict"]
@@ -42,9 +42,10 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 def diagnose(options: EngineOptions) -> Diagnosis:
-    """Look at everything. Nothing is left behind but, on rung 2, this process in its user namespace."""
+    """Look at everything. Nothing is left behind but, on rungs 2 and 3, this process in its user namespace."""
     from pywerf.build import doctor_checks as look
     from pywerf.build.doctor_containers import cgroups, docker, networks
+    from pywerf.linux.userns import enter_with_one_id
 
     root = os.path.abspath(options.root or default_root())
     probes = probe_all()
@@ -54,10 +55,13 @@ def diagnose(options: EngineOptions) -> Diagnosis:
     checks += [*networks(), *docker(os.environ)]
     checks += look.registries(os.environ)
     # The last ones: overlay is tried where containers would be, in the user namespace.
-    if not probes[0].attempt.works and probes[1].attempt.works:
+    rung = _rung(probes)
+    if rung == 2:
         probe_user_namespace(enter=True)
+    elif rung == 3:
+        enter_with_one_id()
     store = look.store(root)
-    checks += [*store, *look.storage(root, rung=_rung(probes))]
+    checks += [*store, *look.storage(root, rung=rung)]
     return verdict(probes, tuple(checks), writable=all(check.state != "missing" for check in store))
 
 
@@ -71,18 +75,16 @@ def verdict(probes: tuple[RungProbe, ...], checks: tuple[Check, ...], *, writabl
 
 
 def _rung(probes: tuple[RungProbe, ...]) -> int:
-    return next(probe.rung for probe in probes if probe.rung in IMPLEMENTED and probe.attempt.works)
+    return next(probe.rung for probe in probes if probe.attempt.works)
 
 
 def rung_checks(probes: tuple[RungProbe, ...]) -> list[Check]:
-    """Every rung with its probe. A rung that works, but that this version cannot use, is told as such."""
+    """Every rung with its probe."""
     checks = []
     for probe in probes:
         name = f"{probe.rung} {RUNGS[probe.rung]}"
         if probe.attempt.works:
-            usable = probe.rung in IMPLEMENTED
-            detail = "works" if usable else f"would work, but is {NOT_IMPLEMENTED}"
-            checks.append(Check("ladder", name, "ok" if usable else "info", detail))
+            checks.append(Check("ladder", name, "ok", "works"))
         else:
             state: State = "missing" if probe.hint else "info"
             checks.append(Check("ladder", name, state, probe.attempt.reason, probe.hint, probe.attempt.errno))

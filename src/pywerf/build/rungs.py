@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pywerf.isolation.ladder import (
-    NOT_IMPLEMENTED,
     Choice,
     HostSettings,
     RungProbe,
@@ -42,7 +41,7 @@ _SETTINGS = (
 
 
 def choose_rung(options: EngineOptions, root: str) -> Choice:
-    """The rung of this process; on rung 2 it is root in a user namespace afterwards.
+    """The rung of this process; on rungs 2 and 3 it is root in a user namespace afterwards.
 
     `root` is the store's, where it is remembered that rung 1 works for processes like this one (see `circumstances`).
     Raises UsageError and IsolationError as `check_mode` and `decide`.
@@ -101,16 +100,19 @@ def _probes() -> Iterator[RungProbe]:
     if not attempt.works:
         settings = host_settings()
     yield RungProbe(1, attempt, hint_for(1, attempt, settings))
+    from pywerf.linux.userns import enter_with_one_id
+
     attempt = probe_user_namespace(enter=True)
     yield RungProbe(2, attempt, hint_for(2, attempt, settings))
-    yield RungProbe(3, Attempt("use rung 3", 0, NOT_IMPLEMENTED))
+    attempt = enter_with_one_id()
+    yield RungProbe(3, attempt, hint_for(3, attempt, settings))
     attempt = plain_chroot()
     yield RungProbe(4, attempt, hint_for(4, attempt, settings))
     yield RungProbe(5, Attempt("build without containers"))
 
 
 def probe_all() -> tuple[RungProbe, ...]:
-    """Try every rung, those that are not part of this version too; this process stays where it is."""
+    """Try every rung; this process stays where it is."""
     from pywerf.linux.probes import namespaces_with_one_id
 
     settings = host_settings()

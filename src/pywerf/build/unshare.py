@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pywerf.build.rungs import host_settings, probe_user_namespace
 from pywerf.errors import IsolationError, UsageError
 from pywerf.isolation.ladder import hint_for
+from pywerf.linux.userns import enter_with_one_id
 from pywerf.store.store import default_root
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def unshare(command: Sequence[str], options: EngineOptions) -> int:
         raise UsageError("unshare is for ordinary users: root needs no user namespace", hint="run the command itself")
     root = os.path.abspath(options.root or default_root())
     attempt = probe_user_namespace(enter=True)
-    if not attempt.works:
+    if not attempt.works and not enter_with_one_id().works:
         raise IsolationError(attempt.reason, hint=hint_for(2, attempt, host_settings()))
     environment = dict(os.environ, WERF_BUILDAH_ROOT=root)
     try:

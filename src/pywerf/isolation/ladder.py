@@ -46,8 +46,6 @@ RUNGS = {
     4: "chroot as root, without mounts",
     5: "no containers: everything but RUN",
 }
-IMPLEMENTED = (1, 2, 4, 5)
-NOT_IMPLEMENTED = "not part of this version"
 
 _FIRST_SUBID, _SUBIDS = 100_000, 65_536
 
@@ -82,7 +80,7 @@ class Choice(msgspec.Struct, frozen=True):
     def line(self) -> str:
         """The build's first line: the mode, what it came to, and why."""
         what = f"mode {self.mode}: rung {self.rung}, {RUNGS[self.rung]}"
-        reasons = [probe.attempt.reason for probe in self.failed if probe.rung in IMPLEMENTED]
+        reasons = [probe.attempt.reason for probe in self.failed]
         because = f" ({'; '.join(reasons)})" if reasons else ""
         return what + because + self._runtime_words()
 
@@ -172,12 +170,12 @@ def decide(mode: str, probes: Iterable[RungProbe]) -> Choice:
 def _allowed(mode: str) -> tuple[int, ...]:
     """The rungs of a mode. OCI runtimes need namespaces, and more than one id to give files their owners."""
     last = {"auto": 5, "native-rootless": 2}.get(mode, 4)
-    return tuple(rung for rung in IMPLEMENTED if rung <= last)
+    return tuple(rung for rung in RUNGS if rung <= last)
 
 
 def no_containers(choice: Choice, what: str) -> WerfError:
     """The error for whoever needs a container where there is none: the probes that failed, and the easiest way out."""
-    probes = [probe for probe in choice.failed if probe.rung in IMPLEMENTED and not probe.attempt.works]
+    probes = [probe for probe in choice.failed if not probe.attempt.works]
     reasons = "; ".join(f"rung {probe.rung}: {probe.attempt.reason}" for probe in probes)
     # To become root, as rung 4 asks of a user, is never the easiest.
     hints = [probe.hint for probe in probes if probe.hint and (probe.rung != 4 or not probe.attempt.errno)]

@@ -320,8 +320,8 @@ def plan_container(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ..
 
 def _supervision(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> dict[str, Any] | None:
     """In a user namespace devices are made by a supervisor; where there is one id alone it gives all owners too."""
-    if facts.device_nodes:
-        return None
+    if facts.device_nodes or spec.namespaces.pid != "private":
+        return None  # the supervisor could not tell the processes of a pid namespace that is none of its own's
     program = notify_filter.compile_filter(facts.machine, everything=facts.one_id)
     if not program:
         return None
@@ -339,6 +339,11 @@ def _supervision(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> di
 
 def _refuse(spec: ContainerSpec, facts: HostFacts) -> None:
     """Raise IsolationError for what no isolation does, and for modules that this kernel has not."""
+    if facts.one_id and spec.namespaces.pid != "private":
+        raise IsolationError(
+            f"--pid {spec.namespaces.pid}: in a user namespace with one id a container has a pid namespace of its own",
+            hint="leave it out, or get a range of subordinate ids (see `werf host doctor`)",
+        )
     for device in spec.devices:
         if not {"r", "w"} <= set(device.permissions):
             raise IsolationError(

@@ -24,6 +24,7 @@ from pywerf.layer.tar_write import WHITEOUT_PREFIX
 from pywerf.layer.unpack import OwnerMap, Unpacker, clean_name
 from pywerf.layer.whiteout import OverlayMarks, Removals, Whiteouts
 from pywerf.layer.xattrs import OVERLAY_OPAQUE, read_xattrs
+from pywerf.linux import owners
 from pywerf.linux.openat2 import open_in_root
 from pywerf.oci.digest import Digest
 
@@ -158,7 +159,7 @@ def inherit_directories(
             fd = open_in_root(top, os.fsencode(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 status = below.status
-                os.fchown(fd, status.st_uid, status.st_gid)
+                owners.set_owner(fd, status.st_uid, status.st_gid)
                 for name, value in read_xattrs(below.path).items():
                     os.setxattr(fd, name, value)
                 os.fchmod(fd, status.st_mode & 0o7777)

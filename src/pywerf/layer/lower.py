@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 
 from pywerf.layer.tar_write import WHITEOUT_PREFIX
 from pywerf.layer.xattrs import is_whiteout_mark, list_xattrs, marked_opaque
+from pywerf.linux import owners
 
 __all__ = ["OPAQUE_FILE", "LowerEntry", "LowerView", "is_gone", "same_content"]
 
@@ -80,7 +81,7 @@ class LowerView:
     def _look(self, path: bytes, name: bytes, shown: dict[bytes, LowerEntry]) -> bool:
         """Take one directory's answer about a name into account; whether it is the last word."""
         try:
-            status = os.lstat(path)
+            status = owners.lstat(path)
         except FileNotFoundError:
             return False
         nearer = shown.get(name)

@@ -17,6 +17,7 @@ from pywerf.errors import ArchiveError
 from pywerf.layer.tar_format import show
 from pywerf.layer.tar_read import TarEntry, TarReader
 from pywerf.layer.xattrs import list_xattrs, wanted
+from pywerf.linux import owners
 from pywerf.linux.devices import make_device
 from pywerf.linux.openat2 import open_in_root
 from pywerf.linux.removal import remove_tree
@@ -241,7 +242,7 @@ class Unpacker:
         try:
             owner = self._mapped(entry.uid, entry.gid)
             if owner is not None:
-                os.fchown(fd, *owner)
+                owners.set_owner(fd, *owner)
             if old:
                 for name in list_xattrs(fd):
                     if wanted(name) and name not in entry.xattrs:
@@ -272,7 +273,7 @@ class Unpacker:
                     status = os.fstat(fd)
                     made = self._owners[parent] = (status.st_uid, status.st_gid)
                 if owner != made:
-                    os.fchown(fd, *owner)
+                    owners.set_owner(fd, *owner)
             if entry.xattrs:
                 _set_xattrs(fd, entry.xattrs)
             # Writing and chown(2) take set-user-ID away.
@@ -333,7 +334,7 @@ class Unpacker:
             self.clear(folder, base)
             os.symlink(entry.link, base, dir_fd=folder)
         self._chown(folder, base, entry.uid, entry.gid)
-        os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+        self._set_times(folder, base, entry.mtime_ns)
 
     def _device(self, parent: bytes, base: bytes, entry: TarEntry) -> None:
         folder = self.folder(parent)
@@ -349,7 +350,7 @@ class Unpacker:
             make(base, mode, entry.rdev, dir_fd=folder)
         self._chown(folder, base, entry.uid, entry.gid)
         os.chmod(base, entry.mode, dir_fd=folder)  # it is no link: it was made just now
-        os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+        self._set_times(folder, base, entry.mtime_ns)
 
     def _mapped(self, uid: int, gid: int) -> tuple[int, int] | None:
         return (uid, gid) if self._owner_map is None else self._owner_map(uid, gid)
@@ -357,7 +358,11 @@ class Unpacker:
     def _chown(self, folder: int, base: bytes, uid: int, gid: int) -> None:
         owner = self._mapped(uid, gid)
         if owner is not None:
-            os.chown(base, *owner, dir_fd=folder, follow_symlinks=False)
+            owners.set_owner(base, *owner, dir_fd=folder)
+
+    @staticmethod
+    def _set_times(folder: int, base: bytes, mtime_ns: int) -> None:
+        os.utime(base, ns=owners.times_of(base, mtime_ns, dir_fd=folder), dir_fd=folder, follow_symlinks=False)
 
 
 def _set_xattrs(fd: int, xattrs: dict[str, bytes]) -> None:

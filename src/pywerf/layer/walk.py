@@ -16,6 +16,7 @@ from pywerf.layer.lower import LowerEntry, LowerView, is_gone, same_content
 from pywerf.layer.tar_format import show
 from pywerf.layer.tar_write import WHITEOUT_PREFIX, TarWriter, read_exactly
 from pywerf.layer.xattrs import is_whiteout_mark, list_xattrs, read_xattrs
+from pywerf.linux import owners
 from pywerf.linux.devices import device_of
 
 __all__ = ["Walk"]
@@ -118,17 +119,17 @@ class Walk:
                         # As a tuple, a status has whole seconds.
                         put_small(rel + name, mode & 0o7777, uid, gid, mtime, data)  # type: ignore[arg-type]
                     elif not (self._overlay and size == 0 and is_whiteout_mark(attributes)):
-                        self._put_file(rel + name, status, fd, read_xattrs(fd, attributes))
+                        self._put_file(rel + name, owners.seen(fd, status), fd, read_xattrs(fd, attributes))
                 finally:
                     os_close(fd)
             elif entry.is_dir(follow_symlinks=False):
                 here = path + name + b"/"
-                self._put_directory(rel + name + b"/", os.lstat(here), read_xattrs(here))
+                self._put_directory(rel + name + b"/", owners.lstat(here), read_xattrs(here))
                 yield self._folder(here, rel + name + b"/", [], trusted=False, whole=True)
             else:
                 status = entry.stat(follow_symlinks=False)
                 if not is_gone(status):
-                    self._put_special(path + name, rel + name, status)
+                    self._put_special(path + name, rel + name, owners.seen(path + name, status))
 
     def _merged(self, path: bytes, rel: bytes, lowers: list[bytes], trusted: bool, whole: bool) -> _Folder:
         """A directory that merges with others below, or in which mount points are to be ignored."""
@@ -161,7 +162,8 @@ class Walk:
                 self._writer.put_whiteout(rel + name[_PREFIX:])
                 self.whiteouts += 1
             elif not item.is_dir(follow_symlinks=False):
-                self._file(path + name, rel + name, item.stat(follow_symlinks=False), below.get(name), trusted)
+                status = owners.seen(path + name, item.stat(follow_symlinks=False))
+                self._file(path + name, rel + name, status, below.get(name), trusted)
             else:
                 waiting = len(self._pending)
                 yield self._directory(path + name + b"/", rel + name + b"/", below.get(name), trusted, whole)
@@ -190,7 +192,7 @@ class Walk:
 
     def _directory(self, path: bytes, rel: bytes, below: LowerEntry | None, trusted: bool, whole: bool) -> _Folder:
         """Write a directory now or, when it did not change by itself, once something in it is written."""
-        status = os.lstat(path)
+        status = owners.lstat(path)
         xattrs = read_xattrs(path)
         trusted = trusted and status.st_ctime_ns < self._since_ns
         if below is None:
@@ -272,11 +274,11 @@ class Walk:
 
     def _put_root(self) -> None:
         """`./`, when the root itself has other properties than below (than 0755 root:root where nothing is below)."""
-        status = os.lstat(self._root)
+        status = owners.lstat(self._root)
         xattrs = read_xattrs(self._root)
         now = (status.st_mode, status.st_uid, status.st_gid, xattrs)
         if self._view.roots:
-            old = os.lstat(self._view.roots[0])
+            old = owners.lstat(self._view.roots[0])
             before = (old.st_mode, old.st_uid, old.st_gid, read_xattrs(self._view.roots[0]))
         else:
             before = (stat.S_IFDIR | 0o755, 0, 0, {})

@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 
+from pywerf.linux import owners
 from pywerf.linux.dirtree import DirectoryHandles
 from pywerf.util.filetree import join
 
@@ -201,4 +202,4 @@ def copy_attributes(st: os.stat_result, folder: int, name: str, source: str, *, 
     for xattr in names:
         if xattr != "security.selinux":  # the label of the new place is right there
             os.setxattr(target, xattr, os.getxattr(source, xattr, follow_symlinks=follow), follow_symlinks=False)
-    os.utime(name, ns=(st.st_mtime_ns, st.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
+    os.utime(name, ns=owners.times(st, st.st_mtime_ns), dir_fd=folder, follow_symlinks=False)

@@ -42,15 +42,16 @@ def make_device(path: str | bytes, mode: int, rdev: int, *, dir_fd: int | None =
         os.close(fd)
 
 
-def device_of(target: int | str | bytes) -> tuple[int, int] | None:
+def device_of(target: int | str | bytes, *, follow: bool = False) -> tuple[int, int] | None:
     """The type (S_IFCHR or S_IFBLK) and number of the device that an empty file stands for; None for a plain file.
 
-    `target` is a descriptor, or a path that is not followed.
+    `target` is a descriptor, or a path.
     """
     try:
-        value = (
-            os.getxattr(target, MARK) if isinstance(target, int) else os.getxattr(target, MARK, follow_symlinks=False)
-        )
+        if isinstance(target, int):
+            value = os.getxattr(target, MARK)
+        else:
+            value = os.getxattr(target, MARK, follow_symlinks=follow)
     except OSError as error:
         if error.errno in _NO_MARK:
             return None

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Sequence
 
+from pywerf.linux import owners
 from pywerf.linux.devices import PRIVATE, marked_node
 from pywerf.util.filetree import Kind, Node
 
@@ -57,7 +58,12 @@ def node_of(name: str, st: os.stat_result) -> Node:
 
 
 def node_in(folder: int, name: str, st: os.stat_result) -> Node:
-    """`node_of` a file of an open directory in which empty files may stand for devices (see `linux.devices`)."""
+    """`node_of` a file of an open directory (empty name: itself), with what marks say of it.
+
+    Empty files may stand for devices (see `linux.devices`), and files may have other owners (`linux.owners`).
+    """
+    if owners.emulated():
+        st = owners.seen(f"/proc/self/fd/{folder}/{name or '.'}", st)
     node = node_of(name, st)
     device = marked_node(folder, name, st)
     if device is None:
@@ -189,8 +195,8 @@ class DirectoryTree:
     """One plain directory as a `FileTree`. Paths with `.` or `..` lead nowhere, as do ones through symlinks.
 
     Errors of the system other than the ones `FileTree` names (EACCES, EIO …) come as OSError. With
-    `live`, nothing is remembered, so that the directory may change between calls. With `devices`, empty files may
-    stand for devices. Thread-safe.
+    `live`, nothing is remembered, so that the directory may change between calls. With `devices`, marks
+    of a user namespace count: for devices and owners. Thread-safe.
     """
 
     __slots__ = ("_devices", "_handles", "_hidden", "root")
@@ -207,16 +213,20 @@ class DirectoryTree:
         try:
             directory = self._handles.get(folder)
             if name in _DOTS:
-                return None if path else node_of("", os.fstat(directory.fd))
+                return None if path else self._node("", os.fstat(directory.fd), directory.fd)
             st = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
-            return node_in(directory.fd, name, st) if self._devices else node_of(name, st)
+            return self._node(name, st, directory.fd)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def _node(self, name: str, st: os.stat_result, folder: int) -> Node:
+        return node_in(folder, name, st) if self._devices else node_of(name, st)
 
     def scandir(self, path: str) -> list[Node]:
         """See FileTree. About 4 microseconds a file."""
         directory = self._handles.get(path)
         kinds = _KINDS
+        marked = self._devices and owners.emulated()  # any file may have a mark, not only an empty one
         nodes: list[Node] = []
         append = nodes.append
         with os.scandir(directory.fd) as entries:
@@ -226,7 +236,7 @@ class DirectoryTree:
                 except FileNotFoundError:  # removed since it was listed
                     continue
                 mode = st.st_mode
-                if self._devices and not st.st_size:
+                if marked or (self._devices and not st.st_size):
                     append(node_in(directory.fd, entry.name, st))
                     continue
                 append(

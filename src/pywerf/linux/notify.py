@@ -25,6 +25,7 @@ __all__ = [
     "receive",
     "reply",
     "statx",
+    "wake_at_once",
 ]
 
 # linux/seccomp.h
@@ -33,6 +34,7 @@ _NEW_LISTENER, _WAIT_KILLABLE = 8, 32
 _USER_NOTIF = 0x7FC00000
 _CONTINUE = 1
 _RECV, _SEND, _ID_VALID, _ADDFD = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103
+_SET_FLAGS, _SYNC_WAKE_UP = 0x40082104, 1
 _NOTHING = bytes(80)
 _NOTIF, _RESPONSE, _ID, _ADD = (
     struct.Struct("=QIIiIQ6Q"),
@@ -69,6 +71,18 @@ def install_listener(program: bytes) -> int:
         if error.errno != errno.EINVAL:
             raise
     return sys.seccomp(program, _NEW_LISTENER)
+
+
+def wake_at_once(listener: int) -> None:
+    """SECCOMP_IOCTL_NOTIF_SET_FLAGS with SYNC_WAKE_UP (Linux 6.6): asker and answerer take turns on one processor.
+
+    That saves half of the time of a call. Older kernels do without.
+    """
+    try:
+        ioctl(listener, _SET_FLAGS, _SYNC_WAKE_UP)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTTY):
+            raise
 
 
 def receive(listener: int) -> Notification:
@@ -139,6 +153,10 @@ class Memory:
         self._vectors = ctypes.create_string_buffer(_IOV.size)
         self._vectors_at = ctypes.addressof(self._vectors)
 
+    def probe(self, pid: int) -> None:
+        """Raise OSError where a child, forked from this very process, cannot be read."""
+        self.read(pid, self._at, 8)
+
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Up to `size` bytes, 4096 at most: fewer where the mapped memory ends. OSError(EFAULT) when there are none."""
         here = _PAGE - address % _PAGE
@@ -160,6 +178,21 @@ class Memory:
             if end < 0:
                 raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         return data[:end]
+
+    def read_all(self, pid: int, address: int, size: int) -> bytes:
+        """`size` bytes, however many, or OSError(EFAULT)."""
+        pieces = []
+        while size:
+            piece = self.read(pid, address, min(size, _PATH_MAX))
+            pieces.append(piece)
+            address += len(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def write_all(self, pid: int, address: int, data: bytes) -> None:
+        """Write any number of bytes."""
+        for at in range(0, len(data), _PATH_MAX):
+            self.write(pid, address + at, data[at : at + _PATH_MAX])
 
     def write(self, pid: int, address: int, data: bytes | bytearray) -> None:
         """Write all of `data`, 4096 bytes at most, or raise OSError(EFAULT)."""

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "in_child",
+    "make_namespace_with_one_id",
     "make_private_mounts",
     "namespaces_with_one_id",
     "plain_chroot",
     "private_namespaces",
+    "supervise_system_calls",
 ]
 
 # Over the folder of this very module: one that exists, and that nobody mounts from.
@@ -118,25 +120,69 @@ def in_child(attempt: Callable[[], Attempt]) -> Attempt:
     return msgspec.json.decode(data, type=Attempt)
 
 
+def make_namespace_with_one_id() -> Attempt:
+    """Put this process into a user namespace in which its ids alone are mapped, to 0 (user_namespaces(7)).
+
+    It must not have any other thread.
+    """
+    from pywerf.linux import syscalls as sys
+
+    uid, gid = os.geteuid(), os.getegid()
+    what = "make a user namespace"
+    try:
+        sys.unshare(sys.CLONE_NEWUSER)
+        what = "map one id"
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+    except OSError as error:
+        return Attempt.failed(what, error)
+    return Attempt(what)
+
+
 def namespaces_with_one_id() -> Attempt:
-    """Rung 3 of the ladder: a user namespace in which this process's ids alone are mapped (user_namespaces(7))."""
+    """Rung 3 of the ladder: a user namespace with one id, and all that supervising system calls needs."""
 
     def attempt() -> Attempt:
-        from pywerf.linux import syscalls as sys
-
-        uid, gid = os.geteuid(), os.getegid()
-        what = "make a user namespace"
-        try:
-            sys.unshare(sys.CLONE_NEWUSER)
-            what = "map one id"
-            for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-                with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-                    file.write(text)
-        except OSError as error:
-            return Attempt.failed(what, error)
-        return make_private_mounts()
+        made = make_namespace_with_one_id()
+        if made.works:
+            made = supervise_system_calls()
+        return make_private_mounts() if made.works else made
 
     return in_child(attempt)
+
+
+def supervise_system_calls() -> Attempt:
+    """Ask for user notifications of seccomp(2), and do to a child what a supervisor does to a container's processes."""
+    from pywerf.linux import notify
+    from pywerf.linux.notify_filter import SUPPORTED
+
+    if os.uname().machine not in SUPPORTED:
+        return Attempt("supervise system calls", 0, f"{os.uname().machine} is none of {', '.join(SUPPORTED)}")
+    what = "have system calls notified (seccomp)"
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    child = 0
+    try:
+        notify.check_available()
+        what = "start a process"
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        what = "read the memory of a process (process_vm_readv)"
+        notify.Memory().probe(child)
+        what = "set the timer slack of a process"
+        with open(f"/proc/{child}/timerslack_ns", "r+", encoding="ascii") as file:
+            file.write(str(int(file.read()) + 1))
+    except OSError as error:
+        return Attempt.failed(what, error)
+    finally:
+        os.close(reader)
+        os.close(writer)
+        if child:
+            os.waitpid(child, 0)
+    return Attempt("supervise system calls")
 
 
 _ROOTS_WORK = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT")

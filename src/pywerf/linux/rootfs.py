@@ -11,6 +11,7 @@ import os
 import stat
 
 from pywerf.linux import syscalls as sys
+from pywerf.linux.owners import set_owner
 from pywerf.linux.stage import Steps
 
 TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
@@ -254,7 +255,7 @@ def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:
             while view:
                 view = view[os.write(out, view) :]
             if owner:
-                os.fchown(out, *owner)
+                _give(out, *owner)
             os.fchmod(out, mode)
         finally:
             os.close(out)
@@ -268,6 +269,15 @@ def mount_all(plan: dict[str, Any], root: Root, step: Steps) -> None:
     if plan["read_only"]:
         step("make the root file system read-only")
         sys.mount_setattr(root.fd, "", sys.AT_EMPTY_PATH, sys.MOUNT_ATTR_RDONLY)
+
+
+def _give(fd: int, uid: int, gid: int) -> None:
+    try:
+        set_owner(fd, uid, gid)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        # Where there is one id, a tmpfs before Linux 6.6 cannot keep another owner: the one may read the file.
 
 
 def _mount_one(mount: dict[str, Any], root: Root, number: int) -> None:

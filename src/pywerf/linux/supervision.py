@@ -56,13 +56,14 @@ class Supervision:
     `lost` says why the container had to be ended.
     """
 
-    __slots__ = ("_descriptors", "_pid", "_settings", "_socket", "fd", "lost")
+    __slots__ = ("_descriptors", "_ended", "_pid", "_settings", "_socket", "fd", "lost")
 
     def __init__(self, socket: _socket.socket) -> None:
         self._socket: _socket.socket | None = socket
         self._descriptors: list[int] = []
         self._settings: dict[str, Any] = {}
         self._pid = 0
+        self._ended = False
         self.fd = socket.fileno()
         self.lost = ""
 
@@ -84,7 +85,6 @@ class Supervision:
             self.fd = -1
             return True
         self._reap()
-        self.lost = "the process that supervised its system calls has ended"
         return False
 
     def _receive(self) -> None:
@@ -117,7 +117,9 @@ class Supervision:
         self._descriptors.clear()
 
     def _reap(self) -> None:
-        os.waitpid(self._pid, 0)
+        _, status = os.waitpid(self._pid, 0)
+        if status != SIGKILL or not self._ended:  # it has ended by itself, or by somebody else
+            self.lost = "the process that supervised its system calls has ended"
         self._pid = 0
         os.close(self.fd)
         self.fd = -1
@@ -128,6 +130,7 @@ class Supervision:
             self._socket.close()
         self._close()
         if self._pid:
+            self._ended = True
             os.kill(self._pid, SIGKILL)
             self._reap()
 

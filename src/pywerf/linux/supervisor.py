@@ -35,9 +35,14 @@ def supervise(listener: int, mount_namespace: int, settings: dict[str, Any]) -> 
 
     `settings` are the plan's: see `pywerf.isolation.plan`. Enters the container's mount namespace and root.
     """
-    from pywerf.linux.nodes import Nodes
+    if settings["everything"]:
+        from pywerf.linux.ownership import Ownership
 
-    handlers = Nodes(listener, settings).handlers()
+        handlers = Ownership(listener, settings).handlers()
+    else:
+        from pywerf.linux.nodes import Nodes
+
+        handlers = Nodes(listener, settings).handlers()
     sys.unshare(sys.CLONE_NEWNS)  # file systems are made in a mount namespace of one's own user namespace
     proc = notify.fresh_proc()
     # From here on a module that is imported would be the container's.
@@ -47,6 +52,7 @@ def supervise(listener: int, mount_namespace: int, settings: dict[str, Any]) -> 
     os.close(proc)
     os.close(mount_namespace)
     os.umask(0)
+    notify.wake_at_once(listener)
     _serve(listener, handlers)
 
 

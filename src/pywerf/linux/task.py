@@ -58,12 +58,13 @@ class Tasks:
     def __init__(self, *, roots_differ: bool = False) -> None:
         self.memory = Memory()
         self.roots_differ = roots_differ
+        self._held = -1
 
     def credentials(self, pid: int) -> Credentials:
         """What the kernel knows of it."""
         return read_credentials(_read(b"%d/status" % pid))
 
-    def base_slack(self, pid: int) -> int:
+    def slack(self, pid: int) -> int:
         """Its timer slack in nanoseconds (prctl(2), PR_SET_TIMERSLACK): threads and children inherit it."""
         return int(_read(b"%d/timerslack_ns" % pid))
 
@@ -75,53 +76,67 @@ class Tasks:
         finally:
             os.close(fd)
 
-    def place(self, pid: int, dirfd: int, path: bytes) -> bytes:
-        """A path that means to this process what `path` means to that one, for looking: an empty one is the descriptor.
+    def place(self, pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> tuple[bytes, bool]:
+        """A path for looking that means here what `path` means to that process, and whether it is to be followed.
 
-        Raises OSError.
+        An empty path is the descriptor. The answer counts until the next call. Raises OSError.
         """
+        if path.startswith(_SELF):
+            return b"%d/" % pid + path.split(b"/", 3)[3], follow
+        if self.roots_differ:
+            root = os.readlink(b"%d/root" % pid)
+            if root != b"/":
+                self._release()
+                self._held = self._open_in_root(pid, root, dirfd, path, os.O_PATH | (0 if follow else os.O_NOFOLLOW))
+                return b"self/fd/%d" % self._held, True
         if path[:1] == b"/":
-            if path.startswith(_SELF):
-                return b"%d/" % pid + path.split(b"/", 3)[3]
-            if self.roots_differ:
-                path = self._in_own_root(pid, path)
-            return path
+            return path, follow
         if dirfd & 0xFFFFFFFF == AT_FDCWD:
-            return b"%d/cwd/" % pid + path
+            return b"%d/cwd/" % pid + path, follow
         if not path:
-            return b"%d/fd/%d" % (pid, dirfd & 0xFFFFFFFF)
-        return b"%d/fd/%d/" % (pid, dirfd & 0xFFFFFFFF) + path
-
-    def _in_own_root(self, pid: int, path: bytes) -> bytes:
-        """The path below the process's root, symlinks of the folder it is in resolved there."""
-        root = os.readlink(b"%d/root" % pid)
-        if root == b"/":
-            return path
-        folder, name = split(path)
-        fd = self._resolve(os.open(b"%d/root" % pid, _PATH), folder, os.O_DIRECTORY, RESOLVE_IN_ROOT)
-        try:
-            here = os.readlink(b"self/fd/%d" % fd)
-        finally:
-            os.close(fd)
-        return here + b"/" + name
+            return b"%d/fd/%d" % (pid, dirfd & 0xFFFFFFFF), True
+        return b"%d/fd/%d/" % (pid, dirfd & 0xFFFFFFFF) + path, follow
 
     def open(self, pid: int, dirfd: int, path: bytes, flags: int, mode: int = 0) -> int:
         """Open a file of that process as it would, with no link of proc on the way; O_PATH for what is to be changed.
 
         Raises OSError: ELOOP for those links.
         """
-        if not path or path.startswith(_SELF):
-            # Descriptors of its own, which it may name in these two ways.
-            return os.open(self.place(pid, dirfd, path), flags | os.O_CLOEXEC)
-        resolve = 0
-        if path[:1] == b"/":
-            base = os.open(b"%d/root" % pid if self.roots_differ else b"/", _PATH)
-            resolve = RESOLVE_IN_ROOT if self.roots_differ else 0
-        elif dirfd & 0xFFFFFFFF == AT_FDCWD:
-            base = os.open(b"%d/cwd" % pid, _PATH)
-        else:
-            base = os.open(b"%d/fd/%d" % (pid, dirfd & 0xFFFFFFFF), _PATH)
-        return self._resolve(base, path, flags, resolve, mode)
+        if path.startswith(_SELF):
+            # A descriptor of its own, which it may name in this way.
+            return os.open(b"%d/" % pid + path.split(b"/", 3)[3], flags | os.O_CLOEXEC)
+        if not path:
+            return os.open(self._base(pid, dirfd), flags & ~os.O_NOFOLLOW | os.O_CLOEXEC)
+        if self.roots_differ:
+            root = os.readlink(b"%d/root" % pid)
+            if root != b"/":
+                return self._open_in_root(pid, root, dirfd, path, flags, mode)
+        base = b"/" if path[:1] == b"/" else self._base(pid, dirfd)
+        return self._resolve(os.open(base, _PATH), path, flags, 0, mode)
+
+    @staticmethod
+    def _base(pid: int, dirfd: int) -> bytes:
+        """What relative paths begin at."""
+        if dirfd & 0xFFFFFFFF == AT_FDCWD:
+            return b"%d/cwd" % pid
+        return b"%d/fd/%d" % (pid, dirfd & 0xFFFFFFFF)
+
+    def _open_in_root(self, pid: int, root: bytes, dirfd: int, path: bytes, flags: int, mode: int = 0) -> int:
+        """`open` for a process whose root is the folder `root`: absolute paths and links are resolved there."""
+        if not path:
+            return os.open(self._base(pid, dirfd), flags & ~os.O_NOFOLLOW | os.O_CLOEXEC)
+        if path[:1] != b"/":
+            folder = os.readlink(self._base(pid, dirfd))
+            if folder != root and not folder.startswith(root + b"/"):
+                # It is outside of its root, which only root could do to it.
+                return self._resolve(os.open(self._base(pid, dirfd), _PATH), path, flags, 0, mode)
+            path = folder[len(root) :] + b"/" + path
+        return self._resolve(os.open(b"%d/root" % pid, _PATH), path, flags, RESOLVE_IN_ROOT, mode)
+
+    def _release(self) -> None:
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     @staticmethod
     def _resolve(base: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:

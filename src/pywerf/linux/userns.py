@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IdRange",
     "Subids",
+    "enter_with_one_id",
     "entered",
     "find_tool",
     "id_map",
@@ -106,7 +107,7 @@ def in_initial_namespace() -> bool:
 
 
 def entered() -> bool:
-    """Whether this process has entered a namespace by `make_and_enter`: it was not started as root."""
+    """Whether this process has entered a namespace by a function of this module: it was not started as root."""
     return _entered
 
 
@@ -143,6 +144,24 @@ def make_and_enter(subids: Subids, *, enter: bool = True) -> Attempt:
         finally:
             mine.close()  # lets the child end
             os.waitpid(child, 0)
+    return attempt
+
+
+def enter_with_one_id() -> Attempt:
+    """Enter a user namespace in which this process's ids alone are mapped, once containers have been tried in one.
+
+    Afterwards this process is root in it, and other owners are emulated (`linux.owners`).
+    """
+    from pywerf.linux import owners
+    from pywerf.linux.probes import make_namespace_with_one_id, namespaces_with_one_id
+
+    global _entered
+    attempt = namespaces_with_one_id()
+    if attempt.works:
+        _wait_for_threads()
+        attempt = make_namespace_with_one_id()
+        _entered = attempt.works
+        owners.forget()
     return attempt
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from pywerf.linux.dirtree import Directory, DirectoryHandles, layer_xattrs, node_of, open_file, sort_nodes
+from pywerf.linux.dirtree import Directory, DirectoryHandles, layer_xattrs, open_file, sort_nodes
 from pywerf.snapshot.merged import LayerReader, MergedTree
 from pywerf.util.filetree import Node, join
 
@@ -30,7 +30,7 @@ class LiveTree:
         directory, st, below = self._find(path)
         if st is not None:
             name = path.rpartition("/")[2]
-            return self._reader.node(name, st, directory) if name else node_of(name, st)
+            return self._reader.node(name, st, directory)
         return self._below.lstat(path) if below else None
 
     def scandir(self, path: str) -> list[Node]:

@@ -89,7 +89,7 @@ class MergedTree:
             return None
         folder, _, name = path.rpartition("/")
         if not name:
-            return node_of(name, found[1])
+            return self._reader.node("", found[1], self._handles.get(""))
         return self._reader.node(name, found[1], self._handles.get(folder, found[0]))
 
     def scandir(self, path: str) -> list[Node]:

@@ -35,8 +35,15 @@ def builder(common_folder: Path) -> Iterator[User]:
 
 @pytest.fixture(scope="session")
 def plain_user(common_folder: Path) -> Iterator[User]:
+    """A user with neither subordinate ids nor namespaces."""
+    with user(common_folder, f"pywp{os.getpid()}", subids=False, confined=True) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def one_id_user(common_folder: Path) -> Iterator[User]:
     """A user without subordinate ids."""
-    with user(common_folder, f"pywp{os.getpid()}", subids=False) as one:
+    with user(common_folder, f"pywo{os.getpid()}", subids=False) as one:
         yield one
 
 

@@ -91,13 +91,23 @@ def test_a_user_with_subordinate_ids_takes_the_second_rung(builder: User) -> Non
     )
 
 
+def test_a_user_without_subordinate_ids_takes_the_third_rung(one_id_user: User) -> None:
+    one_id_user.write("context/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    done = one_id_user.werf("buildah", "build", "context")
+    assert done.stderr.splitlines()[0] == (
+        "mode auto: rung 3, private namespaces in a user namespace with one id (cannot make private namespaces: "
+        "Operation not permitted (EPERM); cannot map subordinate ids: no /etc/subuid range for "
+        f"'{one_id_user.name}')"
+    )
+
+
 def test_a_mode_with_containers_names_the_probes_that_failed(plain_user: User) -> None:
     mode = {"WERF_BUILDAH_MODE": "native-chroot"}
     done = plain_user.werf("buildah", "images", "--root", "never", env=mode, check=False)
     assert done.returncode == 125
     assert "rung 1: cannot make private namespaces: Operation not permitted (EPERM)" in done.stderr
     assert f"rung 2: cannot map subordinate ids: no /etc/subuid range for '{plain_user.name}'" in done.stderr
-    assert "usermod --add-subuids " in done.stderr
+    assert "rung 3: cannot make a user namespace: Operation not permitted (EPERM)" in done.stderr
     assert not (plain_user.home / "never").exists()
 
 

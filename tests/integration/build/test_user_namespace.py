@@ -1,4 +1,4 @@
-"""Rung 2 for real: an ordinary user's builds in a user namespace, beside the same builds of root."""
+"""Rungs 2 and 3 for real: ordinary users' builds in user namespaces, beside the same builds of root."""
 
 from __future__ import annotations
 
@@ -18,33 +18,7 @@ from support.werf import Werf
 
 pytestmark = pytest.mark.integration
 
-# Owners, set-id bits, file capabilities, devices of the base, fifos, links, removals, replaced directories: every RUN
-# gives the same bytes each time when its times are clamped.
-DETERMINISTIC = r"""
-FROM base AS one
-RUN useradd -m -u 1234 app && sed -i 's/^app:\([^:]*\):[0-9]*:/app:\1:1:/' /etc/shadow && rm -f /etc/*- \
- && mkdir -p /srv/app && echo hi > /srv/app/x && chown app:app /srv/app && chown 65534:65533 /srv/app/x
-RUN cp /bin/true /usr/local/bin/suid && chown app:daemon /usr/local/bin/suid && chmod 6755 /usr/local/bin/suid
-RUN cp /bin/true /usr/local/bin/cap && perl -e 'my ($f, $n) = ("/usr/local/bin/cap", "security.capability"); \
- my $v = pack("VVVVV", 0x02000001, 1 << 13, 0, 0, 0); syscall(188, $f, $n, $v, 20, 0) == 0 or die $!'
-RUN mkdir -m 2775 /nodes && chown 0:33 /nodes && mknod /nodes/null c 1 3 && mknod -m 600 /nodes/disk b 8 17 \
- && mknod /nodes/fifo p && (umask 077 && mknod /nodes/tty c 5 0) && chown app /nodes/tty && ! mknod /nodes/null c 1 3 \
- && (cd /nodes && mkdir -p in/root && mknod in/zero c 1 5 && cp -a in/zero in/root/zero) \
- && mkdir -p /chroot && cp -a /bin /lib /lib64 /usr /chroot/ 2>/dev/null && chroot /chroot mknod /full c 1 7 \
- && mv /chroot/full /nodes/ && rm -rf /chroot
-RUN mkfifo /fifo && ln -s x /link && rm -rf /usr/share/doc/bash && mkdir -p /usr/share/doc/bash \
- && touch /usr/share/doc/bash/new && rm /etc/issue && ln /etc/passwd /passwd && mv /usr/share/perl5 /usr/share/perl55 \
- && install -d -m 1777 -o app -g 33 /sticky && touch -d @5 /etc/motd
-COPY --chown=app:app Dockerfile /home/app/
-USER app
-WORKDIR /home/app/work
-RUN echo user > mine && id > id
-FROM scratch
-COPY --from=one /dev /dev2
-COPY --from=one /nodes /nodes
-COPY --from=one /usr/local/bin /bin
-COPY --from=one /srv /srv
-"""
+DETERMINISTIC = Path(__file__).with_name("owners.Dockerfile").read_text()
 
 MACHINE = os.uname().machine
 
@@ -88,6 +62,15 @@ def test_a_users_image_is_roots_image(
     os.utime(builder.write("same/Dockerfile", DETERMINISTIC), (0, 0))
     flags = ("--root", str(builder.home / f"store-{driver}"), "--storage-driver", driver)
     assert build_both(builder.werf, debian_for_all, "same", *flags) == of_root
+
+
+@pytest.mark.parametrize("driver", ["overlay", "vfs"])
+def test_the_image_of_a_user_with_one_id_is_roots_image(
+    one_id_user: User, debian_for_all: Path, of_root: list[tuple[str, list[str]]], driver: str
+) -> None:
+    os.utime(one_id_user.write("same/Dockerfile", DETERMINISTIC), (0, 0))
+    flags = ("--root", str(one_id_user.home / f"store-{driver}"), "--storage-driver", driver)
+    assert build_both(one_id_user.werf, debian_for_all, "same", *flags) == of_root
 
 
 def test_debian_packages_with_users_and_capabilities_are_installed(builder: User, debian_for_all: Path) -> None:

@@ -26,15 +26,16 @@ from pywerf.linux.probes import Attempt
 NO = Attempt("make private namespaces", errno.EPERM, "Operation not permitted")
 NO_IDS = Attempt("map subordinate ids", 0, "no /etc/subuid range for 'ci'")
 NO_ROOT = Attempt("chroot as root", errno.EPERM, "this process is not root's")
+NO_NAMESPACE = Attempt("make a user namespace", errno.EPERM, "Operation not permitted")
 YES = Attempt("make private namespaces")
 
 
 def rungs(*works: int) -> list[RungProbe]:
-    attempts = {1: NO, 2: NO_IDS, 3: Attempt("use rung 3", 0, "not part of this version"), 4: NO_ROOT, 5: YES}
+    attempts = {1: NO, 2: NO_IDS, 3: NO_NAMESPACE, 4: NO_ROOT, 5: YES}
     return [RungProbe(rung, YES if rung in works else attempts[rung], f"hint {rung}") for rung in attempts]
 
 
-@pytest.mark.parametrize(("works", "rung"), [((1, 2, 5), 1), ((2, 5), 2), ((4, 5), 4), ((5,), 5)])
+@pytest.mark.parametrize(("works", "rung"), [((1, 2, 5), 1), ((2, 5), 2), ((3, 5), 3), ((4, 5), 4), ((5,), 5)])
 def test_auto_takes_the_first_rung_that_works(works: tuple[int, ...], rung: int) -> None:
     choice = decide("auto", rungs(*works))
     assert choice.rung == rung
@@ -53,21 +54,17 @@ def test_no_rung_below_the_one_taken_is_probed() -> None:
     assert asked == [1]
 
 
-@pytest.mark.parametrize("rung", [3])
-def test_a_rung_that_is_not_written_yet_is_not_taken_even_if_it_would_work(rung: int) -> None:
-    assert decide("auto", rungs(rung, 5)).rung == 5
-
-
 def test_a_mode_that_needs_containers_fails_with_the_probes_that_failed() -> None:
     with pytest.raises(IsolationError) as caught:
         decide("native-chroot", rungs(5))
     assert caught.value.message == (
         "mode native-chroot cannot be used here: rung 1: cannot make private namespaces: "
         "Operation not permitted (EPERM); rung 2: cannot map subordinate ids: no /etc/subuid range for 'ci'; "
+        "rung 3: cannot make a user namespace: Operation not permitted (EPERM); "
         "rung 4: cannot chroot as root: this process is not root's (EPERM)"
     )
     assert caught.value.hint is not None
-    assert caught.value.hint.startswith("hint 2")
+    assert caught.value.hint.startswith("hint 3")
 
 
 def test_the_first_line_says_mode_rung_and_reason() -> None:
@@ -83,7 +80,8 @@ def test_a_command_without_containers_is_an_error_that_names_every_rung_tried() 
     error = no_containers(decide("auto", rungs(5)), "RUN cannot be executed")
     assert error.message.startswith("RUN cannot be executed: rung 1: ")
     assert "rung 2: cannot map subordinate ids" in error.message
-    assert "rung 3" not in error.message
+    assert "rung 3: cannot make a user namespace" in error.message
+    assert "rung 4: cannot chroot as root" in error.message
 
 
 def test_only_the_last_rung_has_no_containers() -> None:

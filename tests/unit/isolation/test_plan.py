@@ -11,7 +11,7 @@ import pytest
 from pywerf.errors import IsolationError
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template, plan_mount
 from pywerf.isolation.spec import ContainerSpec, Device, IdMap, Namespaces, Resources, Rlimit
-from pywerf.linux import caps
+from pywerf.linux import caps, notify_filter
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
 from pywerf.linux.seccomp_profile import SeccompProfile
@@ -229,3 +229,29 @@ def test_a_profile_of_the_users_takes_the_place_of_the_default() -> None:
     assert made["seccomp"] != plan()["seccomp"]
     assert made["seccomp_flags"] == 2
     assert plan(seccomp=profile, privileged=True)["seccomp"] == b""
+
+
+def test_root_needs_no_supervisor() -> None:
+    assert plan()["supervision"] is None
+
+
+@pytest.mark.parametrize("one_id", [False, True])
+def test_what_the_kernel_refuses_in_a_user_namespace_is_supervised(one_id: bool) -> None:
+    facts = HostFacts("x86_64", (1 << 41) - 1, device_nodes=False, own_sysfs=False, one_id=one_id)
+    settings = plan(facts, uid=5, gid=6, groups=(7,))["supervision"]
+    assert settings["everything"] is one_id
+    assert settings["capabilities"] == caps.mask(caps.DOCKER_DEFAULT)
+    assert (settings["uid"], settings["gid"], settings["groups"]) == (5, 6, [7])
+    assert settings["filter"] == notify_filter.compile_filter("x86_64", everything=one_id)
+    assert marshal.loads(marshal.dumps(settings)) == settings
+
+
+def test_processes_of_another_pid_namespace_cannot_be_supervised() -> None:
+    facts = HostFacts("x86_64", (1 << 41) - 1, device_nodes=False, own_sysfs=False)
+    assert plan(facts, namespaces=Namespaces(pid="host"))["supervision"] is None
+    with pytest.raises(IsolationError, match="--pid host: in a user namespace with one id"):
+        plan(msgspec.structs.replace(facts, one_id=True), namespaces=Namespaces(pid="host"))
+
+
+def test_a_machine_without_a_table_of_calls_has_no_supervisor() -> None:
+    assert plan(HostFacts("riscv64", 0, device_nodes=False))["supervision"] is None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from pywerf.errors import BuildError
+from pywerf.linux import owners
 
 __all__ = ["AgentSocket"]
 
@@ -37,7 +38,7 @@ class AgentSocket:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._bind()
-            os.chown(self.path, *self._owner)
+            owners.set_owner(self.path, *self._owner)
             os.chmod(self.path, self._mode)
             self._listener.listen()
         except BaseException:

@@ -13,6 +13,7 @@ from pywerf.backend.buildah.export_tree import export_tree
 from pywerf.backend.buildah.files import Files, Result
 from pywerf.errors import BuildError
 from pywerf.graph.op import ExecMount
+from pywerf.linux import owners
 from pywerf.linux.openat2 import open_in_root
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class CacheFolder:
             export_tree(self._tree, "", new)
         if mount.mode is not None or self._tree is None:
             os.chmod(new, 0o755 if mount.mode is None else mount.mode)
-        os.chown(new, mount.uid or 0, mount.gid or 0)
+        owners.set_owner(new, mount.uid or 0, mount.gid or 0)
         os.makedirs(os.path.dirname(folder), exist_ok=True)
         try:
             os.rename(new, folder)

@@ -7,6 +7,7 @@ import os
 import msgspec
 
 from pywerf.linux.devices import make_device
+from pywerf.linux.owners import set_owner, times_of
 from pywerf.util.filetree import FileTree, Node, walk
 
 __all__ = ["export_tree"]
@@ -42,7 +43,7 @@ def export_tree(
             _write(tree, source, item, target, links, owners)
     for target, item in reversed(folders):  # last: what is written into a directory changes its time
         if owners:
-            os.chown(target, item.uid, item.gid)
+            set_owner(target, item.uid, item.gid)
         os.chmod(target, item.mode)
         os.utime(target, ns=(item.mtime_ns, item.mtime_ns))
 
@@ -75,13 +76,13 @@ def _write(
         else:
             make_device(target, (stat.S_IFCHR if node.kind == "char" else stat.S_IFBLK) | 0o600, node.rdev)
     if owners:
-        os.chown(target, node.uid, node.gid, follow_symlinks=False)
+        set_owner(target, node.uid, node.gid)
     if node.kind != "symlink":
         os.chmod(target, node.mode)
     for name, value in tree.xattrs(source).items():
         if owners or name.startswith("user."):
             os.setxattr(target, name, value, follow_symlinks=False)
-    os.utime(target, ns=(node.mtime_ns, node.mtime_ns), follow_symlinks=False)
+    os.utime(target, ns=times_of(target, node.mtime_ns), follow_symlinks=False)
 
 
 def _copy_data(tree: FileTree, source: str, target: str, node: Node) -> None:

@@ -7,6 +7,7 @@ import stat
 from typing import Literal
 
 from pywerf.layer.xattrs import OVERLAY_OPAQUE, marked_opaque, read_xattrs
+from pywerf.linux import owners
 from pywerf.linux.removal import remove_tree
 
 __all__ = ["merge_layer"]
@@ -53,8 +54,8 @@ def _make_directory(source: bytes, there: bytes, mark: str) -> None:
 
 
 def _take_attributes(source: bytes, there: bytes) -> None:
-    status = os.lstat(source)
-    os.chown(there, status.st_uid, status.st_gid)
+    status = owners.lstat(source)
+    owners.set_owner(there, status.st_uid, status.st_gid)
     wanted = read_xattrs(source)
     for name in read_xattrs(there).keys() - wanted.keys():
         os.removexattr(there, name)
