@@ -185,7 +185,7 @@ def storage(root: str, *, rung: int) -> list[Check]:
             "storage",
             "fuse-overlayfs",
             "info",
-            f"{detail}; /dev/fuse {'can' if fuse else 'cannot'} be opened; not used by this version",
+            f"{detail}; /dev/fuse {'can' if fuse else 'cannot'} be opened; used where the kernel mounts no overlay",
         )
     )
     checks.append(_check("storage", "vfs", "ok" if rung < 5 else "info", "works everywhere that files can be unpacked"))

@@ -17,19 +17,27 @@ if TYPE_CHECKING:
 __all__ = ["choose_driver", "choose_isolation", "without_snapshots"]
 
 
-def choose_driver(store: Store, wanted: str, reporter: Reporter, *, mounts: bool = True) -> Snapshotter:
-    """overlay where it can be mounted; vfs when it is asked for, or as the way out with a warning.
+def choose_driver(
+    store: Store, wanted: str, reporter: Reporter, *, mounts: bool = True, program: str = ""
+) -> Snapshotter:
+    """overlay where it can be mounted, by the kernel or by fuse-overlayfs; vfs when it is asked for, or as the way out
+    with a warning. Without `mounts` (rung 4) it is vfs.
 
-    Without `mounts` (rung 4) it is vfs.
-    A store remembers which driver made its snapshots, and for whose ids. Raises SnapshotError when overlay is asked
-    for in vain, and when the store is of the other driver, or of another user namespace.
+    `program` is a fuse-overlayfs that shall mount overlay in any case. A store remembers which driver made its
+    snapshots, what mounts them, and for whose ids. Raises SnapshotError when overlay is asked for in vain, and when
+    the store is of the other driver, or of another user namespace.
     """
     known = store.memo.get("driver", "name")
     name = known.decode() if known is not None else ""
-    if wanted in ("overlay", "vfs") and name and name != wanted:
+    wanted = "" if wanted in ("auto", "default") else wanted
+    if program and wanted == "vfs":
+        raise SnapshotError("mount_program is for the overlay driver, not for vfs", hint="leave one of the two out")
+    wanted = wanted or ("overlay" if program else "")
+    if wanted and name and name != wanted:
         raise SnapshotError(
             f"the store {store.root} was made with the {name} driver, not with {wanted}",
-            hint="leave --storage-driver out, or use another --root",
+            hint=f"leave --storage-driver out, or use another --root: images get there with `werf buildah push IMAGE "
+            f"oci:DIR` and, with --storage-driver {wanted} --root ROOT, `werf buildah pull oci:DIR`",
         )
     if not mounts and "overlay" in (wanted, name):
         raise SnapshotError(
@@ -37,16 +45,23 @@ def choose_driver(store: Store, wanted: str, reporter: Reporter, *, mounts: bool
             hint="leave --storage-driver out (vfs works there)" if not name else "use another --root",
         )
     ids = _ids()
-    if not name:
-        name = "vfs" if wanted == "vfs" or not mounts else _probe(store, wanted, reporter, userxattr=bool(ids))
-        store.memo.put("driver", "ids", ids.encode())
-        store.memo.put("driver", "name", name.encode())
-    else:
+    if name:
         _check_ids(store, ids)
-    if name == "vfs":
+    if wanted == "vfs" or not mounts or name == "vfs":
+        mounted_by: str | None = None
+    else:
+        mounted_by = _mounted_by(store, wanted or name, program, reporter, userxattr=bool(ids))
+    if not name:
+        store.memo.put("driver", "ids", ids.encode())
+        store.memo.put("driver", "name", b"vfs" if mounted_by is None else b"overlay")
+    if mounted_by is None:
         from pywerf.snapshot.vfs import VfsSnapshotter
 
         return VfsSnapshotter(store.driver_dir("vfs"), devices=bool(ids) or _stands_for_devices(store, mounts))
+    if mounted_by:
+        from pywerf.snapshot.fuse import FuseSnapshotter
+
+        return FuseSnapshotter(store.driver_dir("overlay"), mounted_by, userxattr=bool(ids))
     from pywerf.snapshot.overlay import OverlaySnapshotter
 
     return OverlaySnapshotter(store.driver_dir("overlay"), userxattr=bool(ids))
@@ -105,17 +120,67 @@ def _check_ids(store: Store, ids: str) -> None:
     )
 
 
-def _probe(store: Store, wanted: str, reporter: Reporter, *, userxattr: bool) -> str:
-    """The driver, found out once a store, since trying costs some milliseconds."""
+_KERNEL, _FUSE = b"kernel", b"fuse-overlayfs"
+
+
+def _mounted_by(store: Store, wanted: str, program: str, reporter: Reporter, *, userxattr: bool) -> str | None:
+    """What mounts overlay here: "" the kernel, else the path of a fuse-overlayfs; None: nothing, and vfs will do.
+
+    The kernel is asked first, once a store, since trying costs some milliseconds. Both leave the same on disk, so that
+    a store may change from one to the other. Raises SnapshotError.
+    """
+    folder = store.driver_dir("overlay")
+    if program:
+        reason = _try_fuse(folder, program, userxattr=userxattr)
+        if reason is not None:
+            raise SnapshotError(f"overlay cannot be mounted by {program}: {reason}", hint=_FUSE_HINT)
+        return program
+    remembered = store.memo.get("driver", "mounted by")
+    if remembered is None and store.memo.get("driver", "name") is not None:
+        remembered = _KERNEL
+    if remembered == _KERNEL:
+        return ""
+    from pywerf.linux.userns import find_tool
+
+    found = find_tool("fuse-overlayfs") or ""
+    if remembered == _FUSE and found:
+        return found
     from pywerf.snapshot.probe import probe
 
-    reason = probe(store.driver_dir("overlay"), userxattr=userxattr)
+    reason = probe(folder, userxattr=userxattr)
     if reason is None:
-        return "overlay"
+        store.memo.put("driver", "mounted by", _KERNEL)
+        return ""
+    without = _try_fuse(folder, found, userxattr=userxattr)
+    if without is None:
+        store.memo.put("driver", "mounted by", _FUSE)
+        reporter.message("info", f"overlay is mounted by {found}, not by the kernel ({reason})")
+        return found
+    both = f"by the kernel: {reason}; by fuse-overlayfs: {without}"
     if wanted == "overlay":
-        raise SnapshotError(f"overlay cannot be used here: {reason}", hint="--storage-driver vfs works everywhere")
-    reporter.message("warning", f"overlay cannot be used here ({reason}): falling back to vfs, which is slower")
-    return "vfs"
+        raise SnapshotError(
+            f"overlay cannot be used here: {both}", hint=f"--storage-driver vfs works everywhere; or {_FUSE_HINT}"
+        )
+    reporter.message("warning", f"overlay cannot be used here ({both}): falling back to vfs, which is slower")
+    return None
+
+
+_FUSE_HINT = "apt-get install fuse-overlayfs, and give this user /dev/fuse (in a container: --device /dev/fuse)"
+
+
+def _try_fuse(folder: str, program: str, *, userxattr: bool) -> str | None:
+    """Why overlay cannot be mounted by fuse-overlayfs; None when it can."""
+    import os
+
+    if not program:
+        return "it is not installed"
+    if not os.access(program, os.X_OK):
+        return f"{program} cannot be executed"
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "/dev/fuse cannot be opened" if os.path.exists("/dev/fuse") else "there is no /dev/fuse"
+    from pywerf.snapshot.probe import probe_fuse
+
+    return probe_fuse(folder, program, userxattr=userxattr)
 
 
 def choose_isolation(choice: Choice, reporter: Reporter, *, keep_bundles: bool = False) -> Isolation:

@@ -31,6 +31,7 @@ class EngineOptions(msgspec.Struct, frozen=True):
     root: str = ""
     mode: str = ""
     storage_driver: str = ""
+    storage_opts: tuple[str, ...] = ()
     ulimits: tuple[str, ...] = ()
     isolation: str = ""
     runtime: str = ""  # an OCI runtime, by name or path

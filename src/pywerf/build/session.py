@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _ORDINARY = ContainerOptions()
+_MOUNT_PROGRAM = ("mount_program", "overlay.mount_program", "overlay2.mount_program")
 _DRIVERS = ("", "auto", "default", "overlay", "vfs")
 
 
@@ -74,6 +75,7 @@ class Session:
         self._stack.close()
 
     def _check_driver(self) -> None:
+        mount_program(self.options.storage_opts)
         driver = self.options.storage_driver
         if driver not in _DRIVERS:
             raise UsageError(
@@ -95,7 +97,11 @@ class Session:
             from pywerf.build.drivers import choose_driver
 
             driver = choose_driver(
-                self.store, self.options.storage_driver, self.reporter, mounts=self.choice.has_mounts
+                self.store,
+                self.options.storage_driver,
+                self.reporter,
+                mounts=self.choice.has_mounts,
+                program=mount_program(self.options.storage_opts),
             )
             self._snapshots = Snapshots(self.store, driver)
         return self._snapshots
@@ -324,3 +330,19 @@ class Session:
         from pywerf.build.info import info
 
         return info(self)
+
+
+def mount_program(options: Sequence[str]) -> str:
+    """The fuse-overlayfs that `--storage-opt mount_program=PATH` names; empty: none. Raises UsageError."""
+    program = ""
+    for option in options:
+        key, _, value = option.partition("=")
+        if key not in _MOUNT_PROGRAM or not value.startswith("/"):
+            raise UsageError(
+                f"--storage-opt {option}: unknown option"
+                if key not in _MOUNT_PROGRAM
+                else f"--storage-opt {option}: not an absolute path",
+                hint="overlay.mount_program=/usr/bin/fuse-overlayfs is known",
+            )
+        program = value
+    return program

@@ -79,6 +79,7 @@ class Invocation:
             root=self.setting("root"),
             mode=self.setting("buildah_mode"),
             storage_driver=self.setting("storage_driver"),
+            storage_opts=tuple(self.settings.get("storage_opt") or ()),
             ulimits=tuple(self.settings.get("buildah_ulimit") or ()),
             runtime=self.setting("runtime"),
             runtime_flags=tuple(self.settings.get("runtime_flag") or ()),
@@ -233,6 +234,13 @@ def engine_flags(function: F) -> F:
                 metavar="DRIVER",
                 env=("WERF_BUILDAH_STORAGE_DRIVER",),
                 help="Storage driver: overlay or vfs.",
+            ),
+            _global(
+                "--storage-opt",
+                metavar="KEY=VALUE",
+                multiple=True,
+                env=("WERF_BUILDAH_STORAGE_OPT",),
+                help="overlay.mount_program=PATH: mount overlay by fuse-overlayfs.",
             ),
             _global("--buildah-mode", metavar="MODE", help="docker, auto, native-chroot or native-rootless."),
             _global(

@@ -417,6 +417,8 @@ def plan_mount(mount: Mount, *, nodev: bool = True) -> dict[str, Any]:
         return plan | {"recursive": recursive, "attributes": _attributes(flags)}
     if mount.type == "overlay":
         return plan | _plan_overlay(data)
+    if mount.type == "tree":
+        return plan | {"recursive": False, "attributes": _attributes(flags)}
     plan["data"] = ",".join(data)
     return plan
 

@@ -22,6 +22,8 @@ __all__ = ["Root", "enter_root", "mount_all", "mount_rootfs"]
 
 MAX_SYMLINKS = 40
 MOUNT_DATA_MAX = 4000  # mount(2) takes one page of data
+# The kernel stacks at most 500 lowers (fs/overlayfs/params.h), and an overlay may be a lower of another one.
+DIRECT_LOWERS, LOWERS_AT_ONCE = 400, 490
 
 
 def mount_rootfs(rootfs: dict[str, Any]) -> None:
@@ -31,17 +33,23 @@ def mount_rootfs(rootfs: dict[str, Any]) -> None:
     if rootfs["type"] == "overlay":
         _mount_overlay(rootfs, "root")
         return
+    if rootfs["type"] == "tree":
+        _attach_detached(rootfs, sys.AT_FDCWD, "root")
+        return
     sys.mount(rootfs["source"], "root", rootfs["type"], rootfs["flags"], rootfs["data"] or None)
 
 
 def _mount_overlay(plan: dict[str, Any], target: str) -> None:
-    """Mount an overlay with any number of layers (the kernel's own limit is 500).
+    """Mount an overlay with any number of layers.
 
-    The options of mount(2) are one page. What does not fit, or has a `,` or `:` in a path, is named by
-    descriptors instead: with /proc/self/fd as the working folder a layer is `17`.
+    What is too many for one overlay is put below it as overlays of its own, on folders beside it. The options of
+    mount(2) are one page. What does not fit, or has a `,` or `:` in a path, is named by descriptors instead: with
+    /proc/self/fd as the working folder a layer is `17`.
     """
     folders: dict[str, str] = plan["folders"]  # upperdir, workdir
     lower: list[str] = plan["lower"]
+    if len(lower) > LOWERS_AT_ONCE:
+        lower = [*lower[:DIRECT_LOWERS], *_mount_lowers(plan, lower[DIRECT_LOWERS:])]
     plain = ["lowerdir=" + ":".join(lower), *(f"{key}={path}" for key, path in folders.items())]
     data = ",".join([*plain, plan["data"]] if plan["data"] else plain)
     special = any(character in path for path in (*lower, *folders.values()) for character in ",:\\")
@@ -71,10 +79,35 @@ def _mount_overlay(plan: dict[str, Any], target: str) -> None:
             os.close(fd)
 
 
+def _mount_lowers(plan: dict[str, Any], lower: list[str]) -> list[str]:
+    """Read-only overlays of some hundred layers each, nearest first: where they are mounted."""
+    data = ",".join(option for option in plan["data"].split(",") if option != "volatile")
+    places = []
+    for start in range(0, len(lower), LOWERS_AT_ONCE):
+        part = lower[start : start + LOWERS_AT_ONCE]
+        if len(part) == 1:
+            places += part  # one alone is no overlay
+            continue
+        place = f"lower-{os.urandom(6).hex()}"
+        os.mkdir(place, 0o700)
+        _mount_overlay({"folders": {}, "lower": part, "data": data, "flags": sys.MS_RDONLY | sys.MS_NODEV}, place)
+        places.append(place)
+    return places
+
+
 def _attach_bind(plan: dict[str, Any], directory: int, path: str) -> None:
     """Bind a host path over what (directory, path) names; an empty path means the descriptor itself."""
     recursive = sys.AT_RECURSIVE if plan["recursive"] else 0
     tree = sys.open_tree(sys.AT_FDCWD, plan["source"], sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | recursive)
+    try:
+        _move_tree(plan, tree, directory, path)
+    finally:
+        os.close(tree)
+
+
+def _attach_detached(plan: dict[str, Any], directory: int, path: str) -> None:
+    """Attach a mount that is in no namespace yet, as a bind is: `source` is a path of a process's descriptor of it."""
+    tree = os.open(plan["source"], os.O_PATH | os.O_CLOEXEC)
     try:
         _move_tree(plan, tree, directory, path)
     finally:
@@ -104,6 +137,8 @@ def _open_subpath(mount: dict[str, Any], number: int) -> int:
         os.mkdir(place, 0o700)
         if mount["type"] == "overlay":
             _mount_overlay(mount, place)
+        elif mount["type"] == "tree":
+            _attach_detached(mount, sys.AT_FDCWD, place)
         else:
             sys.mount(mount["source"], place, mount["type"], mount["flags"], mount["data"] or None)
         whole = Root(place)
@@ -294,6 +329,8 @@ def _mount_one(mount: dict[str, Any], root: Root, number: int) -> None:
                 _attach_bind(mount, fd, "")
             elif mount["type"] == "overlay":
                 _mount_overlay(mount, where)
+            elif mount["type"] == "tree":
+                _attach_detached(mount, fd, "")
             else:
                 sys.mount(mount["source"], where, mount["type"], mount["flags"], mount["data"] or None)
         finally:

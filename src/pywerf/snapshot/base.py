@@ -104,6 +104,12 @@ class Snapshotter(SnapshotReader, Protocol):
         Raises SnapshotError.
         """
 
+    def release(self, mount: Mount) -> None:
+        """Nobody needs what `rootfs` gave any more: its container has ended, or was never started. Idempotent.
+
+        `commit` and `remove` do so for all mounts of their snapshot.
+        """
+
     def remove(self, id: str) -> None:
         """Remove a snapshot that nothing stands on. Idempotent; after a crash it is gone or can be removed again.
 

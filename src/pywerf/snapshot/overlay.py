@@ -21,8 +21,8 @@ from pywerf.util.filetree import FileTree
 
 __all__ = ["MAX_LAYERS", "OverlaySnapshotter", "copy_root", "overlay_options"]
 
-# The kernel stacks at most 500 lowers (fs/overlayfs/params.h); the stubs and one spare are taken off.
-MAX_LAYERS = 498
+# What `linux.rootfs` can stack: some hundred lowers, of which many may be overlays of some hundred lowers.
+MAX_LAYERS = 20_000
 
 # With these an upper directory holds files, whiteouts and opaque directories, and nothing else: no renamed
 # directory that points elsewhere, no file that is metadata alone, no index of hard links.
@@ -138,6 +138,9 @@ class OverlaySnapshotter:
             return MergedTree(layers, self.xattr_prefix)
         below = MergedTree(layers[1:] or (f"{self.root}/empty",), self.xattr_prefix)
         return LiveTree(layers[0], below, self.xattr_prefix)
+
+    def release(self, mount: Mount) -> None:
+        """See Snapshotter: nothing is held for a mount."""
 
     def remove(self, id: str) -> None:
         """See Snapshotter."""

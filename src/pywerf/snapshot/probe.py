@@ -1,15 +1,17 @@
-"""Whether overlay works in a directory: by mounting one there, in a child with a mount namespace of its own."""
+"""Whether overlay works in a directory: by mounting one there, where nobody else sees it, and changing files in it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pywerf.linux.removal import remove_tree
 from pywerf.snapshot.overlay import overlay_options
 
-__all__ = ["probe"]
+__all__ = ["probe", "probe_fuse"]
 
 
 def probe(root: str, *, userxattr: bool = False) -> str | None:
@@ -19,6 +21,36 @@ def probe(root: str, *, userxattr: bool = False) -> str | None:
     which it is called; without it the answer says so. Forks, so that it is best called before threads are
     started. Leaves nothing behind. Raises OSError when `root` cannot be written to.
     """
+    with _scratch(root) as scratch:
+        return _try_in_child(scratch, overlay_options(userxattr))
+
+
+def probe_fuse(root: str, program: str, *, userxattr: bool = False) -> str | None:
+    """The same with fuse-overlayfs, `program`; it has to be able to open /dev/fuse."""
+    from pywerf.errors import SnapshotError
+    from pywerf.snapshot.fuse import FuseMount, settle
+
+    prefix = "user.overlay." if userxattr else "trusted.overlay."
+    with _scratch(root) as scratch:
+        try:
+            mount = FuseMount(program, [f"{scratch}/lower"], f"{scratch}/upper", f"{scratch}/work")
+        except SnapshotError as error:
+            return error.message
+        step = "changing files in fuse-overlayfs"
+        try:
+            try:
+                _change(mount.path)
+            finally:
+                mount.end()
+            step = "looking at what fuse-overlayfs wrote"
+            settle(f"{scratch}/upper", prefix)
+            return _judge(f"{scratch}/upper", prefix)
+        except OSError as error:
+            return _failed(step, error)
+
+
+@contextmanager
+def _scratch(root: str) -> Iterator[str]:
     scratch = f"{root}/.probe-{os.getpid()}-{os.urandom(4).hex()}"
     os.makedirs(scratch, mode=0o700)
     try:
@@ -26,9 +58,29 @@ def probe(root: str, *, userxattr: bool = False) -> str | None:
             os.mkdir(f"{scratch}/{name}")
         for name in ("lower/gone", "lower/dir/file"):
             os.close(os.open(f"{scratch}/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-        return _try_in_child(scratch, overlay_options(userxattr))
+        yield scratch
     finally:
         remove_tree(scratch)
+
+
+def _change(merged: str) -> None:
+    """Remove a file, and put another directory in the place of one."""
+    os.unlink(f"{merged}/gone")
+    os.unlink(f"{merged}/dir/file")
+    os.rmdir(f"{merged}/dir")
+    os.mkdir(f"{merged}/dir")
+
+
+def _judge(upper: str, prefix: str) -> str | None:
+    """Whether that looks as `snapshot.merged` reads it."""
+    whiteout = os.lstat(f"{upper}/gone")
+    if stat.S_ISCHR(whiteout.st_mode) and os.getxattr(f"{upper}/dir", prefix + "opaque") == b"y":
+        return None
+    return "overlay writes whiteouts in another form"
+
+
+def _failed(step: str, error: OSError) -> str:
+    return f"{step}: {error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"
 
 
 def _try_in_child(scratch: str, options: tuple[str, ...]) -> str | None:
@@ -64,17 +116,9 @@ def _change_files(scratch: str, options: tuple[str, ...]) -> str | None:
         syscalls.mount(
             "overlay", "merged", "overlay", 0, ",".join(("lowerdir=lower", "upperdir=upper", "workdir=work", *options))
         )
-        step = "removing a file in an overlay"
-        os.unlink("merged/gone")
-        step = "replacing a directory in an overlay"
-        os.unlink("merged/dir/file")
-        os.rmdir("merged/dir")
-        os.mkdir("merged/dir")
+        step = "changing files in an overlay"
+        _change("merged")
         step = "looking at what overlay wrote"
-        whiteout = os.lstat("upper/gone")
-        prefix = "user.overlay." if "userxattr" in options else "trusted.overlay."
-        if not stat.S_ISCHR(whiteout.st_mode) or os.getxattr("upper/dir", prefix + "opaque") != b"y":
-            return "overlay writes whiteouts in another form"
+        return _judge("upper", "user.overlay." if "userxattr" in options else "trusted.overlay.")
     except OSError as error:
-        return f"{step}: {error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"
-    return None
+        return _failed(step, error)

@@ -79,6 +79,9 @@ class VfsSnapshotter:
         """See Snapshotter."""
         return DirectoryTree(self._existing(snapshot), live=not snapshot.committed, devices=self.devices)
 
+    def release(self, mount: Mount) -> None:
+        """See Snapshotter: nothing is held for a mount."""
+
     def remove(self, id: str) -> None:
         """See Snapshotter."""
         gone = f"{self.root}/.gone-{id}"

@@ -25,6 +25,13 @@ def _mount(mount: Mount, target: str) -> None:
         if "ro" in mount.options:
             syscalls.mount(None, target, None, syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY)
         return
+    if mount.type == "tree":
+        tree = os.open(mount.source, os.O_PATH)
+        if "ro" in mount.options:
+            syscalls.mount_setattr(tree, "", syscalls.AT_EMPTY_PATH, syscalls.MOUNT_ATTR_RDONLY)
+        syscalls.move_mount(tree, "", syscalls.AT_FDCWD, target, syscalls.MOVE_MOUNT_F_EMPTY_PATH)
+        os.close(tree)
+        return
     flags = syscalls.MS_RDONLY if "ro" in mount.options else 0
     data = ",".join(option for option in mount.options if option != "ro")
     syscalls.mount(mount.source, target, mount.type, flags, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from pywerf.errors import SnapshotError
 from pywerf.linux.dirtree import DirectoryTree
 from pywerf.linux.mount import Mount
 from pywerf.snapshot.base import Snapshot, Snapshotter
+from pywerf.snapshot.fuse import FuseSnapshotter
 from pywerf.snapshot.overlay import OverlaySnapshotter
 from pywerf.snapshot.vfs import VfsSnapshotter
 from pywerf.util.filetree import FileTree
+from support import machine
 
 pytestmark = pytest.mark.integration
 
@@ -23,11 +25,17 @@ InMount = Callable[[Mount, Callable[[str], Any]], Any]
 Describe = Callable[[FileTree], dict[str, tuple[object, ...]]]
 
 
-@pytest.fixture(params=["overlay", "overlay-userxattr", "vfs"])
-def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Snapshotter:
+@pytest.fixture(params=["overlay", "overlay-userxattr", "fuse", "fuse-userxattr", "vfs"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Snapshotter]:
+    userxattr = request.param.endswith("userxattr")
     if request.param == "vfs":
-        return VfsSnapshotter(str(tmp_path / "vfs"))
-    return OverlaySnapshotter(str(tmp_path / "overlay"), userxattr=request.param != "overlay")
+        yield VfsSnapshotter(str(tmp_path / "vfs"))
+    elif request.param.startswith("overlay"):
+        yield OverlaySnapshotter(str(tmp_path / "overlay"), userxattr=userxattr)
+    else:
+        fuse = FuseSnapshotter(str(tmp_path / "overlay"), machine.require("fuse-overlayfs"), userxattr=userxattr)
+        yield fuse
+        fuse.close()
 
 
 def _fill(root: str) -> None:

@@ -51,6 +51,9 @@ class NoSnapshots:
     def view(self, snapshot: Snapshot) -> FileTree:
         self._refuse()
 
+    def release(self, mount: Mount) -> None:
+        """There is nothing to release."""
+
     def remove(self, id: str) -> None:
         """There is nothing to remove."""
 

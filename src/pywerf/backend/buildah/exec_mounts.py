@@ -190,6 +190,7 @@ class ExecMounts:
             scratch = driver.prepare(self._store.new_snapshot_id(), snapshot)
             self._stack.callback(driver.remove, scratch.id)
             root = driver.rootfs(scratch, writable=True)
+        self._stack.callback(driver.release, root)
         target = self._target(mount.target)
         self._stub(target, is_dir=is_dir)
         options = (*root.options, "ro") if mount.read_only else root.options
