@@ -123,12 +123,23 @@ def test_one_store_is_mounted_by_the_kernel_and_by_the_program_in_turns(
 
 
 @pytest.fixture
-def unstackable(tmp_path: Path) -> Iterator[Path]:
-    """A folder on an overlay: the kernel lets none stand on it."""
+def passed_through(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system that the kernel lets no overlay stand on, and that can hold all its marks."""
     machine.require_root()
-    for name in ("lower", "upper", "work", "merged"):
-        (tmp_path / "stack" / name).mkdir(parents=True)
+    for name in ("real", "seen"):
+        (tmp_path / name).mkdir()
+    machine.run(machine.require("bindfs"), tmp_path / "real", tmp_path / "seen")
+    yield tmp_path / "seen"
+    services.unmount_below(tmp_path / "seen")
+
+
+@pytest.fixture
+def on_overlay(tmp_path: Path) -> Iterator[Path]:
+    """A folder on an overlay, which can hold no overlay's marks either."""
+    machine.require_root()
     stack = tmp_path / "stack"
+    for name in ("lower", "upper", "work", "merged"):
+        (stack / name).mkdir(parents=True)
     options = f"lowerdir={stack}/lower,upperdir={stack}/upper,workdir={stack}/work"
     machine.run("mount", "-t", "overlay", "overlay", "-o", options, stack / "merged")
     yield stack / "merged"
@@ -142,40 +153,33 @@ def on(werf: Werf, folder: Path) -> Werf:
 
 
 def test_where_the_kernel_cannot_the_program_is_found(
-    werf: Werf, unstackable: Path, busybox_layout: Path, context: Path, make_werf: Callable[[str], Werf]
+    werf: Werf, passed_through: Path, busybox_layout: Path, context: Path
 ) -> None:
-    expected = build(make_werf("expected"), busybox_layout, context)
-    on(werf, unstackable)
-    assert build(werf, busybox_layout, context) == expected
-    for flags in ((), ("--storage-driver", "overlay")):
-        assert build(werf, busybox_layout, context, *flags) == expected
+    on(werf, passed_through)
+    image = build(werf, busybox_layout, context)
+    assert build(werf, busybox_layout, context, "--storage-driver", "overlay") == image
     assert os.listdir(werf.root / "snapshots") == ["overlay"]
+    assert werf.run("run", image, "--", "cat", "/gone/f").stdout == "back\n"
+    assert werf.run("run", image, "--", "ls", "/a/b").stdout == "new\n"
     nothing_is_left(werf)
 
 
-# In a mount namespace of its own /dev/fuse is something that no file system can be served by.
-WITHOUT_FUSE = ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null /dev/fuse && exec "$@"', "sh"]
-
-
 def test_with_neither_overlay_is_an_error_with_both_reasons_and_auto_is_vfs(
-    werf: Werf, unstackable: Path, busybox_layout: Path, context: Path
+    werf: Werf, on_overlay: Path, busybox_layout: Path, context: Path
 ) -> None:
-    on(werf, unstackable)
-    werf.command = [*WITHOUT_FUSE, *werf.command]
-    flags = ("--storage-driver", "overlay")
-    done = werf.run("buildah", "pull", *flags, f"oci:{busybox_layout}:base", check=False)
+    on(werf, on_overlay)
     (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\nRUN true\n")
-    done = werf.run("buildah", "build", *flags, context, check=False)
+    done = werf.run("buildah", "build", "--storage-driver", "overlay", context, check=False)
     assert done.returncode == 125
-    assert "overlay cannot be used here: by the kernel: mounting overlay: Invalid argument (EINVAL)" in done.stderr
-    assert "by fuse-overlayfs: fuse-overlayfs: cannot mount fuse: Invalid argument (EINVAL)" in done.stderr
+    both = "by the kernel: mounting overlay: Invalid argument (EINVAL); by fuse-overlayfs: looking at what"
+    assert f"overlay cannot be used here: {both}" in done.stderr
     assert "--storage-driver vfs works everywhere" in done.stderr
     pulled = werf.run("buildah", "pull", f"oci:{busybox_layout}:base")
     (context / "Dockerfile").write_text(f"FROM {pulled.stdout.strip()}\nRUN true > /made\n")
     said = pulled.stderr + werf.run("buildah", "build", context).stderr
-    assert "by fuse-overlayfs: fuse-overlayfs: cannot mount fuse: Invalid argument (EINVAL)" in said
+    assert both in said
     assert "falling back to vfs" in said
-    assert os.listdir(werf.root / "snapshots") == ["vfs"]
+    assert len(os.listdir(werf.root / "snapshots/vfs")) >= 2
     assert "falling back" not in werf.run("buildah", "build", context).stderr
 
 
