@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -141,6 +142,14 @@ class FakeRegistry:
         """The requests of a method whose path contains a text."""
         with self.lock:
             return [request for request in self.requests if request.method == method and path in request.path]
+
+    def awaited(self, method: str, count: int) -> list[Request]:
+        """As `seen`, when there are `count`: what a client has given up may still be on its way here."""
+        for _ in range(1000):
+            if len(self.seen(method)) >= count:
+                break
+            time.sleep(0.01)
+        return self.seen(method)
 
 
 @contextlib.contextmanager
@@ -290,7 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._read()
             return self._error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
         if self.command == "DELETE":
-            del registry.uploads[upload]
+            registry.uploads.pop(upload, None)
             return self._answer(204)
         if self.command == "GET":
             return self._accepted(repository, upload, 204)
@@ -309,11 +318,11 @@ class _Handler(BaseHTTPRequestHandler):
                 break
         if drop == 0:
             if registry.forget_uploads:
-                del registry.uploads[upload]
+                registry.uploads.pop(upload, None)
             return self._hang_up()
         if self.command == "PATCH":
             return self._accepted(repository, upload, 202)
-        del registry.uploads[upload]
+        registry.uploads.pop(upload, None)  # its client may have given it up meanwhile
         digest = self.query["digest"]
         if digest_of(bytes(held)) != digest:
             return self._error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")

@@ -82,7 +82,7 @@ def test_source_of_wrong_size_is_not_stored(client: RegistryClient, fake_registr
     with pytest.raises(DigestMismatch):
         client.put_blob("app", descriptor(), lambda: chunks(source))
     assert not fake_registry.blobs
-    assert len(fake_registry.seen("PUT")) == 1
+    assert len(fake_registry.awaited("PUT", 1)) == 1
 
 
 def test_error_of_the_source_is_not_taken_for_the_connections(
@@ -94,7 +94,7 @@ def test_error_of_the_source_is_not_taken_for_the_connections(
 
     with pytest.raises(OSError, match="the disk is broken"):
         client.put_blob("app", descriptor(), broken)
-    assert len(fake_registry.seen("PUT")) == 1
+    assert len(fake_registry.awaited("PUT", 1)) == 1
     assert fake_registry.uploads == {}
 
 
