@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from pywerf.isolation.limits import TYPES
+from pywerf.linux.rlimits import NUMBERS
+from support import inside, services
 from support.isolations import Isolated, run_output
 from support.users import User
 
@@ -56,6 +61,29 @@ def test_every_type_arrives(isolated: Isolated) -> None:
     flags = [f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in wanted.items()]
     found = limits(run_output(isolated.build("cat /proc/self/limits", *flags)))
     assert {name: found[name] for name in TYPES} == {name: (str(s), str(h)) for name, (s, h) in wanted.items()}
+
+
+def test_every_type_arrives_on_the_fourth_rung(
+    docker: services.Docker, python_layout: Path, service_folder: Path
+) -> None:
+    """In a container of dockerd without further rights, where nothing can be mounted."""
+    shared = service_folder / "limits-in-containers"
+    (shared / "context").mkdir(parents=True)
+    shutil.copytree(python_layout, shared / "base")
+    engine = inside.docker_engine(docker, shared)
+    there = limits(engine.run("cat /proc/self/limits").stdout.splitlines())
+    wanted = {name: lower(hard) for name, (_, hard) in there.items() if name != "as"}
+    flags = " ".join(f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in wanted.items())
+    # there is no /proc on this rung: getrlimit(2) itself is asked
+    ask = "import resource; [print(number, *resource.getrlimit(number)) for number in range(16)]"
+    script = f"""
+        base=$(werf buildah pull -q oci:{inside.SHARED}/base:base)
+        printf 'FROM %s\\nRUN python3 -c "{ask}"\\n' $base > {inside.SHARED}/context/Dockerfile
+        werf buildah build --progress=plain {flags} {inside.SHARED}/context"""
+    done = engine.run(script)
+    assert "rung 4" in done.stderr.splitlines()[0]
+    found = dict(line.split(" ", 1) for line in run_output(done))
+    assert {name: found[str(NUMBERS[name])] for name in TYPES} == {name: f"{s} {h}" for name, (s, h) in wanted.items()}
 
 
 def test_the_variable_has_the_same_types(isolated: Isolated) -> None:
