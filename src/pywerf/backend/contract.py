@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from pywerf.util.filetree import FileTree
 
 __all__ = [
     "Backend",
+    "ConfigRewriter",
     "DockerfileBuild",
     "DockerfileBuilder",
     "DockerfileStep",
@@ -152,6 +153,16 @@ class ImageTransfer(Protocol):
         """Bring the images of a Docker archive, under the names that it tells. Raises ArchiveError, StoreError."""
 
 
+class ConfigRewriter(Protocol):
+    """Gives images another config."""
+
+    def rewrite(self, name: str, change: Callable[[bytes], bytes]) -> Digest:
+        """Make of an image (of each platform's) one with the config that `change` makes of its own; its id.
+
+        The name goes to the new image. The same change makes the same image. Raises ImageNotFound.
+        """
+
+
 class Backend(Protocol):
     """One of the two."""
 
@@ -166,6 +177,10 @@ class Backend(Protocol):
     @property
     def builder(self) -> DockerfileBuilder:
         """What builds Dockerfiles."""
+
+    @property
+    def configs(self) -> ConfigRewriter | None:
+        """What changes the configs of images; None where that cannot be done."""
 
     @property
     def images(self) -> ImageStore:

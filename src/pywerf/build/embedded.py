@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary, Pruned, Secret
 from pywerf.build.contexts import Given
 from pywerf.build.names import local_candidates
 from pywerf.build.options import BuildOptions
 from pywerf.oci.digest import Digest
+from pywerf.oci.manifest import Index, parse_manifest
 from pywerf.oci.platform import Platform
 
 if TYPE_CHECKING:
     from pywerf.build.session import Session
+    from pywerf.store.images import ImageRecord
 
 __all__ = ["EmbeddedBackend"]
 
@@ -26,6 +30,7 @@ class EmbeddedBackend:
     def __init__(self, session: Session) -> None:
         self.line = session.choice.line
         self.builder = _Builder(session)
+        self.configs = _Configs(session)
         self.images = _Images(session)
         self.transfer = _Transfer(session)
 
@@ -60,6 +65,47 @@ class _Builder:
 
 def _flag(secret: Secret) -> str:
     return f"id={secret.id},src={secret.path}" if secret.path else f"id={secret.id},env={secret.env or secret.id}"
+
+
+class _Configs:
+    """ConfigRewriter."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def rewrite(self, name: str, change: Callable[[bytes], bytes]) -> Digest:
+        """ConfigRewriter."""
+        session = self._session
+        record = session.find_image(name)
+        with session.working():
+            made = self._image(record, change) if not record.is_index else self._index(record, change)
+            own = [known for known in local_candidates(name) if known in record.names]
+            session.tag(str(made.id), own or [name])
+        return made.id
+
+    def _image(self, record: ImageRecord, change: Callable[[bytes], bytes]) -> ImageRecord:
+        store = self._session.store
+        manifest = self._session.image_manifest(record)
+        config = change(store.blobs.read(manifest.config.digest))
+        descriptor = replace(manifest.config, digest=Digest.of(config), size=len(config))
+        changed = replace(manifest, config=descriptor)
+        return store.images.put(changed.to_json(), changed.media_type, config, (), record.size)
+
+    def _index(self, record: ImageRecord, change: Callable[[bytes], bytes]) -> ImageRecord:
+        store = self._session.store
+        index = parse_manifest(store.blobs.read(record.manifest_digest), record.media_type)
+        assert isinstance(index, Index)
+        entries = []
+        for entry in index.manifests:
+            image = store.images.by_manifest(entry.digest)
+            if image is not None:
+                made = self._image(image, change)
+                size = len(store.blobs.read(made.manifest_digest))
+                entry = replace(entry, digest=made.manifest_digest, size=size)
+            entries.append(entry)
+        return store.images.put_index(
+            replace(index, manifests=tuple(entries)).to_json(), record.media_type, (), record.size
+        )
 
 
 class _Images:

@@ -131,3 +131,20 @@ def test_follow_builds_again_for_a_new_commit(werf: Werf, git: GitRepository) ->
         process.wait(60)
         process.stdout.close()
     assert cat(werf, "shop:base", "/base") == "other\n"
+
+
+def test_image_spec_changes_the_config_and_no_layer(werf: Werf, git: GitRepository) -> None:
+    plain = ids(werf, git)
+    spec = (
+        "imageSpec:\n  author: me\n  config: {env: {ADDED: '$PATH'}, labels: {who: '%image%'}, cmd: [cat, /version]}\n"
+    )
+    git.commit({"werf.yaml": (git.path / "werf.yaml").read_text() + spec})
+    built = ids(werf, git)
+    assert built["shop:base"] == plain["shop:base"]
+    assert built["shop:web"] != built["shop:worker"]
+    config = json.loads(werf.run("buildah", "inspect", "--type", "image", "shop:web").stdout)["OCIv1"]
+    assert config["author"] == "me"
+    assert config["config"]["Labels"] == {"werf": "shop", "who": "web"}
+    assert config["config"]["Cmd"] == ["cat", "/version"]
+    assert werf.run("run", "shop:worker").stdout == "1.0\n"
+    assert ids(werf, git) == built

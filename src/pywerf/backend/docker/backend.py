@@ -67,6 +67,7 @@ class DockerBackend:
     """Backend. A context manager."""
 
     name = "docker"
+    configs = None  # the daemon's API takes a config only with a container behind it
 
     def __init__(self, environ: Mapping[str, str], reporter: Reporter, *, builder: str = "") -> None:
         """Raises RegistryError when there is no daemon, BuildError when it is too old, UsageError."""

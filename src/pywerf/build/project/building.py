@@ -13,7 +13,7 @@ import msgspec
 
 from pywerf.backend.contract import DockerfileBuild, Secret
 from pywerf.build.dockerfile_build import dockerfile_steps
-from pywerf.config.werf_yaml.model import DockerfileImage, shown_name
+from pywerf.config.werf_yaml.model import DockerfileImage, ImageSpec, shown_name
 from pywerf.config.werf_yaml.model import Secret as SecretConfig
 from pywerf.config.werf_yaml.project import build_sets
 from pywerf.errors import BuildError, BuildStopped, ContextError, WerfError
@@ -23,7 +23,7 @@ from pywerf.oci.platform import Platform
 from pywerf.util.slug import slug
 
 if TYPE_CHECKING:
-    from pywerf.backend.contract import Backend
+    from pywerf.backend.contract import Backend, ConfigRewriter
     from pywerf.build.project.project import Project
     from pywerf.util.events import Reporter
 
@@ -84,7 +84,7 @@ def build_project(
     built: dict[str, BuiltImage] = {}
     numbers = {name: number for number, name in enumerate((name for each in sets for name in each), 1)}
     # before anything is built: mistakes in other images should not come after minutes
-    prepared = {name: _prepare(project, name) for each in sets for name in each}
+    prepared = {name: _prepare(project, name, specs=backend.configs is not None) for each in sets for name in each}
 
     def build_one(name: str) -> BuiltImage:
         shown = shown_name(name)
@@ -95,6 +95,8 @@ def build_project(
             whole = _with_values(project, image, build, options, built, stack)
             try:
                 digest = backend.builder.build(whole)
+                if image.image_spec is not None and backend.configs is not None:
+                    digest = _specified(project, image, image.image_spec, backend.configs, reporter)
             except WerfError as error:
                 raise _named(error, shown) from error
         seconds = time.monotonic() - began
@@ -130,7 +132,7 @@ def dockerfile_build(project: Project, image: DockerfileImage) -> DockerfileBuil
     )
 
 
-def _prepare(project: Project, name: str) -> tuple[DockerfileImage, DockerfileBuild]:
+def _prepare(project: Project, name: str, *, specs: bool) -> tuple[DockerfileImage, DockerfileBuild]:
     found = project.config.image(name)
     assert found is not None
     image = project.needed(found)
@@ -145,8 +147,11 @@ def _prepare(project: Project, name: str) -> tuple[DockerfileImage, DockerfileBu
                 f"image {shown_name(name)}: {shown_name(dependency.image)} has no digest: it is not in a registry",
                 hint="import ImageID, which names a local image as well",
             )
-    if image.image_spec is not None:
-        raise BuildError(f"image {shown_name(name)}: imageSpec is not supported yet", hint="leave imageSpec out")
+    if image.image_spec is not None and not specs:
+        raise BuildError(
+            f"image {shown_name(name)}: imageSpec is not supported with the Docker backend yet",
+            hint="build it with the embedded engine (WERF_BUILDAH_MODE=auto), or leave imageSpec out",
+        )
     try:
         return image, dockerfile_build(project, image)
     except WerfError as error:
@@ -176,6 +181,23 @@ def _with_values(
         pull=options.pull,
         cache_from=options.cache_from,
     )
+
+
+def _specified(
+    project: Project, image: DockerfileImage, spec: ImageSpec, configs: ConfigRewriter, reporter: Reporter
+) -> Digest:
+    """The image with its imageSpec applied."""
+    from pywerf.build.project.image_spec import apply_image_spec
+
+    shown, name = shown_name(image.name), project.config.meta.project
+
+    def change(config: bytes) -> bytes:
+        def warn(text: str) -> None:
+            reporter.message("warning", f"image {shown}: {text}")
+
+        return apply_image_spec(config, spec, image=image.name, project=name, warn=warn)
+
+    return configs.rewrite(local_name(name, image.name), change)
 
 
 def _secret(secret: SecretConfig, directory: str, image: DockerfileImage, stack: ExitStack) -> Secret:

@@ -51,6 +51,8 @@ class Builder:
 class Backend:
     """A backend that builds only."""
 
+    configs = None
+
     def __init__(self) -> None:
         self.builder = Builder()
 
@@ -191,7 +193,7 @@ def test_secrets_of_all_kinds(
     ("line", "why"),
     [
         ("staged: true", "staged builds are not supported yet"),
-        ("imageSpec: {author: me}", "imageSpec is not supported yet"),
+        ("imageSpec: {author: me}", "imageSpec is not supported with the Docker backend yet"),
         ("dependencies: [{image: b, imports: [{type: ImageDigest, targetBuildArg: X}]}]", "has no digest"),
     ],
 )
