@@ -25,11 +25,8 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     switch("--dev", help="Build the work tree as it is, by a commit on a branch of its own."),
     flag("--dev-branch", default="_werf-dev", metavar="NAME", help="The branch for --dev."),
     flag("--dev-ignore", multiple=True, metavar="GLOB", help="Files that --dev leaves out."),
-    switch("--virtual-merge", help="The head commit is a merge that only CI made."),
     switch("--allow-includes-update", help="Take the newest commits of werf-includes.yaml."),
     switch("--debug-templates", help="Let the *_debug functions of templates print; tell more of errors in templates."),
-    flag("--home-dir", env=("WERF_HOME",), metavar="DIR", help="Where caches are kept (default: ~/.werf)."),
-    flag("--tmp-dir", metavar="DIR", help="Where temporary files are made (default: the system's)."),
 )
 
 
@@ -57,8 +54,5 @@ def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -
         dev_ignore=tuple(flags["dev_ignore"]),
         debug_templates=flags["debug_templates"],
         allow_includes_update=flags["allow_includes_update"],
-        virtual_merge=flags["virtual_merge"],
-        home_dir=flags["home_dir"],
-        tmp_dir=flags["tmp_dir"],
         platforms=platforms,
     )

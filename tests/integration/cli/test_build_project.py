@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support import services
 from support.git_repository import GitRepository
 from support.werf import Werf
 
@@ -148,3 +149,20 @@ def test_image_spec_changes_the_config_and_no_layer(werf: Werf, git: GitReposito
     assert config["config"]["Cmd"] == ["cat", "/version"]
     assert werf.run("run", "shop:worker").stdout == "1.0\n"
     assert ids(werf, git) == built
+
+
+def test_the_docker_daemon_builds_the_same_project(werf: Werf, git: GitRepository, docker: services.Docker) -> None:
+    del werf.env["WERF_BUILDAH_MODE"]
+    werf.env.update(DOCKER_HOST=docker.host, WERF_BACKEND_NETWORK="host")
+    git.write({"app/src/x.tmp": "ignored", "notes": "not committed, and not taken"})
+    first = ids(werf, git)
+    assert list(first) == ["shop:base", "shop:web", "shop:worker"]
+    assert docker.run("image", "inspect", "-f", "{{.Id}}", "shop:web").stdout.strip() == first["shop:web"]
+    shown = docker.run("run", "--rm", "--network", "none", "shop:web", "sh", "-c", "cat /base /version /size; ls /src")
+    assert shown.stdout.split() == ["base", "1.0", "11", "main", "run.sh"]
+    assert ids(werf, git) == first
+    git.write({"app/src/main": "two\n"})
+    assert werf.run("build", cwd=git.path, check=False).returncode == 1
+    assert ids(werf, git, "--dev")["shop:web"] != first["shop:web"]
+    changed = docker.run("run", "--rm", "--network", "none", "shop:web", "cat", "/src/main")
+    assert changed.stdout == "two\n"

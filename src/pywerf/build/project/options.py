@@ -24,7 +24,4 @@ class ProjectOptions(msgspec.Struct, frozen=True):
     dev_ignore: tuple[str, ...] = ()
     debug_templates: bool = False
     allow_includes_update: bool = False
-    virtual_merge: bool = False
-    home_dir: str = ""
-    tmp_dir: str = ""
     platforms: tuple[str, ...] = ()

@@ -39,8 +39,8 @@ class Project:
     """An opened project. Methods may be called from several threads, one at a time for each image.
 
     `directory` is the project's, `git` its repository, `commit` the head commit (with --dev the service commit), `tree`
-    that commit's files from the root of the work tree on. `rendered` is the text of werf.yaml after its templates,
-    `config_path` its name in the project directory, `allowed` what werf-giterminism.yaml permits.
+    that commit's files from the root of the work tree on. `source` is the text of werf.yaml, `rendered` what its
+    templates make of it, `config_path` its name in the project directory, `allowed` what werf-giterminism.yaml permits.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Project:
         self.allowed = allowed
         self.reporter = reporter
         self.config_path = ""
+        self.source = ""
         self.rendered = ""
         self.render_path = ""
         self.config: ProjectConfig
@@ -131,7 +132,7 @@ def open_project(options: ProjectOptions, reporter: Reporter) -> Project:
             raise UsageError(f"--project-name {name}: {why}")
     from msgspec.structs import replace
 
-    config = parse_config(project.rendered, _shown_config(project), proposed_name=git.proposed_name)
+    config = _parsed(project)
     if name:
         config = replace(config, meta=replace(config.meta, project=name))
     if options.platforms:
@@ -206,15 +207,22 @@ def _render(project: Project) -> None:
         committed=project.git.committer(project.commit),
         tell=lambda text: project.reporter.message("info", text),
     )
+    project.source = data.decode("utf-8", "replace")
     project.rendered = rendering.render(data, path, templates)
     if options.config_render_path:
         _write(options.config_render_path, project.rendered)
         project.render_path = options.config_render_path
 
 
-def _shown_config(project: Project) -> str:
-    """What errors call the rendered text."""
-    return project.render_path or project.config_path
+def _parsed(project: Project) -> ProjectConfig:
+    """The configuration that the rendered text is; errors tell where that text can be seen when it is another one."""
+    shown = project.config_path if project.rendered == project.source else f"{project.config_path} (rendered)"
+    try:
+        return parse_config(project.rendered, project.render_path or shown, proposed_name=project.git.proposed_name)
+    except ConfigError as error:
+        if project.rendered != project.source and not project.render_path and error.hint is None:
+            error.hint = "the line is one of the rendered text, which --config-render-path FILE keeps"
+        raise
 
 
 def _write(path: str, text: str) -> None:

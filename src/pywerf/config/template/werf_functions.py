@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,9 +26,8 @@ def from_yaml(text: str) -> dict[Any, Any]:
     """The map that a text in YAML is."""
     import yaml
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        value = _plain(yaml.load(text, Loader=_with_go_types(loader)), [0], 0)
+        value = _plain(yaml.load(text, Loader=_loader()), [0], 0)
     except yaml.YAMLError as error:
         raise FunctionError(f"not YAML: {' '.join(str(error).split())}") from error
     except (ValueError, RecursionError, TypeError) as error:
@@ -42,7 +42,10 @@ def from_yaml(text: str) -> dict[Any, Any]:
 def to_yaml(value: Any) -> str:
     """A value as YAML, keys sorted, without the last newline; "" for what YAML cannot hold."""
     try:
-        return "\n".join(_block(value, [0], 0)).rstrip("\n")
+        first, *lines = _block(value, [0], 0)
+        if isinstance(value, str):
+            lines = [f"  {line}" if line else "" for line in lines]
+        return "\n".join((first, *lines)).rstrip("\n")
     except FunctionError:
         return ""
 
@@ -69,8 +72,14 @@ def dump(value: Any, indent: str = "") -> str:
     return f"{go_type(value)} {shown}"
 
 
-def _with_go_types(base: Any) -> Any:
-    """A loader that leaves dates as text: templates have no use for Python's."""
+@functools.cache
+def _loader() -> Any:
+    """A loader that knows numbers as Go's does (`1e3`), and leaves dates as text: templates have no use for them."""
+    import re
+
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     class Loader(base):  # type: ignore[misc]  # the base is chosen at run time
         pass
@@ -79,6 +88,8 @@ def _with_go_types(base: Any) -> Any:
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in base.yaml_implicit_resolvers.items()
     }
+    power = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", power, list("-+0123456789"))
     return Loader
 
 
@@ -186,14 +197,7 @@ def _string(text: str, *, key: bool = False) -> str:
     if plain or (
         text[:1] == "-" and text[1:2].isalpha() and ": " not in text and " #" not in text and text.isprintable()
     ):
-        resolver: Any = yaml.SafeLoader("")
-        tag = resolver.resolve(yaml.ScalarNode, text, (True, False))
+        tag = _loader()("").resolve(yaml.ScalarNode, text, (True, False))
         if tag == "tag:yaml.org,2002:str" and not text.endswith((":", " ")):
             return text
-    return _double_quoted(text)
-
-
-def _double_quoted(text: str) -> str:
-    import json
-
-    return json.dumps(text, ensure_ascii=not all(sign.isprintable() for sign in text))
+    return quote(text)

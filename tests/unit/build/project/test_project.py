@@ -459,3 +459,16 @@ def test_the_rendered_text_is_kept_where_it_is_wanted(git: GitRepository, opened
     assert (tmp_path / "out.yaml").read_text() == WERF_YAML
     with pytest.raises(UsageError, match="--config-render-path"):
         opened(config_render_path=os.fspath(tmp_path))
+
+
+def test_errors_of_the_rendered_text_say_so(git: GitRepository, opened: Open, tmp_path: Any) -> None:
+    git.commit({"werf.yaml": '{{ "\\n\\n" }}' + WERF_YAML + "args: [x]\n"})
+    with pytest.raises(ConfigError) as caught:
+        opened()
+    assert caught.value.source is not None
+    assert (caught.value.source.file, caught.value.source.first) == ("werf.yaml (rendered)", 8)
+    assert "--config-render-path" in (caught.value.hint or "")
+    with pytest.raises(ConfigError) as caught:
+        opened(config_render_path=str(tmp_path / "out"))
+    assert caught.value.source is not None
+    assert caught.value.source.file == str(tmp_path / "out")

@@ -65,12 +65,12 @@ def test_errors_have_their_codes(
 
 
 def test_an_error_in_werf_yaml_shows_its_line(git: GitRepository, capsys: pytest.CaptureFixture[str]) -> None:
-    git.commit({"werf.yaml": WERF_YAML + "targets: x\n"})
+    git.commit({"werf.yaml": WERF_YAML.replace("target: {{ .Env }}\n", "") + "targets: x\n"})
     assert run(["config", "list"]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "Error: werf.yaml:12: unknown key image web.targets (did you mean target?)",
+        "Error: werf.yaml:11: unknown key image web.targets (did you mean target?)",
         "",
-        "  12 | targets: x",
+        "  11 | targets: x",
         "     | ^^^^^^^",
         "",
         HINT,
