@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from support import services
+from support import machine, services
 from support.git_repository import GitRepository
+from support.users import user
 from support.werf import Werf
 
 pytestmark = pytest.mark.integration
@@ -166,3 +169,22 @@ def test_the_docker_daemon_builds_the_same_project(werf: Werf, git: GitRepositor
     assert ids(werf, git, "--dev")["shop:web"] != first["shop:web"]
     changed = docker.run("run", "--rm", "--network", "none", "shop:web", "cat", "/src/main")
     assert changed.stdout == "two\n"
+
+
+def test_an_ordinary_user_builds_a_project(busybox: str) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="pywerf-project-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        with user(folder, f"pywp{os.getpid()}", subids=True) as one:
+            repository = GitRepository(one.home / "shop")
+            repository.commit({"werf.yaml": WERF_YAML % busybox, **FILES})
+            machine.run("chown", "-R", one.name, repository.path)
+            env = {"WERF_BUILDAH_MODE": "auto"}
+            built = one.werf("build", "--dir", repository.path, env=env).stdout
+            assert [line.split()[0] for line in built.splitlines()] == ["shop:base", "shop:web", "shop:worker"]
+            assert one.werf("build", "--dir", repository.path, env=env).stdout == built
+            repository.write({"app/src/main": "two\n"})
+            changed = one.werf("build", "--dev", "--dir", repository.path, "web", env=env).stdout
+            assert changed.splitlines()[1] not in built
+    finally:
+        machine.run("rm", "-rf", folder)
