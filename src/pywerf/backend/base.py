@@ -24,6 +24,9 @@ class OpExecutor(Protocol[R]):
     def shape(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> str:
         """A cheap digest of what the cache key will be made of: other shape, other key. Empty: none is cheap."""
 
+    def is_known(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> bool:
+        """Whether `components` reads nothing, for all that it needs is remembered: then no shape is needed before."""
+
     def components(self, vertex: Vertex, inputs: tuple[R | None, ...]) -> dict[str, str]:
         """What the result depends on beside the op: name -> digest or value. May read and hash content."""
 

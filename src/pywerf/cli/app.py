@@ -1,11 +1,9 @@
-"""The root of the commands. Importing this imports click, so `main.py` does it as late as it can."""
+"""The root of the commands."""
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.invocation import engine_flags
-from pywerf.cli.lazy import LazyGroup
+from pywerf.cli.declare import declared_group, switch
+from pywerf.cli.invocation import Invocation, engine_flags
 
 __all__ = ["app"]
 
@@ -22,21 +20,13 @@ _COMMANDS = {
 }
 
 
-@click.group(
-    "werf",
-    cls=LazyGroup,
-    table=_COMMANDS,
-    epilog="Every flag --some-name has a variable WERF_SOME_NAME.",
-)
+@declared_group("werf", _COMMANDS, epilog="Every flag --some-name has a variable WERF_SOME_NAME.")
 @engine_flags
-@click.option("--version", "-v", "show_version", is_flag=True, help="Print the version.")
-@click.pass_context
-def app(ctx: click.Context, show_version: bool) -> None:
+@switch("--version", "-v", "show_version", own_scalar=False, help="Print the version.")
+def app(run: Invocation, show_version: bool) -> str | None:
     """Builds container images: no daemon, no root, no foreign binary."""
-    if show_version:
-        from pywerf import __version__
+    if not show_version:
+        return None
+    from pywerf import __version__
 
-        click.echo(f"werf version {__version__}")
-        ctx.exit()
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+    return f"werf version {__version__}"

@@ -1,4 +1,4 @@
-"""Flags on top of click that behave as Go's pflag, which buildah's users know, and as werf's variables.
+"""The declared commands as click's, with flags that behave as Go's pflag, which buildah's users know.
 
 - a boolean is `--flag`, `--flag=true` or `--flag=false`; a flag with an optional value never takes the next word;
 - `-f=x`, `-fx` and `-f x` are the same;
@@ -9,156 +9,144 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from pywerf.errors import UsageError, WerfError
+from pywerf.cli import declare
+from pywerf.cli.declare import BOOL, Declared, FlagSpec, Size, flag, switch
+from pywerf.cli.invocation import invocation
+from pywerf.cli.values import bad_value
+from pywerf.errors import UsageError
 
-__all__ = ["BOOL", "Command", "Flag", "GoBool", "Size", "flag", "switch"]
-
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = [
+    "BOOL",
+    "Command",
+    "Flag",
+    "Size",
+    "as_click",
+    "as_click_params",
+    "bad_value",
+    "expand_flags",
+    "flag",
+    "switch",
+]
 
 if TYPE_CHECKING:
-    BoolType = click.ParamType[bool]
-    IntType = click.ParamType[int]
+    AnyType = click.ParamType[Any]
 else:  # generic for type checkers only: older clicks are not at run time
-    BoolType = IntType = click.ParamType
-
-_TRUE = frozenset(("1", "t", "true", "y", "yes", "on"))
-_FALSE = frozenset(("0", "f", "false", "n", "no", "off"))
+    AnyType = click.ParamType
 
 
-class GoBool(BoolType):
-    """1/true/yes and 0/false/no, in any case."""
+class KindType(AnyType):
+    """A Kind as a type of click's."""
 
-    name = "boolean"
+    def __init__(self, kind: declare.Kind) -> None:
+        self.kind = kind
+        self.name = kind.name
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        if isinstance(value, bool):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
             return value
-        word = str(value).strip().lower()
-        if word in _TRUE or word in _FALSE:
-            return word in _TRUE
-        self.fail(f"{value!r} is neither true nor false", param, ctx)
+        try:
+            return self.kind.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-class Size(IntType):
-    """A size in bytes, with a unit of b, k, m, g or t (powers of 1024), as docker and buildah read it."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        text = str(value).strip().lower()
-        digits = text.rstrip("bikmgt")
-        unit = text[len(digits) :].replace("ib", "").rstrip("b") or "b"
-        if not digits.isdecimal() or unit not in ("b", "k", "m", "g", "t"):
-            self.fail(f"{value!r} is not a size; write a number and a unit of b, k, m or g", param, ctx)
-        return int(digits) << {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40}[unit]
-
-
-BOOL = GoBool()
+def _click_type(kind: Any) -> Any:
+    """click's type for a Kind; what click has itself it also says itself."""
+    if kind is declare.TEXT:
+        return click.STRING
+    if kind is declare.COUNT:
+        return click.IntRange(0)
+    if isinstance(kind, declare.Choice):
+        return click.Choice(list(kind.words))
+    return KindType(kind) if isinstance(kind, declare.Kind) else kind
 
 
 class Flag(click.Option):
-    """An option with its variable.
+    """An option of click's that does what its declaration says."""
 
-    `bare` is the value when the flag stands without one (None: it needs a value). `env` are more
-    variables, looked at after its own. `own_scalar` false: only `WERF_<FLAG>_*`, since `WERF_<FLAG>`
-    means something else. `not_env` are variables that only look like the flag's. `split`: a value
-    may hold several, separated by commas.
-    """
-
-    def __init__(
-        self,
-        declarations: Sequence[str],
-        *,
-        bare: str | None = None,
-        env: Sequence[str] = (),
-        own_scalar: bool = True,
-        not_env: Sequence[str] = (),
-        split: bool = False,
-        **attrs: Any,
-    ) -> None:
-        super().__init__(list(declarations), **attrs)
-        self.bare = bare
-        self.extra_env = tuple(env)
-        self.own_scalar = own_scalar
-        self.not_env = tuple(not_env)
-        self.split = split
-
-    @property
-    def long_name(self) -> str:
-        """The first long form, without dashes."""
-        return next((name for name in self.opts if name.startswith("--")), self.opts[0]).lstrip("-")
-
-    @property
-    def env_name(self) -> str:
-        """`WERF_SOME_NAME` for `--some-name`."""
-        return "WERF_" + self.long_name.replace("-", "_").upper()
+    def __init__(self, spec: FlagSpec) -> None:
+        attrs: dict[str, Any] = {"callback": _remember, "expose_value": False} if spec.shared else {}
+        if not spec.multiple:
+            attrs["default"] = spec.default
+        super().__init__(
+            [spec.name, *spec.names],
+            type=_click_type(spec.type),
+            multiple=spec.multiple,
+            metavar=spec.metavar,
+            help=spec.help,
+            **spec.shown,
+            **attrs,
+        )
+        self.spec = spec
+        self.bare = spec.bare
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """The value from the variables; None when there is none. An empty variable is as good as unset."""
-        if self.multiple:
-            return self._many_from_env(ctx) or None
-        names = (self.env_name, *self.extra_env) if self.own_scalar else self.extra_env
-        return next((value for name in names if (value := os.environ.get(name))), None)
+        """The value from the variables; None when there is none."""
+        others = [param.spec for param in ctx.command.params if isinstance(param, Flag)]
+        return self.spec.from_env(os.environ, others)
 
     def consume_value(self, ctx: click.Context, opts: Any) -> Any:
         value, source = super().consume_value(ctx, opts)
         if self.multiple and source is ParameterSource.COMMANDLINE:
-            value = [*self._many_from_env(ctx), *value]
-        if self.multiple and self.split and source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+            value = [*(self.value_from_envvar(ctx) or ()), *value]
+        if self.multiple and self.spec.split and source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
             value = [part for item in value for part in str(item).split(",") if part]
         return value, source
-
-    def _many_from_env(self, ctx: click.Context) -> list[str]:
-        values = [os.environ.get(name, "") for name in (self.env_name, *self.extra_env)] if self.own_scalar else []
-        prefix = self.env_name + "_"
-        mine = [name for name in os.environ if name.startswith(prefix)]
-        if not mine:
-            return [value for value in values if value]
-        others = [
-            param.env_name
-            for param in ctx.command.params
-            if isinstance(param, Flag) and param is not self and param.env_name.startswith(prefix)
-        ]
-        others.extend(self.not_env)
-        for name in sorted(mine):
-            if not any(name == other or name.startswith(other + "_") for other in others):
-                values.append(os.environ[name])
-        return [value for value in values if value]
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)
         return None if record is None else (record[0].rstrip(), record[1])
 
 
-def flag(*declarations: str, **attrs: Any) -> Callable[[F], F]:
-    """A flag with a value. Without a default it is "" (or () when it is `multiple`)."""
-    if not attrs.get("multiple"):
-        attrs.setdefault("default", "")
-    return _option(declarations, attrs)
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Keep the value of a shared flag in the invocation."""
+    name = param.name or ""
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.COMMANDLINE:
+        invocation(ctx).set(name, value, given=True)
+    elif source is ParameterSource.ENVIRONMENT:
+        invocation(ctx).set(name, value, given=False)
+    return value
 
 
-def switch(*declarations: str, **attrs: Any) -> Callable[[F], F]:
-    """A boolean flag, false by default."""
-    attrs.setdefault("default", False)
-    return _option(declarations, {"bare": "true", "type": BOOL, "metavar": "", **attrs})
+def as_click_params(params: Sequence[Any]) -> list[click.Parameter]:
+    """click's parameters for declared ones; those that are click's own stay as they are."""
+    return [_as_click_param(param) for param in params]
 
 
-def _option(declarations: Sequence[str], attrs: dict[str, Any]) -> Callable[[F], F]:
-    def add(function: F) -> F:
-        # click.option() wants the declarations one by one; Flag takes them as a list like click.Option.
-        params = function.__dict__.setdefault("__click_params__", [])
-        params.append(Flag(declarations, **attrs))
-        return function
+def _as_click_param(param: Any) -> click.Parameter:
+    if isinstance(param, FlagSpec):
+        return Flag(param)
+    if isinstance(param, declare.Argument):
+        if param.default is None:
+            return click.Argument([param.name])
+        return click.Argument([param.name], default=param.default)
+    assert isinstance(param, click.Parameter)
+    return param
 
-    return add
+
+def as_click(command: Declared) -> Command:
+    """click's command for a declared one."""
+
+    @click.pass_context
+    def call(ctx: click.Context, /, **values: Any) -> int:
+        return command.body(invocation(ctx), **values)
+
+    return Command(
+        command.name,
+        callback=call,
+        params=list(command.params),
+        help=command.body.__doc__,
+        short_help=command.short_help,
+        unsupported=command.unsupported,
+        usage_line=command.usage_line,
+    )
 
 
 class Command(click.Command):
@@ -168,11 +156,19 @@ class Command(click.Command):
     message of their own. `usage_line` is what follows the command's name in its help.
     """
 
-    def __init__(self, *args: Any, unsupported: Collection[str] = (), usage_line: str = "", **attrs: Any) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        params: Sequence[Any] | None = None,
+        unsupported: Collection[str] = (),
+        usage_line: str = "",
+        **attrs: Any,
+    ) -> None:
         attrs.setdefault("context_settings", {})
         attrs["context_settings"].setdefault("help_option_names", ["-h", "--help"])
         attrs["context_settings"].setdefault("max_content_width", 110)
-        super().__init__(*args, **attrs)
+        super().__init__(name, params=as_click_params(params or ()), **attrs)
         self.unsupported = frozenset(unsupported)
         self.usage_line = usage_line
 
@@ -226,7 +222,7 @@ def _short_flags(command: click.Command, word: str, words: list[str], names: dic
             value = param.bare
             if rest.startswith("="):
                 value, rest = rest[1:], ""
-            out.append(f"--{param.long_name}={value}")
+            out.append(f"--{param.spec.long_name}={value}")
         else:
             if not rest and not words:
                 raise UsageError(f"flag needs an argument: {name}")
@@ -254,8 +250,3 @@ def _suggestion(name: str, known: Sequence[str]) -> str | None:
         return None
     found = get_close_matches(name, known, 1, 0.7)
     return f"did you mean {found[0]}?" if found else None
-
-
-def bad_value(name: str, value: str, why: str, hint: str | None = None) -> WerfError:
-    """A UsageError that shows the flag and the value as they were written."""
-    return UsageError(f"{name} {value}: {why}" if value else f"{name}: {why}", hint=hint)

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
-import click
 import msgspec
-from click.core import ParameterSource
 
 from pywerf.build.options import EngineOptions, RegistryOptions
-from pywerf.cli.flags import Flag
+from pywerf.cli.declare import BOOL, Choice, FlagSpec
 from pywerf.errors import ImageNotFound, UsageError
 from pywerf.report.verbosity import ProgressMode, Verbosity
 
 if TYPE_CHECKING:
+    import click
+
     from pywerf.build.session import Session
     from pywerf.report.events import Reporter
     from pywerf.store.images import ImageRecord
@@ -52,6 +52,14 @@ class Invocation:
         self.secrets: list[str] = []
         self.failure_code: int | None = None
         self.passes_status = False
+
+    def set(self, name: str, value: Any, *, given: bool) -> None:
+        """Keep a global flag: the command line (`given`) beats variables, the innermost command beats its groups."""
+        if given:
+            self.settings[name] = value
+            self.from_command_line.add(name)
+        elif name not in self.from_command_line:
+            self.settings[name] = value
 
     def setting(self, name: str, default: str = "") -> str:
         """A global flag's value as text, or `default`."""
@@ -165,26 +173,8 @@ def platform_image(session: Session, name: str) -> ImageRecord:
     return chosen
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """Keep a global flag: the command line beats variables, the innermost command beats its groups."""
-    run = invocation(ctx)
-    name = param.name or ""
-    source = ctx.get_parameter_source(name)
-    if source is ParameterSource.COMMANDLINE:
-        run.settings[name] = value
-        run.from_command_line.add(name)
-    elif source is ParameterSource.ENVIRONMENT and name not in run.from_command_line:
-        run.settings[name] = value
-    return value
-
-
 def _global(*declarations: str, **attrs: Any) -> Callable[[F], F]:
-    def add(function: F) -> F:
-        params: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
-        params.append(Flag(declarations, expose_value=False, callback=_remember, **attrs))
-        return function
-
-    return add
+    return FlagSpec(declarations, shared=True, **attrs)
 
 
 def _all_of(flags: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
@@ -198,8 +188,6 @@ def _all_of(flags: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
 
 def log_flags(function: F) -> F:
     """`--log-quiet`, `--log-verbose`, `--log-debug`, `--log-color-mode`, and buildah's `--log-level`."""
-    from pywerf.cli.flags import BOOL
-
     boolean: dict[str, Any] = {"type": BOOL, "bare": "true", "metavar": "", "default": None}
     return _all_of(
         [
@@ -210,12 +198,12 @@ def log_flags(function: F) -> F:
             ),
             _global(
                 "--log-color-mode",
-                type=click.Choice(["auto", "on", "off"]),
+                type=Choice(["auto", "on", "off"]),
                 help="Colours: auto (on a terminal), on or off.",
             ),
             _global(
                 "--log-level",
-                type=click.Choice(list(_LOG_LEVELS)),
+                type=Choice(list(_LOG_LEVELS)),
                 metavar="LEVEL",
                 help="trace, debug, info, warn, error, fatal or panic, as buildah has them.",
             ),
@@ -269,7 +257,7 @@ def progress_flags(function: F) -> F:
     """`--progress`, for commands that take their time."""
     return _global(
         "--progress",
-        type=click.Choice(["auto", "plain", "tty", "quiet", "rawjson"]),
+        type=Choice(["auto", "plain", "tty", "quiet", "rawjson"]),
         metavar="MODE",
         env=("BUILDKIT_PROGRESS",),
         help="auto, plain, tty, quiet or rawjson.",

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from pywerf.cli.flags import expand_flags
+from pywerf.cli.declare import Declared, DeclaredGroup, load_command
+from pywerf.cli.flags import as_click, as_click_params, expand_flags
+from pywerf.cli.invocation import invocation
 from pywerf.errors import UsageError
 
-__all__ = ["LazyGroup"]
+__all__ = ["LazyGroup", "as_click_group"]
 
 
 class LazyGroup(click.Group):
     """A group whose `table` maps a command's name to (module, one line of help).
 
-    The module's `command` is the command. `aliases` maps other names to those of the table.
+    The module's `command` is the command, declared or click's own. `aliases` maps other names to those of the table.
     """
 
     def __init__(
@@ -26,11 +26,12 @@ class LazyGroup(click.Group):
         *args: Any,
         table: Mapping[str, tuple[str, str]],
         aliases: Mapping[str, str] | None = None,
+        params: Sequence[Any] | None = None,
         **attrs: Any,
     ) -> None:
         attrs.setdefault("context_settings", {"help_option_names": ["-h", "--help"], "max_content_width": 110})
         attrs.setdefault("invoke_without_command", True)
-        super().__init__(*args, **attrs)
+        super().__init__(*args, params=as_click_params(params or ()), **attrs)
         self.table = dict(table)
         self.aliases = dict(aliases or {})
 
@@ -41,15 +42,12 @@ class LazyGroup(click.Group):
         entry = self.table.get(self.aliases.get(cmd_name, cmd_name))
         if entry is None:
             return None
-        try:
-            command: click.Command = importlib.import_module(entry[0]).command
-        except ImportError:
-            if sys.platform != "linux":
-                # Commands on the embedded engine's store need modules that only Unix has.
-                from pywerf.isolation.ladder import check_platform
-
-                check_platform(sys.platform)
-            raise
+        command = load_command(entry[0])
+        if isinstance(command, DeclaredGroup):
+            return as_click_group(command)
+        if isinstance(command, Declared):
+            return as_click(command)
+        assert isinstance(command, click.Command)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -75,3 +73,26 @@ class LazyGroup(click.Group):
 
         found = get_close_matches(name, [*self.table, *self.aliases], 1, 0.6)
         return f"did you mean {found[0]}?" if found else "see --help for the commands"
+
+
+def as_click_group(group: DeclaredGroup) -> LazyGroup:
+    """click's group for a declared one."""
+
+    @click.pass_context
+    def call(ctx: click.Context, /, **values: Any) -> None:
+        said = group.body(invocation(ctx), **values)
+        if said is not None:
+            click.echo(said)
+            ctx.exit()
+        if ctx.invoked_subcommand is None:
+            click.echo(ctx.get_help())
+
+    return LazyGroup(
+        group.name,
+        callback=call,
+        params=group.params,
+        help=group.body.__doc__,
+        epilog=group.epilog,
+        table=group.table,
+        aliases=group.aliases,
+    )

@@ -53,22 +53,35 @@ def _run_command(args: list[str], session_class: Any) -> int:
     import os
 
     from pywerf.cli.app import app
+    from pywerf.cli.direct import read
     from pywerf.cli.invocation import Invocation
 
     invocation = Invocation(session_class)
     with _Signals():
         try:
-            if "_WERF_COMPLETE" in os.environ:
-                app.main(args, prog_name="werf", complete_var="_WERF_COMPLETE", obj=invocation)
-            # Not app.main(): it turns KeyboardInterrupt and broken pipes into failures of its own.
-            with app.make_context("werf", args, obj=invocation) as context:
-                result = app.invoke(context)
+            call = None if "_WERF_COMPLETE" in os.environ else read(app, args, os.environ)
+            result = _run_by_click(args, invocation) if call is None else call(invocation)
             sys.stdout.flush()
         except BrokenPipeError:
             raise
         except (Exception, KeyboardInterrupt) as error:
             return _failed(error, invocation)
     return result if isinstance(result, int) else 0
+
+
+def _run_by_click(args: list[str], invocation: Invocation) -> Any:
+    """The slow way, which has help, completion, and a message for everything that can be wrong."""
+    import os
+
+    from pywerf.cli.app import app
+    from pywerf.cli.lazy import as_click_group
+
+    root = as_click_group(app)
+    if "_WERF_COMPLETE" in os.environ:
+        root.main(args, prog_name="werf", complete_var="_WERF_COMPLETE", obj=invocation)
+    # Not root.main(): it turns KeyboardInterrupt and broken pipes into failures of its own.
+    with root.make_context("werf", args, obj=invocation) as context:
+        return root.invoke(context)
 
 
 def _failed(error: BaseException, invocation: Invocation) -> int:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from pywerf.build.options import Output, RegistryOptions
-from pywerf.cli.flags import bad_value, flag, switch
-from pywerf.errors import InvalidPlatform, UsageError
+from pywerf.cli.declare import COUNT, flag, switch
+from pywerf.errors import InvalidPlatform, UsageError, WerfError
 from pywerf.oci.platform import Platform, host_platform
 
 __all__ = [
     "OUTPUT_TYPES",
     "VOLUME_MARGIN",
     "VOLUME_USAGE",
+    "bad_value",
     "labels",
     "network",
     "network_flag",
@@ -32,6 +33,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 VOLUME_USAGE, VOLUME_MARGIN = "70", "5"  # percent
 OUTPUT_TYPES = ("docker", "image", "local", "oci", "registry", "tar")
+
+
+def bad_value(name: str, value: str, why: str, hint: str | None = None) -> WerfError:
+    """A UsageError that shows the flag and the value as they were written."""
+    return UsageError(f"{name} {value}: {why}" if value else f"{name}: {why}", hint=hint)
 
 
 def pairs(name: str, values: Sequence[str], example: str) -> tuple[tuple[str, str], ...]:
@@ -179,10 +185,8 @@ def volume_flags(function: F) -> F:
 
 def registry_flags(function: F) -> F:
     """`--tls-verify`, `--authfile`, `--creds`, `--cert-dir`, `--retry`."""
-    import click
-
     for add in (
-        flag("--retry", type=click.IntRange(0), default=3, metavar="N", help="How often a failed request is repeated."),
+        flag("--retry", type=COUNT, default=3, metavar="N", help="How often a failed request is repeated."),
         flag("--cert-dir", metavar="DIR", help="Directory with certificates and keys for the registry."),
         flag("--creds", metavar="USER[:PASSWORD]", help="Credentials for the registry."),
         flag("--authfile", metavar="FILE", env=("REGISTRY_AUTH_FILE",), help="File with registries' credentials."),

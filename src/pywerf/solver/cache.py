@@ -199,8 +199,7 @@ class CachingExecutor(Generic[R]):
                 return found
         if not here and not there:
             return None
-        shape = engine.shape(vertex, inputs)
-        if shape:
+        if not engine.is_known(vertex, inputs) and (shape := engine.shape(vertex, inputs)):
             here = here and cache.has_shape(shape)
             there = there and remote is not None and remote.may_have(definition, shape)
             if not here and not there:

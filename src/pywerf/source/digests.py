@@ -257,18 +257,33 @@ class FileDigests:
         sources = [_Source(tree, name, path, excluded, lists.get(path)) for name, path in selection]
         if isinstance(tree, ContentAddressed):
             return Digest.sha256(self._compute(tree, sources, owners).hex())
-        self._read_header()
-        key = hashlib.sha256(b"\1" if owners else b"\0")
-        for source in sources:
-            key.update(source.fingerprint())
-        known = self._selections.get(key.digest())
+        key = self._key(sources, owners)
+        known = self._selections.get(key)
         if known is None:
             known = self._compute(tree, sources, owners)
             times = [node.ctime_ns for source in sources for _, node in source.found]
             if times and min(times) > 0 and _is_settled(max(times), started):
-                self._selections[key.digest()] = known
+                self._selections[key] = known
                 self._changed = True
         return Digest.sha256(known.hex())
+
+    def known_digest(
+        self, tree: FileTree, selection: Sequence[tuple[str, str]], *, owners: bool, listed: Listed
+    ) -> Digest | None:
+        """`content_digest` of a selection of which nothing was touched since it was asked for; None of any other."""
+        if isinstance(tree, ContentAddressed):
+            return None
+        key = self._key([_Source(tree, name, path, None, listed.get(path)) for name, path in selection], owners)
+        known = self._selections.get(key)
+        return None if known is None else Digest.sha256(known.hex())
+
+    def _key(self, sources: Sequence[_Source], owners: bool) -> bytes:
+        """What a selection is remembered by."""
+        self._read_header()
+        key = hashlib.sha256(b"\1" if owners else b"\0")
+        for source in sources:
+            key.update(source.fingerprint())
+        return key.digest()
 
     def flush(self) -> None:
         """Hand what was learnt to `save`; nothing when nothing was learnt. What no build asked for in 30 days goes."""

@@ -22,6 +22,7 @@ from pywerf.store.layout import OciLayout
 __all__ = ["ImageRecord", "ImageStore"]
 
 _COLUMNS = "id, manifest, media_type, created, size, platform, labels, added"
+_STORED = ("id", "manifest", "manifest_size", "media_type", "created", "size", "platform", "labels")
 _HEX = frozenset("0123456789abcdef")
 _SHORTEST_PREFIX = 3
 
@@ -135,7 +136,12 @@ class ImageStore:
         raise ImageNotFound(candidates[0] if candidates else "", hint="see `werf buildah images`, or pull it first")
 
     def tag(self, id: Digest, name: str) -> None:
-        """Give an image a further name, taken from whoever had it. Idempotent. Raises ImageNotFound."""
+        """Give an image a further name, taken from whoever had it. Idempotent. Raises ImageNotFound.
+
+        Nothing is written when it has the name.
+        """
+        if self._database.row("SELECT image FROM names WHERE name = ?", (name,)) == (str(id),):
+            return
         with self._database.write() as connection:
             if connection.execute("SELECT 1 FROM images WHERE id = ?", (str(id),)).fetchone() is None:
                 raise ImageNotFound(str(id))
@@ -173,11 +179,16 @@ class ImageStore:
         self._layout.publish()
 
     def _put(self, row: tuple[object, ...], names: Iterable[str]) -> ImageRecord:
+        names = tuple(names)
+        known = self._database.row(f"SELECT {', '.join(_STORED)} FROM images WHERE id = ?", (row[0],))
+        if known == row:
+            found = self._select("WHERE id = ?", (row[0],))
+            if found and set(names) <= set(found[0].names):
+                return found[0]  # as it is: a build that finds everything in its cache writes nothing
         now = time.time()
         with self._database.write() as connection:
             connection.execute(
-                "INSERT INTO images"
-                " (id, manifest, manifest_size, media_type, created, size, platform, labels, added)"
+                f"INSERT INTO images ({', '.join(_STORED)}, added)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, manifest_size = excluded.manifest_size,"
                 " media_type = excluded.media_type, size = excluded.size",

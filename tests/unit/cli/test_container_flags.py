@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pywerf.build.options import ContainerOptions
-from pywerf.cli.container_flags import memory_size
+from pywerf.cli.container_values import memory_size
 from pywerf.errors import UsageError
 from pywerf.isolation.spec import Device, IdMap, Namespaces, Resources
 

@@ -87,7 +87,7 @@ def test_refusing(words: list[str], said: str) -> None:
     [("1", True), ("true", True), ("Yes", True), ("T", True), ("0", False), ("FALSE", False), ("no", False)],
 )
 def test_booleans(word: str, value: bool) -> None:
-    assert BOOL.convert(word, None, None) is value
+    assert BOOL.read(word) is value
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_booleans(word: str, value: bool) -> None:
     ],
 )
 def test_sizes(word: str, value: int) -> None:
-    assert Size().convert(word, None, None) == value
+    assert Size().read(word) == value
 
 
 @pytest.mark.parametrize("word", ["", "k", "-1", "1.5g", "1x", "1kk", "0x10"])
 def test_bad_sizes(word: str) -> None:
-    with pytest.raises(click.BadParameter, match="is not a size"):
-        Size().convert(word, None, None)
+    with pytest.raises(ValueError, match="is not a size"):
+        Size().read(word)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def _modules_after(*words: str) -> set[str]:
     """The modules that are loaded when `werf WORDS` has ended."""
     script = (
         "import sys\n"
+        "sys.modules['typing_extensions'] = None\n"  # where it is installed msgspec imports it; pywerf needs it not
         "from pywerf.cli.main import run\n"
         f"code = run({list(words)!r})\n"
         "sys.stderr.write('\\n'.join(sys.modules))\n"
@@ -52,6 +54,54 @@ def test_help_of_build_loads_no_engine() -> None:
     loaded = _modules_after("buildah", "build", "--help")
     assert "click" in loaded
     assert not loaded & {"rich", "urllib3", "docker", "pygit2", "sqlite3", "subprocess", "pywerf.build.session"}
+
+
+# What a build that finds everything in its cache has no use for, by the beginning of the name: start-up is most of it.
+HEAVY = (
+    *("click", "inspect", "ast", "rich", "urllib3", "docker", "pygit2", "requests", "ssl", "subprocess", "shutil"),
+    *("tempfile", "logging", "pathlib", "argparse", "difflib", "tarfile", "ctypes", "isal", "zstandard", "http"),
+    *("concurrent", "multiprocessing", "asyncio", "dataclasses", "traceback"),
+    *("pywerf.cli.flags", "pywerf.cli.lazy", "pywerf.registry", "pywerf.layer", "pywerf.build.remote"),
+    *("pywerf.isolation.chroot", "pywerf.isolation.launcher", "pywerf.linux.child", "pywerf.linux.syscalls"),
+    *("pywerf.source.git", "pywerf.source.http", "pywerf.solver.turns", "pywerf.store.gc", "pywerf.report.tty"),
+)
+# What it takes to enter a user namespace, which everybody but root does at the start.
+ENTERING = {"ctypes", "pywerf.linux.syscalls", "subprocess", "shutil"}
+# pywerf's own modules, of which each takes its tenths of a millisecond: join small ones rather than raise this.
+MOST_MODULES = 130
+
+
+def test_a_cached_build_loads_little(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY file /\nENV A=b\n")
+    (tmp_path / "file").write_text("content")
+    words = ["buildah", "build", "--root", f"{tmp_path}/root", "-t", "a:1", str(tmp_path)]
+    for _ in range(2):  # the first makes the store, and the second writes down there what this machine can do
+        _modules_after(*words)
+    loaded = _modules_after(*words)
+    assert "pywerf.build.build_images" in loaded
+    heavy = set(HEAVY) - (set() if os.geteuid() == 0 else ENTERING)
+    assert not [name for name in loaded if any(name == part or name.startswith(part + ".") for part in heavy)]
+    assert len([name for name in loaded if name.startswith("pywerf")]) <= MOST_MODULES
+
+
+def test_a_cached_build_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY file /\nENV A=b\n")
+    (tmp_path / "file").write_text("content")
+    words = ["buildah", "build", "--root", f"{tmp_path}/root", "-t", "a:1", str(tmp_path)]
+
+    def files() -> dict[str, tuple[int, bytes]]:
+        found = [path for path in (tmp_path / "root").rglob("*") if path.is_file()]
+        # A blob's time is when a command last wanted it; locks are files without content.
+        return {
+            str(path): (0 if "blobs" in path.parts else path.stat().st_mtime_ns, path.read_bytes()) for path in found
+        }
+
+    for _ in range(2):
+        _modules_after(*words)
+    before = files()
+    assert any(name.endswith("db.sqlite") for name in before)
+    _modules_after(*words)
+    assert files() == before
 
 
 def test_lists_of_commands_load_no_command() -> None:

@@ -10,8 +10,10 @@ import pytest
 from click.core import ParameterSource
 
 from pywerf.cli.app import app
-from pywerf.cli.flags import BOOL, Flag
+from pywerf.cli.declare import BOOL
+from pywerf.cli.flags import Flag
 from pywerf.cli.invocation import Invocation
+from pywerf.cli.lazy import as_click_group
 
 
 def commands(group: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -25,9 +27,9 @@ def commands(group: click.Command, path: str) -> Iterator[tuple[str, click.Comma
             yield from commands(found, f"{path} {name}")
 
 
-ALL = list(commands(app, "werf"))
+ALL = list(commands(as_click_group(app), "werf"))
 FLAGS = [
-    pytest.param(command, param, id=f"{path.removeprefix('werf').strip() or 'werf'} --{param.long_name}")
+    pytest.param(command, param, id=f"{path.removeprefix('werf').strip() or 'werf'} --{param.spec.long_name}")
     for path, command in ALL
     for param in command.params
     if isinstance(param, Flag)
@@ -53,19 +55,19 @@ def test_options_that_are_no_flags_of_ours_are_few() -> None:
 @pytest.mark.parametrize(("command", "param"), FLAGS)
 def test_the_variable_of_a_flag(command: click.Command, param: Flag, monkeypatch: pytest.MonkeyPatch) -> None:
     """The names are the flag's own; repeatable ones take WERF_<FLAG>_* as well, in the order of their names."""
-    assert param.env_name == "WERF_" + param.long_name.upper().replace("-", "_")
-    text = "true" if param.type is BOOL else "5"
+    assert param.spec.env_name == "WERF_" + param.spec.long_name.upper().replace("-", "_")
+    text = "true" if param.spec.type is BOOL else "5"
     if param.multiple:
-        monkeypatch.setenv(f"{param.env_name}_B", "7")
-        monkeypatch.setenv(f"{param.env_name}_A", "6")
-        if param.own_scalar:
-            monkeypatch.setenv(param.env_name, text)
-        expected = ["5", "6", "7"] if param.own_scalar else ["6", "7"]
+        monkeypatch.setenv(f"{param.spec.env_name}_B", "7")
+        monkeypatch.setenv(f"{param.spec.env_name}_A", "6")
+        if param.spec.own_scalar:
+            monkeypatch.setenv(param.spec.env_name, text)
+        expected = ["5", "6", "7"] if param.spec.own_scalar else ["6", "7"]
         assert consumed(command, param, {}) == (expected, ParameterSource.ENVIRONMENT)
         assert consumed(command, param, {param.name or "": ["8"]}) == ([*expected, "8"], ParameterSource.COMMANDLINE)
         return
-    monkeypatch.setenv(param.env_name, text)
-    if not param.own_scalar:  # its variable means something else
+    monkeypatch.setenv(param.spec.env_name, text)
+    if not param.spec.own_scalar:  # its variable means something else
         assert consumed(command, param, {})[1] is not ParameterSource.ENVIRONMENT
         return
     assert consumed(command, param, {}) == (text, ParameterSource.ENVIRONMENT)
@@ -80,6 +82,6 @@ def test_the_variable_of_a_flag(command: click.Command, param: Flag, monkeypatch
     ],
 )
 def test_booleans(words: tuple[str, ...], value: bool) -> None:
-    assert [BOOL.convert(word, None, None) for word in words] == [value] * len(words)
-    with pytest.raises(click.BadParameter):
-        BOOL.convert("perhaps", None, None)
+    assert [BOOL.read(word) for word in words] == [value] * len(words)
+    with pytest.raises(ValueError, match="neither true nor false"):
+        BOOL.read("perhaps")

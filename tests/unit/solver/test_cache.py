@@ -24,6 +24,7 @@ class Engine:
         self.calls: list[str] = []
         self.shapes: dict[str, str] = {}
         self.contents: dict[str, str] = {}
+        self.known: set[str] = set()
         self.gone: set[str] = set()
         self.error: BaseException | None = None
         self.remembering: Callable[[], object] = lambda: None
@@ -34,6 +35,9 @@ class Engine:
 
     def is_cacheable(self, vertex: Vertex) -> bool:
         return isinstance(vertex.op, ExecOp)
+
+    def is_known(self, vertex: Vertex, inputs: tuple[str | None, ...]) -> bool:
+        return vertex.name in self.known
 
     def shape(self, vertex: Vertex, inputs: tuple[str | None, ...]) -> str:
         self.note("shape", vertex)
@@ -214,6 +218,18 @@ def test_another_shape_spares_the_reading(executor: Callable[..., CachingExecuto
     third(run("a"), ())
     assert engine.calls == ["shape a", "components a", "restore a"]
     third.finish()
+
+
+def test_contents_that_are_known_need_no_shape(executor: Callable[..., CachingExecutor[str]], engine: Engine) -> None:
+    engine.shapes["a"] = "three files"
+    first = executor()
+    first(run("a"), ())
+    first.finish()
+    engine.known.add("a")
+    second = executor()
+    second(run("a"), ())
+    assert engine.calls == ["components a", "restore a"]
+    second.finish()
 
 
 def test_a_result_that_is_gone_is_made_again(executor: Callable[..., CachingExecutor[str]], engine: Engine) -> None:

@@ -27,6 +27,9 @@ class Engine:
     def is_cacheable(self, vertex: Vertex) -> bool:
         return True
 
+    def is_known(self, vertex: Vertex, inputs: tuple[str | None, ...]) -> bool:
+        return False
+
     def shape(self, vertex: Vertex, inputs: tuple[str | None, ...]) -> str:
         return self.shape_is
 

@@ -106,6 +106,22 @@ def test_an_unchanged_file_is_read_once(store: Store, context: Path, later: Call
     assert scan(store, context) == (second, [])
 
 
+def test_what_was_not_touched_is_known(store: Store, context: Path, later: Callable[[float], None]) -> None:
+    def known(owners: bool = True) -> str | None:
+        tree = CountingTree(str(context))
+        digest = store.digests().known_digest(tree, [("", "")], owners=owners, listed={"": list(tree.walk())})
+        assert tree.opened == []
+        return None if digest is None else str(digest)
+
+    later(10)
+    assert known() is None
+    first, _ = scan(store, context)
+    assert known() == first
+    assert known(owners=False) is None
+    (context / "a").write_bytes(b"new")
+    assert known() is None
+
+
 @pytest.mark.parametrize("what", ["touch", "replace", "rename over", "chmod"])
 def test_whatever_happens_to_a_file_it_is_looked_at_again(
     store: Store, context: Path, later: Callable[[float], None], what: str

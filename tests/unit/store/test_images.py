@@ -71,6 +71,18 @@ def test_put_twice_is_one(store: Store, sample: Sample) -> None:
     assert len(store.images.list()) == 1
 
 
+def test_what_is_so_already_is_not_written(store: Store, sample: Sample) -> None:
+    image = sample(b"layer", b"other")
+    record = _put(store, image, "localhost/app:1", "localhost/app:2")
+    connection = store.database.connection()
+    before = connection.total_changes, Path(store.oci_dir, "index.json").stat().st_mtime_ns
+    assert _put(store, image, "localhost/app:2") == record
+    assert _put(store, image) == record
+    store.images.tag(record.id, "localhost/app:1")
+    assert (connection.total_changes, Path(store.oci_dir, "index.json").stat().st_mtime_ns) == before
+    assert _put(store, image, "localhost/app:3").names == ("localhost/app:1", "localhost/app:2", "localhost/app:3")
+
+
 def test_names_move(store: Store, sample: Sample) -> None:
     old = _put(store, sample(b"old"), "app:1", "app:old")
     new = _put(store, sample(b"new"), "app:1")

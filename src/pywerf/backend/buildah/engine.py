@@ -106,6 +106,19 @@ class Engine:
             return shape_of(self._select(op, vertex.op_digest, source), source.tree, vertex.op_digest)
         return ""
 
+    def is_known(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> bool:
+        op = vertex.op
+        if not (isinstance(op, CopyOp) and op.sources and isinstance(source := inputs[1], Files)) or source.identity:
+            return False
+        from pywerf.backend.buildah.selection import known_content
+
+        with self._digest_lock, self._span("digest", source.name):
+            known = known_content(self._select(op, vertex.op_digest, source), source, op)
+        if known is not None:
+            with self._content_lock:
+                self._content[vertex.op_digest, id(source)] = str(known)
+        return known is not None
+
     def components(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> dict[str, str]:
         return self._components(vertex, inputs, self._content_of)
 

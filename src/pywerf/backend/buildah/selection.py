@@ -15,7 +15,7 @@ from pywerf.source.patterns import PatternMatcher, glob, has_wildcard
 from pywerf.util.filetree import FileTree, Node, join, resolve, walk
 from pywerf.util.suggest import nearest
 
-__all__ = ["Selected", "content_of", "select", "shape_of"]
+__all__ = ["Selected", "content_of", "known_content", "select", "shape_of"]
 
 _Test = Callable[[str], bool]
 _Chosen = Callable[[str, Node], bool]
@@ -184,8 +184,25 @@ def content_of(selected: list[Selected], source: Files, op: CopyOp) -> Digest:
     tree = source.tree
     return content_digest(
         tree,
-        [(item.written, item.path) for item in selected],
+        _places(selected),
         digests=source.digests,
         owners=op.keep_owner and op.owner is None,
         listed={item.path: _listing(item, tree) for item in selected},
     )
+
+
+def known_content(selected: list[Selected], source: Files, op: CopyOp) -> Digest | None:
+    """`content_of` files that were not touched since they were looked at; None when that is to be found out."""
+    if source.digests is None:
+        return None
+    tree = source.tree
+    return source.digests.known_digest(
+        tree,
+        _places(selected),
+        owners=op.keep_owner and op.owner is None,
+        listed={item.path: _listing(item, tree) for item in selected},
+    )
+
+
+def _places(selected: list[Selected]) -> list[tuple[str, str]]:
+    return [(item.written, item.path) for item in selected]

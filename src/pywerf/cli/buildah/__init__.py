@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.invocation import engine_flags, invocation
-from pywerf.cli.lazy import LazyGroup
+from pywerf.cli.declare import declared_group, switch
+from pywerf.cli.invocation import Invocation, engine_flags
 
 __all__ = ["FAILURE", "command"]
 
@@ -32,22 +30,14 @@ _COMMANDS = {
 }
 
 
-@click.group(
-    "buildah",
-    cls=LazyGroup,
-    table=_COMMANDS,
-    aliases={"bud": "build", "build-using-dockerfile": "build"},
-)
+@declared_group("buildah", _COMMANDS, aliases={"bud": "build", "build-using-dockerfile": "build"})
 @engine_flags
-@click.option("--version", "-v", "show_version", is_flag=True, help="Print the version.")
-@click.pass_context
-def command(ctx: click.Context, show_version: bool) -> None:
+@switch("--version", "-v", "show_version", own_scalar=False, help="Print the version.")
+def command(run: Invocation, show_version: bool) -> str | None:
     """Builds and handles images with the embedded engine, as the buildah command does."""
-    invocation(ctx).failure_code = FAILURE
-    if show_version:
-        from pywerf import __version__
+    run.failure_code = FAILURE
+    if not show_version:
+        return None
+    from pywerf import __version__
 
-        click.echo(f"werf version {__version__} (buildah 1.28)")
-        ctx.exit()
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+    return f"werf version {__version__} (buildah 1.28)"

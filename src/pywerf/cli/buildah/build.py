@@ -6,15 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-import click
-
 from pywerf.build.options import BuildOptions, PullPolicy, RegistryOptions
 from pywerf.cli.container_flags import container_flags, container_options
-from pywerf.cli.flags import Command, Size, bad_value, flag, switch
-from pywerf.cli.invocation import Invocation, engine_flags, invocation, progress_flags
+from pywerf.cli.declare import COUNT, SIZE, Choice, argument, declared, flag, switch
+from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.values import (
     VOLUME_MARGIN,
     VOLUME_USAGE,
+    bad_value,
     labels,
     network,
     network_flag,
@@ -33,6 +32,7 @@ from pywerf.oci.media_types import ImageFormat
 
 if TYPE_CHECKING:
     from pywerf.build.session import Session
+    from pywerf.cli.invocation import Invocation
 
 __all__ = ["build_options", "command", "pull_policy"]
 
@@ -47,9 +47,8 @@ _UNSUPPORTED = frozenset(
 _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "docker"}
 
 
-@click.command(
+@declared(
     "build",
-    cls=Command,
     unsupported=_UNSUPPORTED,
     usage_line="[CONTEXT]",
     short_help="Build an image from a Dockerfile.",
@@ -81,10 +80,10 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @switch("--pull-always", help="The same as --pull=always.")
 @switch("--pull-never", help="The same as --pull=never.")
 @platform_flags
-@flag("--timestamp", type=click.IntRange(0), default=None, metavar="SECONDS", help="Time of all that is made.")
+@flag("--timestamp", type=COUNT, default=None, metavar="SECONDS", help="Time of all that is made.")
 @flag(
     "--source-date-epoch",
-    type=click.IntRange(0),
+    type=COUNT,
     default=None,
     env=("SOURCE_DATE_EPOCH",),
     metavar="SECONDS",
@@ -105,7 +104,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     help="build, or instead of it: check, outline, targets; with ,format=json for JSON.",
 )
 @switch("--quiet", "-q", help="Print the image's id only.")
-@flag("--jobs", type=click.IntRange(0), default=0, metavar="N", help="Steps that run at once (0: one a core).")
+@flag("--jobs", type=COUNT, default=0, metavar="N", help="Steps that run at once (0: one a core).")
 @network_flag
 @flag(
     "--allow",
@@ -116,7 +115,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 )
 @flag(
     "--isolation",
-    type=click.Choice(["", "chroot", "oci", "rootless"]),
+    type=Choice(["", "chroot", "oci", "rootless"]),
     metavar="TYPE",
     env=("BUILDAH_ISOLATION",),
     help="Isolation of RUN: chroot, oci or rootless.",
@@ -140,7 +139,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
 @flag("--ulimit", "ulimits", multiple=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
 @flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:OPTIONS]", help="Mount into RUN.")
-@flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
+@flag("--shm-size", type=SIZE, default=0, metavar="SIZE", help="Size of /dev/shm.")
 @container_flags
 @switch("--rm", default=True, help="No effect: there are no intermediate containers to remove.")
 @switch("--force-rm", help="No effect: there are no intermediate containers to remove.")
@@ -153,15 +152,13 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @registry_flags
 @progress_flags
 @engine_flags
-@click.argument("context", default=".")
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+@argument("context", ".")
+def command(run: Invocation, /, **flags: Any) -> int:
     """Build an image from the Dockerfile (or Containerfile) of CONTEXT.
 
     CONTEXT is a folder, - (a tar archive on stdin), the URL of a tar archive, or of a git repository
     (URL#REF:FOLDER). Without it: the current folder.
     """
-    run = invocation(ctx)
     run.passes_status = True
     options = build_options(flags)
     call = "check" if flags["check"] else flags["call"]
@@ -181,7 +178,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         _clean_up_after(root, flags)
     # stdout may be the destination of the image itself: nothing else may be mixed into it.
     if result.image_id is not None and not any(output.dest == "-" for output in options.outputs):
-        click.echo(result.image_id.hex)
+        print(result.image_id.hex)
     return 0
 
 
@@ -190,7 +187,7 @@ def _call(session: Session, options: BuildOptions, method: str) -> int:
     from pywerf.build.checks import call
 
     result = call(session, options, method, given_build_args(options))
-    click.echo(result.text, nl=False)
+    print(result.text, end="")
     return result.exit_code
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pywerf.cli.flags import BOOL
+from pywerf.cli.declare import BOOL
 from pywerf.cli.tables import parse_time
 from pywerf.errors import UsageError
 from pywerf.oci.reference import Reference
@@ -61,12 +61,10 @@ def _positive(key: str, value: str, find: Callable[[str], ImageRecord]) -> Filte
 
 
 def _boolean(key: str, value: str) -> bool:
-    import click
-
     try:
-        return BOOL.convert(value, None, None)
-    except click.BadParameter as error:
-        raise UsageError(f"--filter {key}={value}: {error.message}") from error
+        return BOOL.read(value)
+    except ValueError as error:
+        raise UsageError(f"--filter {key}={value}: {error}") from error
 
 
 def moment(value: str) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.invocation import engine_flags
-from pywerf.cli.lazy import LazyGroup
+from pywerf.cli.declare import declared_group
+from pywerf.cli.invocation import Invocation, engine_flags
 
 __all__ = ["command"]
 
@@ -15,10 +13,7 @@ _COMMANDS = {
 }
 
 
-@click.group("host", cls=LazyGroup, table=_COMMANDS)
+@declared_group("host", _COMMANDS)
 @engine_flags
-@click.pass_context
-def command(ctx: click.Context) -> None:
+def command(run: Invocation) -> None:
     """What concerns the machine that images are built on."""
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
