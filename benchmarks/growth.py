@@ -42,7 +42,8 @@ class Builder:
         self.root = root
         self.cpu = cpu
         beside = Path(sys.executable).parent / "werf"
-        self.command = [str(beside)] if beside.exists() else [sys.executable, "-m", "pywerf"]
+        given = os.environ.get("PYWERF_COMMAND")
+        self.command = [given] if given else [str(beside)] if beside.exists() else [sys.executable, "-m", "pywerf"]
 
     def build(self, context: Path) -> float:
         """The seconds that a build takes."""

@@ -2,7 +2,8 @@
 
     python benchmarks/pywerf_tool.py FOLDER-OF-PEERS.PY ARGUMENTS OF PEERS.PY…
 
-The tool `pywerf-chroot` is added to the harness' own; everything else is the harness' own doing.
+The tools `pywerf-chroot` and `pywerf-rootless` are added to the harness' own; everything else is the harness' own
+doing. $PYWERF_COMMAND is the `werf` to time; without it the one beside the Python that runs this.
 """
 
 from __future__ import annotations
@@ -34,18 +35,34 @@ def make_tool_class(peers: Any) -> type:
     class Pywerf(peers.Tool):  # type: ignore[misc]  # a class of a module loaded at run time
         """`werf buildah` with a store of its own. Every command is a process from its start to its end."""
 
-        def __init__(self, name: str, mode: str) -> None:
+        def __init__(self, name: str, mode: str, user: str | None = None, cases: Any = None) -> None:
             super().__init__(name)
             self.mode = mode
+            self.user = user
             self.root = self.home / "root"
+            if cases is not None:
+                self.cases = set(cases)
             beside = Path(sys.executable).parent / "werf"
-            self.command = [str(beside)] if beside.exists() else [sys.executable, "-m", "pywerf"]
+            given = os.environ.get("PYWERF_COMMAND")
+            self.command = [given] if given else [str(beside)] if beside.exists() else [sys.executable, "-m", "pywerf"]
 
         def missing(self) -> str | None:
-            return None if os.geteuid() == 0 else "needs root"
+            if os.geteuid() != 0:
+                return "needs root"
+            if self.user is None:
+                return None
+            if peers.quiet(["id", self.user]):
+                return f"no user {self.user}"
+            if peers.quiet(["runuser", "-u", self.user, "--", *self.command, "--version"]):
+                return f"{self.user} cannot call {self.command[0]}: set PYWERF_COMMAND"
+            return None
 
         def prefix(self, verb: str) -> list[str]:
-            return [*self.command, "buildah", verb, "--root", str(self.root), "--buildah-mode", self.mode]
+            argv = [*self.command, "buildah", verb, "--root", str(self.root), "--buildah-mode", self.mode]
+            if self.user is None:
+                return argv
+            home = [f"HOME={self.home}", f"XDG_RUNTIME_DIR={self.home / 'xdg'}", f"PATH={peers.S.path}"]
+            return ["runuser", "-u", self.user, "--", "env", "-C", str(self.home), *home, *argv]
 
         def wipe(self) -> None:
             """Remove the whole store, mounts first."""
@@ -55,6 +72,10 @@ def make_tool_class(peers: Any) -> type:
                     peers.quiet(["umount", "-l", point])
             subprocess.run(["rm", "-rf", str(self.home)], check=True)
             self.home.mkdir(parents=True)
+            if self.user is not None:
+                (self.home / "xdg").mkdir(mode=0o700)
+                for path in (self.home, self.home / "xdg"):
+                    shutil.chown(path, self.user, self.user)
 
         def clean(self, base: bool) -> None:
             """An empty store; with `base` a copy of one that has pulled and unpacked the base and nothing else."""
@@ -98,6 +119,8 @@ def make_tool_class(peers: Any) -> type:
 
 def compile_package() -> None:
     """Byte code for pywerf, as pip makes it when it installs a package; an editable install may have none."""
+    if "PYWERF_COMMAND" in os.environ:
+        return  # that one was installed
     spec = importlib.util.find_spec("pywerf")
     if spec is not None and spec.origin is not None:
         compileall.compile_dir(Path(spec.origin).parent, quiet=2)
@@ -113,7 +136,11 @@ def main() -> None:
     their_tools = peers.make_tools
 
     def make_tools() -> dict[str, Any]:
-        return {"pywerf-chroot": tool_class("pywerf-chroot", "native-chroot"), **their_tools()}
+        return {
+            "pywerf-chroot": tool_class("pywerf-chroot", "native-chroot"),
+            "pywerf-rootless": tool_class("pywerf-rootless", "native-chroot", peers.S.user, peers.ROOTLESS),
+            **their_tools(),
+        }
 
     peers.make_tools = make_tools
     sys.argv = [str(folder / "peers.py"), *sys.argv[2:]]

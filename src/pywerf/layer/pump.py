@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["Consumer", "prefetch"]
 
 _DEPTH = 6  # chunks of about half a MiB
-# Bytes that are handed over at once. Each handing over makes two threads take turns at the interpreter: where the chunks
-# come from many small files and the machine is busy, more often than that costs more than the other thread takes over.
+# Bytes that are handed over at once. Each handing over makes two threads take turns at the interpreter: where the
+# chunks come from many small files and the machine is busy, that costs more than the other thread takes over.
 _BATCH = 2 << 20
 _BATCHES = 3
 
