@@ -8,6 +8,7 @@ image. The runtime finds it ready, and adds what only it can: processes of their
 from __future__ import annotations
 
 import base64
+import posixpath
 from typing import Any
 
 import msgspec
@@ -77,6 +78,7 @@ def make_bundle_plan(
     """The launcher's plan (see `pywerf.isolation.plan`) with `runtime`, what its child does with a runtime:
 
         argv, env, config    the words that start it, its environment, the content of config.json
+        config_with_tmp      the same for an image that has a folder /tmp, where that makes a difference
         cgroups              operations on its view of cgroups, once `cgroups` are joined
         detaches             whether it leaves the container alone
 
@@ -88,7 +90,7 @@ def make_bundle_plan(
             "--pid: a container of an OCI runtime always has processes of its own", hint="--isolation chroot can"
         )
     if spec.network == "private" and not spec.namespaces.network:
-        raise IsolationError("OCI isolation has no private network", hint="use --network host or none")
+        raise IsolationError("OCI isolation has no private network", hint="use --network host or --network none")
     if spec.namespaces.user not in ("", "host") or spec.namespaces.uid_map or spec.namespaces.gid_map:
         raise IsolationError("--userns: a container has the user namespace of the build", hint="leave it out")
     try:
@@ -98,6 +100,13 @@ def make_bundle_plan(
             "a command, variable or working directory is not UTF-8, which an OCI bundle has to be",
             hint="chroot isolation takes any bytes: --isolation chroot",
         ) from error
+    if runtime.adapter.own_kernel:
+        for target in (*(mount.target for mount in spec.mounts), *(file[0] for file in spec.files)):
+            if posixpath.normpath(target).startswith(("/dev/", "/proc/", "/sys/")):
+                raise IsolationError(
+                    f"{target}: {runtime.name} has a /dev, /proc and /sys of its own: nothing can be mounted there",
+                    hint="use another target, or another runtime: --runtime crun",
+                )
     plan = plan_container(spec, facts.host, cgroups)
     config = make_config(spec, facts, runtime.adapter)
     if plan["seccomp"] and runtime.adapter.raw_filter:
@@ -115,8 +124,15 @@ def make_bundle_plan(
         "cgroups": _cgroup_operations(facts, runtime.adapter),
         "detaches": runtime.adapter.detaches,
         "config": msgspec.json.encode(config),
+        "config_with_tmp": _with_tmp(config) if runtime.adapter.own_kernel else b"",
     }
     return plan
+
+
+def _with_tmp(config: dict[str, Any]) -> bytes:
+    """The same with the image's /tmp named: runsc puts a file system in memory over one that is empty."""
+    tmp = {"destination": "/tmp", "type": "bind", "source": f"{STAGE}/root/tmp", "options": ["rbind", "rw"]}
+    return msgspec.json.encode(config | {"mounts": [*config["mounts"], tmp]})
 
 
 def _cgroup_operations(facts: RuntimeFacts, adapter: Adapter) -> list[Operation]:

@@ -264,13 +264,13 @@ def make_plan(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = 
     if spec.network == "private" and not spec.namespaces.network:
         raise IsolationError(
             "chroot isolation has no private network",
-            hint="use --network host or --network none, or an OCI runtime (--isolation oci)",
+            hint="use --network host or --network none",
         )
     namespaces = spec.namespaces
     if namespaces.user not in ("", "host") or namespaces.uid_map or namespaces.gid_map:
         raise IsolationError(
             "--userns: chroot isolation cannot give a container a user namespace of its own",
-            hint="an OCI runtime can: --isolation oci",
+            hint="an ordinary user's containers are all in one",
         )
     return plan_container(spec, facts, cgroups)
 

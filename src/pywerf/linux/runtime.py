@@ -60,7 +60,8 @@ def run_runtime(
         step("enter the working directory " + plan["cwd"])
         os.close(root.open(plan["cwd"], "", check=False))
         step("write the bundle")
-        _write_bundle(runtime["config"])
+        with_tmp = runtime["config_with_tmp"] and _is_folder(root, "tmp")
+        _write_bundle(runtime["config_with_tmp"] if with_tmp else runtime["config"])
         found, refused = find_command(plan, root)
         if not found:
             ready(root.created, None)
@@ -82,6 +83,13 @@ def run_runtime(
     if console is not None:
         os.close(console)
     os._exit(supervisor.wait(failed))
+
+
+def _is_folder(root: Root, name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(name, dir_fd=root.fd).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _write_bundle(config: bytes) -> None:

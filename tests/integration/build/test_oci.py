@@ -33,6 +33,19 @@ RUN --network=none cat /proc/net/dev | tail -n +3 | cut -d: -f1 > /tmp/interface
 """
 
 
+# runsc has a /dev and a network of its own: no scripts below /dev, no /proc/net of Linux.
+PLAINER = r"""FROM base
+WORKDIR /work
+RUN echo hello > file && chown 1000:50 file && chmod 4755 file && ln file other && mkdir -p made/here
+RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch \
+    --mount=type=bind,source=Dockerfile,target=/bound/Dockerfile \
+    test -s /bound/Dockerfile && echo cached > /cache/file && echo gone > /scratch/file && echo kept > /work/kept
+RUN --mount=type=secret,id=key cat /run/secrets/key | wc -c > length; rm -r made
+USER 1000:50
+RUN id > /tmp/id; echo $HOME >> /tmp/id
+"""
+
+
 def build(werf: Any, context: str | Path, *flags: str) -> tuple[str, str]:
     """(image id, first line)"""
     done = werf(
@@ -69,6 +82,25 @@ def test_a_user_builds_the_same_image_with_every_runtime(
         made, first = build(builder.werf, "oci", "--isolation=rootless", f"--runtime={runtime}")
         assert "rung 2, private namespaces in a user namespace with subordinate ids" in first
         assert made == wanted, runtime
+
+
+def test_a_kernel_of_its_own_builds_the_same_image(
+    werf: Werf, busybox_layout: Path, context: Path, builder: User, busybox_for_all: Path
+) -> None:
+    pull_base(werf.run, busybox_layout)
+    (context / "Dockerfile").write_text(PLAINER)
+    wanted, _ = build(werf.run, context, "--isolation=chroot")
+    made, first = build(werf.run, context, "--isolation=oci", "--runtime=runsc")
+    assert "containers by runsc (" in first
+    assert made == wanted
+    pull_base(builder.werf, busybox_for_all)
+    builder.write("runsc/Dockerfile", PLAINER)
+    made, first = build(builder.werf, "runsc", "--isolation=rootless", "--runtime=runsc")
+    assert "rung 2" in first
+    assert made == wanted
+    (context / "Dockerfile").write_text("FROM base\nRUN <<END\n#!/bin/sh\necho script\nEND\n")
+    done = werf.run("buildah", "build", "--isolation=oci", "--runtime=runsc", context, check=False)
+    assert "runsc has a /dev, /proc and /sys of its own" in done.stderr
 
 
 def test_the_first_runtime_that_is_installed_is_taken(werf: Werf, context: Path) -> None:

@@ -154,10 +154,10 @@ def test_devices_open_on_no_file_system_but_for_the_privileged() -> None:
 @pytest.mark.parametrize(
     ("changes", "said", "hint"),
     [
-        ({"namespaces": Namespaces(user="private")}, "--userns", "--isolation oci"),
-        ({"namespaces": Namespaces(uid_map=(IdMap(0, 100_000, 10),))}, "--userns", "--isolation oci"),
+        ({"namespaces": Namespaces(user="private")}, "--userns", "ordinary user"),
+        ({"namespaces": Namespaces(uid_map=(IdMap(0, 100_000, 10),))}, "--userns", "ordinary user"),
         ({"devices": (Device("/dev/fuse", "/dev/fuse", "r"),)}, "--device /dev/fuse", "leave the permissions out"),
-        ({"network": "private"}, "no private network", "--isolation oci"),
+        ({"network": "private"}, "no private network", "--network none"),
         ({"apparmor": "mine"}, "no AppArmor", "leave it out"),
         ({"selinux_label": "a:b:c:s0"}, "no SELinux", "leave it out"),
     ],
