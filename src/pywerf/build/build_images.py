@@ -136,6 +136,10 @@ class _OneImage:
             labels=options.labels,
             env=tuple(_given(options.env).items()),
             unset_env=options.unset_env,
+            inherit_labels=options.inherit_labels,
+            unset_labels=options.unset_labels,
+            inherit_annotations=options.inherit_annotations,
+            unset_annotations=options.unset_annotations,
             network=options.network,
             add_hosts=options.add_hosts,
             hidden_env=_host_proxies(),
@@ -171,12 +175,15 @@ class _OneImage:
                 remote.made(key, now)
             return now
 
+        annotations = {**plan.annotations, **dict(options.annotations)}
+        if remote is not None:
+            annotations |= remote.annotations(ref)
         image = assemble(
             plan,
             ref,
             refs,
             image_format=options.image_format,
-            annotations={**dict(options.annotations), **({} if remote is None else remote.annotations(ref))},
+            annotations=annotations,
             when=when,
             step_time=self.time.fixed,
         )
@@ -223,14 +230,14 @@ class _Work:
             ),
             volumes=_volumes(options.volumes),
             resolver=resolver(options.container),
-            clamp=options.timestamp,
+            clamp=options.clamp,
             epoch=options.source_date_epoch,
             created=times.now,
             secrets=contexts.grants.secret,
             ssh=contexts.grants.agent,
             cache_mounts=None if remote is None else remote.cache_mounts,
         )
-        salt = "" if options.timestamp is None else f"clamp {options.timestamp}"
+        salt = "" if options.clamp is None else f"clamp {options.clamp}"
         self._turns: Turns | None = None
         self._lock = threading.Lock()
         self.executor: CachingExecutor[object] = CachingExecutor(

@@ -88,6 +88,10 @@ class BuildOptions(msgspec.Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str | None], ...] = ()
     unset_env: tuple[str, ...] = ()
+    inherit_labels: bool = True
+    unset_labels: tuple[str, ...] = ()
+    inherit_annotations: bool = True
+    unset_annotations: tuple[str, ...] = ()
     add_hosts: tuple[str, ...] = ()
     no_cache: bool = False
     no_cache_filter: tuple[str, ...] = ()  # names of stages
@@ -100,6 +104,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     platforms: tuple[Platform, ...] = ()
     timestamp: int | None = None  # seconds since 1970; clamps times, as --timestamp
     source_date_epoch: int | None = None
+    rewrite_timestamp: bool = False  # clamps times to source_date_epoch
     image_format: ImageFormat = "oci"
     compression: Compression = "gzip"
     outputs: tuple[Output, ...] = ()
@@ -120,3 +125,10 @@ class BuildOptions(msgspec.Struct, frozen=True):
     shm_size: int = 0
     container: ContainerOptions = ContainerOptions()
     manifest: str = ""
+
+    @property
+    def clamp(self) -> int | None:
+        """The latest time that a file of a new layer may have, in seconds since 1970; None: any."""
+        if self.timestamp is not None:
+            return self.timestamp
+        return self.source_date_epoch if self.rewrite_timestamp else None

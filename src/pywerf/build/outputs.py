@@ -57,7 +57,7 @@ def write_output(session: Session, record: ImageRecord, output: Output, options:
         except OSError as error:
             raise BuildError(f"{error.filename or output.dest}: {error.strerror}") from error
     elif output.type == "tar":
-        _write_tar(_tree(session, record), output.dest, options.timestamp)
+        _write_tar(_tree(session, record), output.dest, options.clamp)
     elif output.type in ("oci", "docker"):
         _write_archive(session, record, output, options)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pywerf.build.bases import Bases, Found
@@ -32,8 +33,7 @@ class BuildResolver:
 
     def image(self, name: str, platform: Platform) -> BaseImage:
         """See Resolver."""
-        found = self._bases.find(name, platform)
-        return BaseImage(found.op, found.config)
+        return _base_image(self._bases.find(name, platform))
 
     def context(self, name: str, platform: Platform) -> ContextOp | BaseImage | None:
         """See Resolver."""
@@ -64,7 +64,11 @@ class BuildResolver:
         name = f"oci:{folder}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
         found: Found = found_of(resolve_image(name, self._session.registries(), platform), name)
         self._bases.add(found)
-        return BaseImage(found.op, found.config)
+        return _base_image(found)
+
+    def context_names(self) -> Collection[str]:
+        """See Resolver."""
+        return self._contexts.named.keys()
 
     def remote(self, url: str, keep_git_dir: bool | None, checksum: str) -> ContextOp | HttpOp | None:
         """See Resolver. The wishes of ADD's flags stand in the URL of a git repository afterwards."""
@@ -82,3 +86,13 @@ class BuildResolver:
     def modified(self, op: ContextOp | HttpOp) -> int | None:
         """See Resolver."""
         return self._contexts.modified(op)
+
+
+def _base_image(found: Found) -> BaseImage:
+    annotations = found.manifest.annotations
+    if annotations:
+        from pywerf.build.remote.document import ANNOTATION
+
+        # the records of its own layers are no property of the images that are built on it
+        annotations = {key: value for key, value in annotations.items() if key != ANNOTATION}
+    return BaseImage(found.op, found.config, annotations)

@@ -31,9 +31,9 @@ def squash(session: Session, image: Assembled, ref: Ref, base_layers: int, optio
     id = store.new_snapshot_id()
     try:
         snapshot = _merged(snapshots, id, below, new)
-        info = hash_layer(driver, snapshot, clamp=options.timestamp, created=image.config.created)
-        if options.timestamp is not None:
-            store.memo.put("clamp", id, str(options.timestamp).encode())
+        info = hash_layer(driver, snapshot, clamp=options.clamp, created=image.config.created)
+        if options.clamp is not None:
+            store.memo.put("clamp", id, str(options.clamp).encode())
         one = Ref(below, Promise.of(info), snapshot=snapshot)
         parent = None if below is None else below.chain_id
         if info.empty:
@@ -51,7 +51,7 @@ def squash(session: Session, image: Assembled, ref: Ref, base_layers: int, optio
         squashed_config(image.config, info, base_layers),
         [layer.info.result() for layer in (base if info.empty else [*base, one])],
         image_format=options.image_format,
-        annotations=dict(options.annotations),
+        annotations=image.manifest.annotations,
     )
 
 

@@ -22,6 +22,7 @@ class ImagePlan(msgspec.Struct, frozen=True):
     """An image to be. `vertex` None is an empty file system; `base` the image that it stands on, None for scratch.
 
     `epoch` (seconds since 1970) is the time that the Dockerfile wants for the image, None for the present.
+    `annotations` are those that the image has from its base.
     """
 
     vertex: Vertex | None
@@ -32,3 +33,4 @@ class ImagePlan(msgspec.Struct, frozen=True):
     author: str = ""
     stage: str = ""
     epoch: int | None = None
+    annotations: dict[str, str] = {}

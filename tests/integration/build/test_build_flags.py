@@ -132,6 +132,21 @@ def test_label_and_annotation(werf: Werf, project: Project) -> None:
     assert image.image.annotations == {"org.example": "x"}
 
 
+def test_what_is_inherited_of_the_base(werf: Werf, project: Project) -> None:
+    base = project("FROM scratch\nLABEL a=1 b=2\n")
+    build(werf, base, "--annotation", "org.example.x=1", "--annotation", "org.example.y=2", "-t", "inherited:base")
+    folder = project("FROM inherited:base AS one\nLABEL c=3\nFROM one\nLABEL d=4\n")
+    image = build(werf, folder, "--annotation", "org.example.y=3")
+    assert image.config["Labels"] == {"a": "1", "b": "2", "c": "3", "d": "4"}
+    assert image.image.annotations == {"org.example.x": "1", "org.example.y": "3"}
+    image = build(werf, folder, "--unsetlabel", "a,c", "--unsetannotation", "org.example.x")
+    assert image.config["Labels"] == {"b": "2", "d": "4"}
+    assert image.image.annotations == {"org.example.y": "2"}
+    image = build(werf, folder, "--inherit-labels=false", "--inherit-annotations=false", "--label", "e=5")
+    assert image.config["Labels"] == {"d": "4", "e": "5"}
+    assert not image.image.annotations
+
+
 def test_env_and_unsetenv(werf: Werf, project: Project) -> None:
     folder = project("FROM BASE\nENV KEEP=1 DROP=2\nRUN echo $NEW > /x\n")
     image = build(werf, folder, "--env", "NEW=new", "--env", "HOSTS", "--unsetenv", "DROP", env={"HOSTS": "h"})
@@ -206,6 +221,17 @@ def test_source_date_epoch_gives_the_same_image_twice(werf: Werf, project: Proje
     assert build(werf, other).document["created"] != "2001-09-09T01:46:40Z"
     later = build(werf, other, env={"SOURCE_DATE_EPOCH": "1000000000"})
     assert {entry["created"] for entry in later.document["history"][1:]} == {"2001-09-09T01:46:40Z"}
+
+
+def test_rewrite_timestamp(werf: Werf, project: Project) -> None:
+    folder = project("FROM BASE\nCOPY data /data\nRUN touch /new && touch -d @999999999 /old\n", data="x")
+    epoch = ("--source-date-epoch", "1000000000")
+    assert build(werf, folder, *epoch).files["new"]["mtime"] > 1_000_000_000
+    ids = {build(werf, folder, "--no-cache", "--rewrite-timestamp", *epoch).id for _ in range(2)}
+    assert len(ids) == 1
+    for flags in ((), ("--squash",)):
+        files = build(werf, folder, "--rewrite-timestamp", *epoch, *flags).files
+        assert [files[path]["mtime"] for path in ("data", "new", "old")] == [1_000_000_000, 1_000_000_000, 999_999_999]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("oci", "oci.image"), ("docker", "docker.distribution")])

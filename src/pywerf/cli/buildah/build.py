@@ -62,6 +62,17 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation for the manifest.")
 @flag("--env", "env", multiple=True, own_scalar=False, metavar="NAME[=VALUE]", help="Environment of the image.")
 @flag("--unsetenv", "unset_env", multiple=True, split=True, metavar="NAME", help="Environment to leave out.")
+@switch("--inherit-labels", default=True, help="Take over the labels of the base image and of base stages.")
+@flag("--unsetlabel", "unset_labels", multiple=True, split=True, metavar="KEY", help="Label not to take over.")
+@switch("--inherit-annotations", default=True, help="Take over the annotations of the base image.")
+@flag(
+    "--unsetannotation",
+    "unset_annotations",
+    multiple=True,
+    split=True,
+    metavar="KEY",
+    help="Annotation not to take over.",
+)
 @flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts in RUN.")
 @switch("--no-cache", help="Do not use results of earlier builds.")
 @flag("--no-cache-filter", multiple=True, split=True, metavar="STAGE", help="Stages to build anew.")
@@ -89,6 +100,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     metavar="SECONDS",
     help="Time of the image's creation.",
 )
+@switch("--rewrite-timestamp", help="No file of a new layer is newer than --source-date-epoch.")
 @flag("--format", "image_format", default="oci", env=("BUILDAH_FORMAT",), metavar="FORMAT", help="oci or docker.")
 @flag("--output", "-o", "outputs_", multiple=True, metavar="DEST", help="type=oci|docker|tar|local|registry,dest=PATH.")
 @flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
@@ -217,6 +229,10 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         annotations=pairs("--annotation", flags["annotations"], "org.opencontainers.image.title=app"),
         env=optional_pairs("--env", flags["env"]),
         unset_env=tuple(flags["unset_env"]),
+        inherit_labels=flags["inherit_labels"],
+        unset_labels=tuple(flags["unset_labels"]),
+        inherit_annotations=flags["inherit_annotations"],
+        unset_annotations=tuple(flags["unset_annotations"]),
         add_hosts=tuple(flags["add_hosts"]),
         no_cache=flags["no_cache"],
         no_cache_filter=tuple(flags["no_cache_filter"]),
@@ -229,6 +245,7 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         platforms=platforms(flags["platform"], flags["os"], flags["arch"], flags["variant"]),
         timestamp=flags["timestamp"],
         source_date_epoch=flags["source_date_epoch"],
+        rewrite_timestamp=flags["rewrite_timestamp"],
         image_format=image_format,
         outputs=outputs(flags["outputs_"]),
         iidfile=flags["iidfile"],

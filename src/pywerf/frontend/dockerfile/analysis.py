@@ -102,7 +102,7 @@ class Analysis:
         self._epoch(scope)
         for stage in self.stages:
             self._from(stage, scope)
-        links = link_stages(self.stages, scope)
+        links = link_stages(self.stages, scope, self.subject.contexts)
         self.target = find_target(self.stages, self.subject.target)
         wanted = set(range(len(links))) if self.subject.all_stages else reachable(links, self.target.index)
         for index in sorted(wanted):

@@ -6,7 +6,7 @@ that the target does not need are not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ from pywerf.frontend.dockerfile.ast import Dockerfile
 from pywerf.frontend.dockerfile.epoch import UnknownEpoch, epoch_source
 from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructions
 from pywerf.frontend.dockerfile.stage_state import StageState
-from pywerf.frontend.dockerfile.stages import StageLinks, after_stages, find_target, link_stages
+from pywerf.frontend.dockerfile.stages import StageLinks, after_stages, find_target, is_replaced, link_stages
 from pywerf.graph.image_plan import ImagePlan
 from pywerf.graph.op import ContextOp, CopyOp, HttpOp, ImageOp
 from pywerf.graph.vertex import Vertex
@@ -34,6 +34,7 @@ class BaseImage(msgspec.Struct, frozen=True):
 
     op: ImageOp
     config: ImageConfig
+    annotations: dict[str, str] = {}
 
 
 class Resolver(Protocol):
@@ -47,6 +48,9 @@ class Resolver(Protocol):
 
         each of its names: `alpine` is `docker.io/library/alpine:latest`.
         """
+
+    def context_names(self) -> Collection[str]:
+        """The names of all named contexts, in lower case."""
 
     def remote(self, url: str, keep_git_dir: bool | None, checksum: str) -> ContextOp | HttpOp | None:
         """What ADD gets from outside: a git repository or a download; None: `url` is a path in the context.
@@ -70,6 +74,10 @@ class Settings(msgspec.Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     unset_env: tuple[str, ...] = ()
+    inherit_labels: bool = True
+    unset_labels: tuple[str, ...] = ()  # those of the base that are not inherited
+    inherit_annotations: bool = True
+    unset_annotations: tuple[str, ...] = ()
     network: str = ""
     add_hosts: tuple[str, ...] = ()
     hidden_env: tuple[str, ...] = ()
@@ -99,7 +107,7 @@ class Converter:
 
     def convert(self) -> ImagePlan:
         """The plan of the target: the stage of that name or number, or the last one."""
-        self._links = link_stages(self.stages, self.args)
+        self._links = link_stages(self.stages, self.args, self.resolver.context_names())
         self.epoch = self._resolve_epoch()
         state = self.state_of(find_target(self.stages, self.settings.target))
         settings = self.settings
@@ -188,7 +196,7 @@ class Converter:
         return self._images[key]
 
     def files_from(self, name: str, stage: c.Stage, platform: Platform, where: c.Command) -> Vertex | None:
-        """The vertex that `--from=NAME` means in a stage: a stage before it, a context, or an image."""
+        """The vertex that `--from=NAME` means in a stage: a context, a stage before it, or an image."""
         try:
             other = find_stage(self.stages, name)
         except DockerfileError as error:
@@ -196,7 +204,7 @@ class Converter:
                 f"invalid from flag value {name}: {error.message}", hint=error.hint, source=where.source
             ) from error
         if other is not None:
-            if other.index >= stage.index:
+            if other.index >= stage.index and not is_replaced(other, self.resolver.context_names()):
                 raise DockerfileError(
                     f"cannot copy from stage {name!r}, it needs to be defined before current stage "
                     f"{stage.name or str(stage.index)!r}",

@@ -21,7 +21,7 @@ from pywerf.oci.config import ContainerConfig, ImageConfig
 from pywerf.oci.platform import Platform
 
 if TYPE_CHECKING:
-    from pywerf.frontend.dockerfile.convert import BaseImage, Converter
+    from pywerf.frontend.dockerfile.convert import BaseImage, Converter, Settings
 
 __all__ = ["StageState"]
 
@@ -43,6 +43,7 @@ class StageState:
         platform: Platform,
         args: StageArgs,
         steps: list[HistoryStep],
+        annotations: dict[str, str],
     ) -> None:
         self.converter = converter
         self.stage = stage
@@ -52,6 +53,7 @@ class StageState:
         self.platform = platform
         self.args = args
         self.steps = steps
+        self.annotations = annotations
         self.author = ""
         self._triggers: tuple[str, ...] = ()
         self._cmd_is_own = False
@@ -69,7 +71,7 @@ class StageState:
         """A stage that begins with an image, or with nothing. The image's ONBUILD triggers wait to be run."""
         base = None if found is None else found.config
         config = ContainerConfig(env=(f"PATH={DEFAULT_PATH}",)) if base is None else base.config
-        triggers, config = config.onbuild, msgspec.structs.replace(config, onbuild=())
+        triggers, config = config.onbuild, _inherited(config, converter.settings)
         if base is not None and base.platform.os:
             platform = base.platform
         state = cls(
@@ -81,6 +83,7 @@ class StageState:
             platform=platform,
             args=converter.args.stage(_pairs(config.env)),
             steps=[],
+            annotations=_inherited_annotations(found, converter.settings),
         )
         state._triggers = triggers
         return state
@@ -88,7 +91,7 @@ class StageState:
     @classmethod
     def on_stage(cls, converter: Converter, stage: c.Stage, before: StageState) -> StageState:
         """A stage that begins with another one: files, config and ARGs are inherited, and its ONBUILDs run."""
-        triggers, config = before.config.onbuild, msgspec.structs.replace(before.config, onbuild=())
+        triggers, config = before.config.onbuild, _inherited(before.config, converter.settings)
         state = cls(
             converter,
             stage,
@@ -98,6 +101,7 @@ class StageState:
             platform=before.platform,
             args=converter.args.stage(parent=before.args),
             steps=list(before.steps),
+            annotations=before.annotations,
         )
         state.author = before.author
         state._triggers = triggers
@@ -113,6 +117,7 @@ class StageState:
             steps=tuple(self.steps),
             author=self.author,
             stage=self.stage.name,
+            annotations=self.annotations,
         )
 
     def apply_flags(
@@ -290,6 +295,22 @@ class StageState:
     def wait_for(self, vertices: Sequence[Vertex | None]) -> None:
         """The next step waits for these as well."""
         self._after = tuple(vertex for vertex in vertices if vertex is not None)
+
+
+def _inherited(config: ContainerConfig, settings: Settings) -> ContainerConfig:
+    """What a stage has of the config that it begins with: no ONBUILD, and the labels that the flags let through."""
+    labels = config.labels
+    if not settings.inherit_labels:
+        labels = {}
+    elif settings.unset_labels:
+        labels = {key: value for key, value in labels.items() if key not in settings.unset_labels}
+    return msgspec.structs.replace(config, onbuild=(), labels=labels)
+
+
+def _inherited_annotations(found: BaseImage | None, settings: Settings) -> dict[str, str]:
+    if found is None or not settings.inherit_annotations:
+        return {}
+    return {key: value for key, value in found.annotations.items() if key not in settings.unset_annotations}
 
 
 def _pairs(env: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -13,14 +13,14 @@ from pywerf.frontend.dockerfile.expansion import expand_instruction, located
 from pywerf.frontend.dockerfile.instructions import find_base_stage, find_stage
 from pywerf.util.suggest import did_you_mean
 
-__all__ = ["StageLinks", "after_stages", "find_target", "link_stages", "reachable"]
+__all__ = ["StageLinks", "after_stages", "find_target", "is_replaced", "link_stages", "reachable"]
 
 
 class StageLinks(msgspec.Struct, frozen=True):
     """A stage with its FROM expanded. `base` is the number of the stage it is built on, None: on an image.
 
     `needs` are the numbers of all stages that have to be there before it (base, `COPY --from`, `RUN --mount`,
-    `--after`). `matched` and `unmatched` are the variables of FROM.
+    `--after`). `matched` and `unmatched` are the variables of FROM. A stage that a named context replaces needs none.
     """
 
     stage: c.Stage
@@ -48,12 +48,19 @@ def find_target(stages: Sequence[c.Stage], target: str) -> c.Stage:
     return stage
 
 
-def link_stage(stages: Sequence[c.Stage], index: int, scope: ArgScope) -> StageLinks:
+def is_replaced(stage: c.Stage, contexts: Collection[str]) -> bool:
+    """Whether a named context takes the place of the whole stage, by the names of all contexts."""
+    return stage.name in contexts and stage.name not in ("", "scratch", "context")
+
+
+def link_stage(stages: Sequence[c.Stage], index: int, scope: ArgScope, contexts: Collection[str] = ()) -> StageLinks:
     """The links of one stage. Raises DockerfileError for what cannot be, and for numbers no stage has."""
     stage = stages[index]
     matched: set[str] = set()
     unmatched: set[str] = set()
     expanded = scope.expand_from(stage.base, matched=matched, unmatched=unmatched)
+    if is_replaced(stage, contexts):
+        return StageLinks(stage, expanded, matched=frozenset(matched), unmatched=frozenset(unmatched))
     base = find_base_stage(stages, index, expanded.image)
     needs = [] if base is None else [base.index]
     needs += [other.index for other in after_stages(stages, index, expanded)]
@@ -85,9 +92,12 @@ def link_stage(stages: Sequence[c.Stage], index: int, scope: ArgScope) -> StageL
     )
 
 
-def link_stages(stages: Sequence[c.Stage], scope: ArgScope) -> tuple[StageLinks, ...]:
-    """The links of all stages. Raises DockerfileError, also for stages that need each other."""
-    links = tuple([link_stage(stages, index, scope) for index in range(len(stages))])
+def link_stages(stages: Sequence[c.Stage], scope: ArgScope, contexts: Collection[str] = ()) -> tuple[StageLinks, ...]:
+    """The links of all stages; `contexts` are the names of the named contexts.
+
+    Raises DockerfileError, also for stages that need each other.
+    """
+    links = tuple([link_stage(stages, index, scope, contexts) for index in range(len(stages))])
     for link in links:
         _check_circle(links, link.stage.index)
     return links

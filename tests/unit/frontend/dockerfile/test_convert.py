@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -43,6 +43,9 @@ class FakeResolver:
 
     def context(self, name: str, platform: Platform) -> ContextOp | BaseImage | None:
         return self.contexts.get(name)
+
+    def context_names(self) -> Collection[str]:
+        return self.contexts.keys()
 
     def remote(self, url: str, keep_git_dir: bool | None, checksum: str) -> ContextOp | HttpOp | None:
         if url.endswith(".git"):
@@ -203,6 +206,36 @@ def test_a_context_takes_the_place_of_a_stage(convert: Convert, world: FakeResol
     source = _chain(plan)[-1].inputs[1]
     assert source is not None
     assert isinstance(source.op, CopyOp)
+
+
+def test_a_context_wins_where_a_stage_would_need_itself(convert: Convert, world: FakeResolver) -> None:
+    world.contexts["own"] = world.image("given", AMD64)
+    world.asked.clear()
+    plan = convert("FROM missing AS Own\nRUN never\nCOPY --from=own hello .\n")
+    assert _last(plan).reference == "given"
+    plan = convert("FROM x\nCOPY --from=own /a /\nFROM missing AS own\nCOPY --from=own /b /\n", target="0")
+    source = _chain(plan)[-1].inputs[1]
+    assert source is not None
+    assert isinstance(source.op, ImageOp)
+    assert source.op.reference == "given"
+    assert [name for name, _ in world.asked] == ["x"]
+
+
+def test_what_is_not_inherited(convert: Convert, world: FakeResolver) -> None:
+    world.configs["base"] = ContainerConfig(env=(PATH,), labels={"a": "1", "b": "2"})
+    text = "FROM base AS one\nLABEL c=3 b=4\nFROM one\nLABEL d=5\n"
+    assert convert(text).config.labels == {"a": "1", "b": "4", "c": "3", "d": "5"}
+    assert convert(text, inherit_labels=False).config.labels == {"d": "5"}
+    assert convert(text, inherit_labels=False, target="one").config.labels == {"b": "4", "c": "3"}
+    assert convert(text, unset_labels=("a", "d")).config.labels == {"b": "4", "c": "3", "d": "5"}
+    assert convert(text, unset_labels=("a",), labels=(("a", "9"),)).config.labels["a"] == "9"
+    annotated = msgspec.structs.replace(world.image("base", AMD64), annotations={"x": "1", "y": "2"})
+    world.contexts["noted"] = annotated
+    text = "FROM noted AS one\nFROM one\n"
+    assert convert(text).annotations == {"x": "1", "y": "2"}
+    assert convert(text, unset_annotations=("x",)).annotations == {"y": "2"}
+    assert convert(text, inherit_annotations=False).annotations == {}
+    assert convert("FROM scratch\nCOPY --from=noted a b\n").annotations == {}
 
 
 def test_a_context_takes_the_place_of_an_image(convert: Convert, world: FakeResolver) -> None:
