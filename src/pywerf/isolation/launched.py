@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ _LOST = "it was killed, or it failed: its own words stand above"
 
 HEADER = 5  # a frame's kind and length
 CHUNK = 1 << 14
+DESCRIPTOR = 4  # the bytes of one in a message (cmsg(3))
 SIGKILL = 9
 
 
@@ -51,9 +53,12 @@ class Frames:
                 del self._data[:end]
                 descriptor = self._descriptors.pop() if self._descriptors else None
                 return frame[:1], marshal.loads(frame[HEADER:]), descriptor
-            data, descriptors, _, _ = socket.recv_fds(self._control, CHUNK, 1, socket.MSG_CMSG_CLOEXEC)
+            # Not socket.recv_fds, which takes the flags and forgets them (Python 3.11): what other threads start
+            # would inherit the terminal.
+            space = socket.CMSG_SPACE(DESCRIPTOR)
+            data, ancillary, _, _ = self._control.recvmsg(CHUNK, space, socket.MSG_CMSG_CLOEXEC)
             self._data += data
-            self._descriptors += descriptors
+            self._descriptors += [int.from_bytes(sent[:DESCRIPTOR], sys.byteorder) for _, _, sent in ancillary]
             if not data:
                 raise IsolationError(
                     "the launcher ended, and the container with it",
