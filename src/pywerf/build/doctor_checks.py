@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from pywerf.build.doctor import Check
 from pywerf.errors import WerfError
-from pywerf.linux.facts import in_container, read_number, read_text
-from pywerf.linux.userns import TOOLS, find_tool, in_initial_namespace, read_subids
+from pywerf.linux.facts import in_container, in_initial_namespace, read_number, read_text
+from pywerf.linux.userns import TOOLS, find_tool, read_subids
 
 __all__ = [
     "host",

@@ -97,8 +97,7 @@ def _stands_for_devices(store: Store, mounts: bool) -> bool:
 
 def _ids() -> str:
     """The mapping of user and group ids that files here have been given; empty in the initial user namespace."""
-    from pywerf.linux.facts import read_text
-    from pywerf.linux.userns import in_initial_namespace
+    from pywerf.linux.facts import in_initial_namespace, read_text
 
     if in_initial_namespace():
         return ""

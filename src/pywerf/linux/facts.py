@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["in_container", "is_container_cgroup", "read_number", "read_text"]
+__all__ = ["in_container", "in_initial_namespace", "is_container_cgroup", "read_number", "read_text"]
 
 _TRUE = ("1", "t", "true", "yes", "on")
 _FALSE = ("0", "f", "false", "no", "off")
@@ -24,6 +24,11 @@ def read_number(path: str) -> int | None:
     """The number in a file of /proc/sys; None when there is no such setting."""
     text = read_text(path).strip()
     return int(text) if text.lstrip("-").isdigit() else None
+
+
+def in_initial_namespace() -> bool:
+    """Whether ids mean what they mean on the machine: this is no user namespace but the first."""
+    return read_text("/proc/self/uid_map").split() == ["0", "0", "4294967295"]
 
 
 def in_container() -> bool:

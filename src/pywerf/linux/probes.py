@@ -9,6 +9,8 @@ import os
 
 import msgspec
 
+from pywerf.linux.facts import in_initial_namespace
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "in_child",
+    "make_mounts_of_a_container",
     "make_namespace_with_one_id",
-    "make_private_mounts",
     "namespaces_with_one_id",
     "plain_chroot",
     "private_namespaces",
@@ -59,7 +61,7 @@ class Attempt(msgspec.Struct, frozen=True):
         return cls(what, error.errno or 0, error.strerror or str(error))
 
 
-def make_private_mounts() -> Attempt:
+def _make_private_mounts() -> Attempt:
     """Give the calling task namespaces of its own and mount in them, as a container does; never undone.
 
     unshare(2) and mount(2) need CAP_SYS_ADMIN in the task's user namespace.
@@ -78,11 +80,42 @@ def make_private_mounts() -> Attempt:
     return Attempt("make private namespaces")
 
 
-def private_namespaces() -> Attempt:
-    """`make_private_mounts` in a thread that ends: a fifth of a millisecond, where a fork costs some.
+def make_mounts_of_a_container() -> Attempt:
+    """Namespaces and mounts, and in them what user namespaces may be refused though they may mount.
 
-    Namespaces belong to a thread (unshare(2)), and these are gone with it.
+    In a user namespace proc cannot be mounted where parts of the visible one are covered, as runtimes cover them in
+    containers (EPERM, user_namespaces(7)); only a process of the new pid namespace tries its proc.
     """
+    made = _make_private_mounts()
+    return in_child(_mount_proc) if made.works else made
+
+
+def _mount_proc() -> Attempt:
+    from pywerf.linux import syscalls as sys
+
+    what = "mount proc"
+    try:
+        sys.mount("proc", _SOMEWHERE, "proc", sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC)
+        what = "move mounts (open_tree, mount_setattr)"
+        tree = sys.open_tree(sys.AT_FDCWD, _SOMEWHERE, sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC)
+        try:
+            sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH, sys.MOUNT_ATTR_RDONLY)
+            sys.move_mount(tree, "", sys.AT_FDCWD, _SOMEWHERE, sys.MOVE_MOUNT_F_EMPTY_PATH)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        return Attempt.failed(what, error)
+    return Attempt(what)
+
+
+def private_namespaces() -> Attempt:
+    """Rung 1 of the ladder: what a container needs, by the capabilities that this process has already.
+
+    Outside of user namespaces namespaces and a mount decide it, in a thread that ends: a fifth of a millisecond, where
+    a fork costs some. Namespaces belong to a thread (unshare(2)), and these are gone with it.
+    """
+    if not in_initial_namespace():
+        return in_child(make_mounts_of_a_container)
     import _thread
 
     done = _thread.allocate_lock()
@@ -91,7 +124,7 @@ def private_namespaces() -> Attempt:
 
     def attempt() -> None:
         try:
-            results.append(make_private_mounts())
+            results.append(_make_private_mounts())
         finally:
             done.release()
 
@@ -147,7 +180,7 @@ def namespaces_with_one_id() -> Attempt:
         made = make_namespace_with_one_id()
         if made.works:
             made = supervise_system_calls()
-        return make_private_mounts() if made.works else made
+        return make_mounts_of_a_container() if made.works else made
 
     return in_child(attempt)
 

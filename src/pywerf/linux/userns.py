@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pywerf.linux.probes import Attempt, make_private_mounts
+from pywerf.linux.probes import Attempt, make_mounts_of_a_container
 
 if TYPE_CHECKING:
     import socket
@@ -24,7 +24,6 @@ __all__ = [
     "entered",
     "find_tool",
     "id_map",
-    "in_initial_namespace",
     "make_and_enter",
     "parse_subids",
     "read_subids",
@@ -101,11 +100,6 @@ def find_tool(name: str) -> str | None:
     return None
 
 
-def in_initial_namespace() -> bool:
-    """Whether ids mean what they mean on the machine: this is no user namespace but the first."""
-    return _read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]
-
-
 def entered() -> bool:
     """Whether this process has entered a namespace by a function of this module: it was not started as root."""
     return _entered
@@ -179,7 +173,7 @@ def _live_in_namespace(parent: socket.socket) -> None:
             attempt = Attempt.failed("make a user namespace", error)
         parent.send(msgspec.json.encode(attempt))
         if attempt.works and parent.recv(8):
-            attempt = make_private_mounts()
+            attempt = make_mounts_of_a_container()
             if not attempt.works:
                 attempt = Attempt(f"{attempt.what} in a user namespace", attempt.errno, attempt.text)
             parent.send(msgspec.json.encode(attempt))

@@ -121,7 +121,7 @@ werf buildah push -q pg:1 docker-archive:$SHARED/NAME.tar:pg-NAME:1
 def check_apt(engine: inside.Engine, name: str, docker: services.Docker, shared: Path) -> None:
     said = engine.run(INSIDE + APT.replace("NAME", name)).stdout
     first = said.splitlines()[0]
-    assert first.startswith("mode auto: rung ")
+    assert first.startswith("mode auto: rung 4, ")
     assert "cannot make private namespaces: Operation not permitted (EPERM)" in first
     assert "/usr/bin/ping cap_net_raw=ep" in said
     assert "owner postgres:postgres" in said

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pywerf.linux.facts import in_container, is_container_cgroup, read_number, read_text
+from pywerf.linux.facts import in_container, in_initial_namespace, is_container_cgroup, read_number, read_text
 
 MOUNTED = "700 600 0:1 /var/lib/docker/containers/0123abcd/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
 PLAIN = "25 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
@@ -43,3 +43,8 @@ def test_files_that_are_not_there_are_no_settings(tmp_path: Path) -> None:
     (tmp_path / "words").write_text("max\n")
     assert read_number(str(tmp_path / "number")) == 15000
     assert read_number(str(tmp_path / "words")) is None
+
+
+def test_the_namespace_of_this_process_is_the_one_of_its_map() -> None:
+    words = Path("/proc/self/uid_map").read_text().split()
+    assert in_initial_namespace() is (words == ["0", "0", "4294967295"])

@@ -65,7 +65,7 @@ def mount_volume(volume: Volume, driver: str, folder: str, owner: Callable[[], t
 
 
 def _overlay(volume: Volume, folder: str) -> Mount:
-    from pywerf.linux.userns import in_initial_namespace
+    from pywerf.linux.facts import in_initial_namespace
     from pywerf.snapshot.overlay import overlay_options
 
     status = os.stat(volume.source)
