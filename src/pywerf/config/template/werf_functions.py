@@ -40,12 +40,12 @@ def from_yaml(text: str) -> dict[Any, Any]:
 
 
 def to_yaml(value: Any) -> str:
-    """A value as YAML, keys sorted, without the last newline; "" for what YAML cannot hold."""
+    """A value as YAML, keys sorted, without the newline that ends it; "" for what YAML cannot hold."""
     try:
         first, *lines = _block(value, [0], 0)
         if isinstance(value, str):
             lines = [f"  {line}" if line else "" for line in lines]
-        return "\n".join((first, *lines)).rstrip("\n")
+        return "\n".join((first, *lines))
     except FunctionError:
         return ""
 

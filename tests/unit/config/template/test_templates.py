@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pywerf.config.template import Func, parse_template
@@ -138,8 +138,10 @@ _VALUES = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(_TEXTS, _VALUES, max_size=4))
+@example({"": "0\n"})
+@example({"a": ["0\n\n"]})
 def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
-    assert from_yaml(to_yaml(value)) == value
+    assert from_yaml(to_yaml(value) + "\n") == value
 
 
 @settings(deadline=None)
