@@ -22,7 +22,7 @@ __all__ = ["command"]
 @click.argument("arguments", metavar="[COMMAND...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(ctx: click.Context, arguments: tuple[str, ...]) -> int:
-    """Run COMMAND (or a shell) in a user namespace with your subordinate ids, where the store's files are yours.
+    """Run COMMAND (or a shell) in a user namespace with your subordinate ids, or your id alone, as the engine has it.
 
     The variable WERF_BUILDAH_ROOT leads werf to the same store in it. Not for root, who sees all files anyway.
     """
