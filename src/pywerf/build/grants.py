@@ -57,6 +57,19 @@ class Grants:
         data = self.secret(f"GIT_AUTH_TOKEN.{host}") or self.secret("GIT_AUTH_TOKEN") or b""
         return data.decode("utf-8", "surrogateescape").strip()
 
+    def git_header(self, host: str) -> str:
+        """What the Authorization header for a git server says (`basic …`, `Bearer …`); "" for nothing.
+
+        Raises BuildError for what cannot be a header.
+        """
+        data = self.secret(f"GIT_AUTH_HEADER.{host}") or self.secret("GIT_AUTH_HEADER") or b""
+        text = data.decode("utf-8", "surrogateescape").strip()
+        if not (text.isascii() and (not text or text.isprintable())):
+            raise BuildError(
+                "the secret GIT_AUTH_HEADER is no HTTP header", hint="it is one line, such as `Bearer TOKEN`"
+            )
+        return text
+
 
 def _set_agent(path: str | None) -> None:
     if path is None:

@@ -64,14 +64,16 @@ class RemoteContext:
 def open_remote(store: Store, stack: ExitStack, context: str, grants: Grants) -> RemoteContext:
     """Open a context that is no folder; what it needs on disk is given back with `stack`.
 
-    A git server gets the token of `grants`, or their default agent. Raises ContextError.
+    A git server gets the token or header of `grants`, or their default agent. Raises ContextError.
     """
     work = stack.enter_context(store.tmp_dir())
-    token = ""
+    token = header = ""
     if is_git_url(context):
-        token = grants.git_token(urlsplit(parse_git_url(context).remote).hostname or "")
+        host = urlsplit(parse_git_url(context).remote).hostname or ""
+        token, header = grants.git_token(host), grants.git_header(host)
         grants.offer_agent(stack, work)
-    opened = open_context(context, work_dir=work, git_cache_dir=os.path.join(store.root, "git"), git_token=token)
+    cache = os.path.join(store.root, "git")
+    opened = open_context(context, work_dir=work, git_cache_dir=cache, git_token=token, git_header=header)
     if isinstance(opened, FolderContext):
         return RemoteContext(f"the context {context}", opened.tree, "")
     if isinstance(opened, GitContext):

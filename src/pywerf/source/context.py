@@ -110,6 +110,7 @@ def open_context(
     stdin: int = 0,
     git_cache_dir: str = "",
     git_token: str = "",
+    git_header: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Opened:
     """Open what `context` names.
@@ -130,7 +131,7 @@ def open_context(
 
         url = parse_git_url(context, local=True)
         cache = git_cache_dir or os.path.join(work_dir, "git")
-        git_tree = fetch_git(url, cache, credentials=GitCredentials(git_token), progress=progress)
+        git_tree = fetch_git(url, cache, credentials=GitCredentials(git_token, header=git_header), progress=progress)
         submodules = "" if url.submodules is not False else " without submodules"
         identity = f"git {git_tree.commit}:{git_tree.subdir}{submodules}"
         return GitContext(git_tree, git_tree.commit, identity, redact(url.remote), bool(url.keep_git_dir))

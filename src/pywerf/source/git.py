@@ -6,6 +6,7 @@ appear in no message.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -32,13 +33,33 @@ _MAX_SUBMODULE_DEPTH = 16
 
 
 class GitCredentials(msgspec.Struct, frozen=True):
-    """Credentials besides those in the URL. `token` is for http(s) servers: the password of `x-access-token`.
+    """Credentials besides those in the URL, for http(s) servers. `token` is the password of `x-access-token`.
 
-    They are given to `host` alone (empty: the host of the repository that is fetched, not of its submodules).
+    `header` is what the Authorization header is to say (`basic …`, `Bearer …`); it goes before the token. They are
+    given to `host` alone (empty: the host of the repository that is fetched, not of its submodules).
     """
 
     token: str = ""
     host: str = ""
+    header: str = ""
+
+    def user_and_password(self) -> tuple[str, str]:
+        """What basic authorization needs; empty when there is nothing of that kind."""
+        if not self.header:
+            return ("x-access-token", self.token) if self.token else ("", "")
+        scheme, _, value = self.header.partition(" ")
+        if scheme.lower() != "basic":
+            return "", ""
+        try:
+            user, _, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+        except ValueError:
+            return "", ""
+        return user, password
+
+    @property
+    def raw_header(self) -> str:
+        """The header, when it has to be sent as it is: all but basic authorization, which libgit2 knows."""
+        return self.header if self.user_and_password() == ("", "") else ""
 
 
 def fetch_git(
@@ -123,7 +144,7 @@ class GitRepository:
             remote = self._submodule_remote(path, written)
             credentials = self._credentials
             if not credentials.host:
-                credentials = GitCredentials(credentials.token, urlsplit(self._address).hostname or "")
+                credentials = msgspec.structs.replace(credentials, host=urlsplit(self._address).hostname or "")
             inner = GitRepository(remote, self.cache_dir, credentials=credentials, progress=self._progress)
             inner.fetch(pinned)
             nested[path] = inner._tree(pinned, True, depth + 1)
@@ -154,6 +175,7 @@ class GitRepository:
             return ref
         callbacks = _callbacks(self)
         try:
+            self._follow_redirects(not callbacks.custom_headers())
             remote = self.repo.remotes.create_anonymous(self._address)
             heads = {head.name or "": head for head in remote.list_heads(callbacks=callbacks, proxy=True)}
             found = _find(ref, heads)
@@ -184,6 +206,14 @@ class GitRepository:
             else f"{redact(self.remote)}: it is empty",
             hint="the part of the URL behind # is BRANCH_OR_TAG_OR_COMMIT[:FOLDER]" if ref else None,
         )
+
+    def _follow_redirects(self, allowed: bool) -> None:
+        """libgit2 would send a header of ours to whatever server it is sent on to."""
+        config = self.repo.config
+        if not allowed:
+            config["http.followRedirects"] = False
+        elif "http.followRedirects" in config:
+            del config["http.followRedirects"]
 
     def _download(self, remote: Remote, refspecs: list[str]) -> None:
         import pygit2
@@ -228,13 +258,18 @@ class GitRepository:
 
     def _fail(self, error: Exception) -> NoReturn:
         text = str(error)
-        for secret in (self.remote, self._password, self._credentials.token):
+        given = self._credentials
+        for secret in (self.remote, self._password, given.token, given.header, given.user_and_password()[1]):
             if secret:
                 text = text.replace(secret, redact(secret) if "://" in secret else "xxxxx")
         lowered = text.lower()
         hint = None
         if "auth" in lowered or "credential" in lowered or "401" in text or "403" in text:
-            hint = "give a token (the secret GIT_AUTH_TOKEN), a user and password in the URL, or an ssh agent"
+            hint = (
+                "give a token (secret GIT_AUTH_TOKEN or GIT_AUTH_HEADER), user and password in the URL, or an ssh agent"
+            )
+        elif "redirect" in lowered and given.raw_header:
+            hint = "the header of the secret GIT_AUTH_HEADER is for that server alone: name the address it redirects to"
         elif "certificate" in lowered or "host key" in lowered or "hostkey" in lowered:
             hint = (
                 "the server's certificate or host key is not known to this machine (SSL_CERT_FILE, ~/.ssh/known_hosts)"
@@ -278,7 +313,12 @@ def _callbacks(repository: GitRepository) -> Any:
     from pygit2.enums import CredentialType
 
     host_of = urlsplit(repository._address).hostname or ""
-    token_host = repository._credentials.host or host_of
+    scheme = urlsplit(repository._address).scheme
+    given = repository._credentials
+    token_host = given.host or host_of
+    headers = []
+    if given.raw_header and host_of == token_host and scheme in ("http", "https") and not repository._user:
+        headers = [f"Authorization: {given.raw_header}"]
 
     class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc, unused-ignore]
         asked = 0
@@ -293,8 +333,8 @@ def _callbacks(repository: GitRepository) -> Any:
                 if allowed_types & CredentialType.USERPASS_PLAINTEXT and self.asked == 1:
                     if repository._user and host == host_of:
                         return pygit2.UserPass(repository._user, repository._password)
-                    if repository._credentials.token and host == token_host:
-                        return pygit2.UserPass("x-access-token", repository._credentials.token)
+                    if any(given.user_and_password()) and host == token_host:
+                        return pygit2.UserPass(*given.user_and_password())
                 raise pygit2.GitError("authentication required")
             if allowed_types & CredentialType.SSH_KEY:
                 return pygit2.KeypairFromAgent(user)
@@ -303,6 +343,9 @@ def _callbacks(repository: GitRepository) -> Any:
             if allowed_types & CredentialType.USERNAME:
                 return pygit2.Username(user)
             raise pygit2.GitError("authentication required")
+
+        def custom_headers(self) -> list[str] | None:
+            return headers
 
         def transfer_progress(self, stats: Any) -> None:
             if repository._progress is not None:

@@ -16,6 +16,7 @@ import pytest
 
 from support import machine
 from support.builds import build, fails, write
+from support.git_web import serve_git
 from support.werf import Werf
 
 pytestmark = pytest.mark.integration
@@ -202,6 +203,29 @@ def test_a_commit_of_a_git_repository(werf: Werf, repository: tuple[Path, Callab
     commit = git("rev-parse", "one")
     assert build(werf, f"file://{folder}/.git#{commit}:sub").files["f"]["size"] == 1
     assert "nowhere" in fails(werf, f"file://{folder}/.git#nowhere")
+
+
+def test_what_git_servers_are_given(werf: Werf, tmp_path: Path, repository: tuple[Path, Callable[..., str]]) -> None:
+    """A token or a header, from secrets, to the context as to ADD; they are told to nobody."""
+    folder, _ = repository
+    with serve_git(folder) as server:
+        context = f"{server.url}/.git#main:sub"
+        added = write(tmp_path / "added", {"Dockerfile": f"FROM scratch\nADD {server.url}/.git#main:sub /from/\n"})
+        server.password = "t0ken-s3cret"
+        assert "GIT_AUTH_TOKEN" in fails(werf, context)
+        (tmp_path / "token").write_text(f"{server.password}\n")
+        token = ("--secret", f"id=GIT_AUTH_TOKEN.127.0.0.1,src={tmp_path}/token")
+        assert set(build(werf, context, *token).files) == {"f"}
+        server.password, server.header = "", "Bearer h3ader-s3cret"
+        assert "GIT_AUTH_HEADER" in fails(werf, added, *token)
+        (tmp_path / "header").write_text(f"{server.header}\n")
+        header = ("--secret", f"id=GIT_AUTH_HEADER,src={tmp_path}/header")
+        assert "from/f" in build(werf, added, *header).files
+        done = werf.run("buildah", "build", "--no-cache", *header, context)
+        assert "s3cret" not in str((done.stdout, done.stderr))
+        fails(werf, f"{server.url}/.git#other", *header)
+        server.header = "Bearer another"
+        assert "s3cret" not in fails(werf, f"{server.url}/.git", *header)
 
 
 def test_build_contexts(werf: Werf, tmp_path: Path, busybox: str, busybox_layout: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,42 @@ def test_credentials(repository: Path, git_web: Any, tmp_path: Path) -> None:
     assert {"user:se:cret", "x-access-token:se:cret"} <= set(git_web.users)
     for path in tmp_path.glob("[nwut]*/**/*"):
         assert not path.is_file() or b"cret" not in path.read_bytes()
+
+
+def test_a_header(repository: Path, git_web: Any, tmp_path: Path) -> None:
+    url = parse_git_url(f"{git_web.url}/app.git")
+    git_web.header = "Bearer s3cret"
+    with pytest.raises(ContextError) as caught:
+        fetch_git(url, str(tmp_path / "token"), credentials=GitCredentials("token"))
+    assert "GIT_AUTH_HEADER" in str(caught.value.hint)
+    with pytest.raises(ContextError) as caught:
+        fetch_git(url, str(tmp_path / "wrong"), credentials=GitCredentials(header="Bearer wrong"))
+    assert "wrong" not in str(caught.value)
+    git_web.headers.clear()
+    by_header = fetch_git(url, str(tmp_path / "header"), credentials=GitCredentials("token", header="Bearer s3cret"))
+    assert set(git_web.headers) == {"Bearer s3cret"}
+    git_web.header, git_web.password = "", "se:cret"
+    basic = base64.b64encode(b"me:se:cret").decode()
+    by_basic = fetch_git(url, str(tmp_path / "basic"), credentials=GitCredentials(header=f"basic {basic}"))
+    assert by_basic.commit == by_header.commit
+    assert "me:se:cret" in git_web.users
+    for path in tmp_path.glob("[hb]*/**/*"):
+        assert not path.is_file() or b"cret" not in path.read_bytes()
+
+
+def test_a_header_is_for_its_host_alone(repository: Path, git_web: Any, tmp_path: Path) -> None:
+    url = parse_git_url(f"{git_web.url}/app.git")
+    bearer = GitCredentials(header="Bearer s3cret", host="elsewhere.invalid")
+    fetch_git(url, str(tmp_path / "other"), credentials=bearer)
+    assert set(git_web.headers) == {""}
+    git_web.headers.clear()
+    git_web.moved = git_web.url.replace("127.0.0.1", "localhost")
+    with pytest.raises(ContextError) as caught:
+        fetch_git(url, str(tmp_path / "moved"), credentials=GitCredentials(header="Bearer s3cret"))
+    assert "redirects" in str(caught.value.hint)
+    assert git_web.headers == ["Bearer s3cret"], "and the second address was not asked"
+    git_web.moved = ""
+    assert fetch_git(url, str(tmp_path / "moved")).commit
 
 
 def test_a_token_is_for_its_host_alone(repository: Path, git_web: Any, tmp_path: Path) -> None:

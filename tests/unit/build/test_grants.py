@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pywerf.build.grants import Grants
+from pywerf.errors import BuildError
 
 
 def test_tokens_for_git(tmp_path: Path) -> None:
@@ -17,6 +18,19 @@ def test_tokens_for_git(tmp_path: Path) -> None:
     grants = Grants((f"id=GIT_AUTH_TOKEN.example.org,src={tmp_path}/token", "id=GIT_AUTH_TOKEN,env=NO_SUCH_VARIABLE"))
     assert grants.git_token("example.org") == "of-the-host"
     assert grants.git_token("other.example.org") == ""
+
+
+def test_headers_for_git(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("Bearer of-the-host\n")
+    (tmp_path / "all").write_text("basic dTpw")
+    (tmp_path / "two").write_text("Bearer x\r\nHost: elsewhere")
+    flags = ("GIT_AUTH_HEADER.one,src={}/one", "GIT_AUTH_HEADER,src={}/all", "GIT_AUTH_HEADER.two,src={}/two")
+    grants = Grants(tuple(f"id={flag.format(tmp_path)}" for flag in flags))
+    assert grants.git_header("one") == "Bearer of-the-host"
+    assert grants.git_header("other") == "basic dTpw"
+    assert Grants().git_header("one") == ""
+    with pytest.raises(BuildError, match="no HTTP header"):
+        grants.git_header("two")
 
 
 def test_an_agent_is_offered_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

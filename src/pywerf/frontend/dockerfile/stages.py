@@ -80,6 +80,8 @@ def link_stage(stages: Sequence[c.Stage], index: int, scope: ArgScope, contexts:
                 found = find_stage(stages, origin)
             except DockerfileError as error:
                 raise located(error, command.source) from error
+            if found is not None and found.index == index:
+                raise _circular(stage, command)
             if found is not None:
                 needs.append(found.index)
     return StageLinks(
@@ -134,12 +136,15 @@ def _check_circle(links: Sequence[StageLinks], start: int) -> None:
     while todo:
         index = todo.pop()
         if index == start:
-            stage = links[start].stage
-            name = stage.name or f"stage-{stage.index}"
-            raise DockerfileError(f"circular dependency detected on stage: {name}", source=stage.base.source)
+            raise _circular(links[start].stage, links[start].stage.base)
         if index not in seen:
             seen.add(index)
             todo += links[index].needs
+
+
+def _circular(stage: c.Stage, where: c.Command) -> DockerfileError:
+    name = stage.name or f"stage-{stage.index}"
+    return DockerfileError(f"circular dependency detected on stage: {name}", source=where.source)
 
 
 def _static_args(stages: Sequence[c.Stage], index: int, scope: ArgScope) -> StageArgs:

@@ -53,19 +53,21 @@ def test_after() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "message", "line"),
     [
-        ("FROM a AS x\nCOPY --from=x b c\n", "circular dependency detected on stage: x"),
-        ("FROM a AS x\nCOPY --from=y b c\nFROM x AS y\n", "circular dependency detected on stage: x"),
-        ("FROM a\nCOPY --from=1 b c\n", "invalid stage index 1"),
-        ("FROM a\nCOPY --from=-1 b c\n", "invalid stage index -1"),
+        ("FROM a AS x\nCOPY --from=x b c\n", "circular dependency detected on stage: x", 2),
+        ("FROM a\nRUN --mount=from=0 c\n", "circular dependency detected on stage: stage-0", 2),
+        ("FROM a AS x\nCOPY --from=y b c\nFROM x AS y\n", "circular dependency detected on stage: x", 1),
+        ("FROM a\nCOPY --from=1 b c\n", "invalid stage index 1", 2),
+        ("FROM a\nCOPY --from=-1 b c\n", "invalid stage index -1", 2),
     ],
 )
-def test_refused(text: str, message: str) -> None:
+def test_refused(text: str, message: str, line: int) -> None:
     with pytest.raises(DockerfileError) as caught:
         links_of(text)
     assert message in caught.value.message
     assert caught.value.source is not None
+    assert caught.value.source.first == line
 
 
 def test_find_target(read) -> None:
