@@ -24,9 +24,11 @@ from pywerf.isolation.spec import ContainerResult, ContainerSpec, Namespaces
 from pywerf.linux import caps
 from pywerf.linux.emulated_mounts import EmulatedMounts, empty_folder, file_of
 from pywerf.linux.mount import Mount
+from pywerf.linux.orphans import end_strays
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 __all__ = ["PlainContainer", "PlainIsolation", "check_spec", "plain_plan", "shortcomings"]
 
@@ -108,11 +110,16 @@ class PlainContainer(LaunchedContainer):
     """A started container; `wait` takes out of its root what was put there."""
 
     def __init__(
-        self, control: socket.socket, frames: Frames, mounts: EmulatedMounts, pid: int, console: int | None
+        self,
+        control: socket.socket,
+        frames: Frames,
+        mounts: EmulatedMounts,
+        console: int | None,
+        over: Callable[[bool], None],
     ) -> None:
         super().__init__(control, frames, mounts.created, console, setup_failed)
         self._mounts: EmulatedMounts | None = mounts
-        self._pid = pid
+        self._over = over
         self._ending = threading.Lock()
         self._kept_failure: IsolationError | None = None
 
@@ -134,7 +141,7 @@ class PlainContainer(LaunchedContainer):
         if self._mounts is None:
             return
         mounts, self._mounts = self._mounts, None
-        os.waitpid(self._pid, 0)
+        self._over(not keep)
         try:
             mounts.take_out(keep=keep)
         except OSError as error:
@@ -168,6 +175,9 @@ class PlainIsolation:
         self._lock = threading.Lock()
         self._closed = False
         self._containers: weakref.WeakSet[PlainContainer] = weakref.WeakSet()
+        self._watching: set[int] = set()
+        # What a container has started comes to this process when a command of root's kills the one that watches.
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         # Root in a container must not trace this process, nor look into its memory (ptrace(2)).
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
 
@@ -195,7 +205,9 @@ class PlainIsolation:
             if spec.terminal:
                 console, streams = _open_terminal(stdin)
             try:
-                control, pid = _spawn(plan, streams)
+                with self._lock:
+                    control, pid = _spawn(plan, streams)
+                    self._watching.add(pid)
             finally:
                 if spec.terminal:
                     os.close(streams[0])
@@ -211,8 +223,10 @@ class PlainIsolation:
             self._containers.add(container)
         return container
 
-    @staticmethod
-    def _started(control: socket.socket, pid: int, mounts: EmulatedMounts, console: int | None) -> PlainContainer:
+    def _started(self, control: socket.socket, pid: int, mounts: EmulatedMounts, console: int | None) -> PlainContainer:
+        def over(lost: bool) -> None:
+            self._end(pid, lost)
+
         try:
             frames = Frames(control)
             kind, value, _ = frames.receive()
@@ -220,11 +234,19 @@ class PlainIsolation:
                 raise setup_failed(*value)
             if kind != b"R":
                 raise IsolationError(f"the container ended with status {exit_status(value)} before it was set up")
-            return PlainContainer(control, frames, mounts, pid, console)
+            return PlainContainer(control, frames, mounts, console, over)
         except BaseException:
             control.close()
-            os.waitpid(pid, 0)
+            over(True)
             raise
+
+    def _end(self, pid: int, lost: bool) -> None:
+        """Wait for the process that watches; where it may have been killed, end what it has left."""
+        os.waitpid(pid, 0)
+        with self._lock:
+            self._watching.discard(pid)
+            if lost:
+                end_strays(self._watching)
 
     def close(self) -> None:
         """See Isolation.close."""

@@ -21,6 +21,7 @@ import select
 from pywerf.linux import syscalls as sys
 from pywerf.linux.apply import execute, own_terminal, take_identity
 from pywerf.linux.child import read_all, send_frame
+from pywerf.linux.orphans import descendants
 from pywerf.linux.stage import SetupFailed, Steps
 from pywerf.linux.stand_ins import StandIns
 
@@ -168,7 +169,7 @@ class _Reaper:
 def _end_all() -> None:
     """Kill whatever descends from this process, until there is nothing left; what is orphaned becomes its child."""
     while True:
-        for pid in _descendants(os.getpid()):
+        for pid in descendants(os.getpid()):
             try:
                 os.kill(pid, SIGKILL)
             except ProcessLookupError:
@@ -177,28 +178,3 @@ def _end_all() -> None:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
-
-
-def _descendants(ancestor: int) -> list[int]:
-    """All processes below one, parents first (proc(5), /proc/PID/stat)."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            fd = os.open(f"/proc/{name}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            continue  # it has ended
-        try:
-            # `pid (name) state ppid …`; a name may hold anything
-            fields = os.read(fd, 4096).rpartition(b")")[2].split()
-        except OSError:
-            continue
-        finally:
-            os.close(fd)
-        if len(fields) > 1:
-            children.setdefault(int(fields[1]), []).append(int(name))
-    found = [ancestor]
-    for pid in found:  # grows while it is walked
-        found += children.get(pid, ())
-    return found[1:]

@@ -230,10 +230,25 @@ def test_daemons_in_sessions_of_their_own_are_dead_when_wait_returns(run: Any) -
     assert running(marker) == []
 
 
+def test_a_command_that_kills_what_watches_it_leaves_nothing(run: Any, busybox_image: Path) -> None:
+    marker = f"6543{os.getpid()}"
+    other = run.isolation.start(run.spec("sleep", "3"), 0, 1, 2)
+    helper = subprocess.Popen(["sleep", "100"])  # of the program's own
+    as_another = f"su -s /bin/sh nobody -c 'exec setsid sleep {marker}' &"
+    script = f"{DAEMON.format(marker)} {as_another} sleep 0.3; kill -9 $PPID; sleep {marker}"
+    with pytest.raises(IsolationError, match="the launcher ended, and the container with it"):
+        run.run(run.spec("sh", "-c", script))
+    assert running(marker) == []
+    assert other.wait().status == 0
+    assert helper.poll() is None
+    helper.kill()
+    helper.wait()
+
+
 def test_orphans_are_reaped_while_the_container_runs(run: Any) -> None:
     script = "i=0; while [ $i -lt 20 ]; do (true & ) ; i=$((i+1)); done; sleep 0.5; exit 0"
     container = run.isolation.start(run.spec("sh", "-c", script), 0, 1, 2)
-    watcher = container._pid
+    (watcher,) = run.isolation._watching
     end = time.monotonic() + 60
     seen = 0
     while time.monotonic() < end:
