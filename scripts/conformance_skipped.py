@@ -96,6 +96,7 @@ LEFT_OUT = {
     **dict.fromkeys(
         [
             "buildah-bats/build-with-inline-platform-amd-but-tag-as-arm.1",
+            "buildah-bats/bud-unset-inherit-false-for-labels-and-annotations-inform-cache-checks.8",
             *(
                 f"buildah-bats/bud-with-no-instructions-but-with-CLI-flags-that-require-a-new-image-be-written.{number}"
                 for number in (1, 2, 6, 8, 9)
