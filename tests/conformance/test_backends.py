@@ -42,6 +42,7 @@ _NO_ZSTD = "Docker 20.10 does not know zstd: the archive is copied as a file"
 _SLASH = "BuildKit of 20.10 writes / as the working directory of what is built on scratch"
 _SUID = "20.10 changes the owner after the mode, by which the kernel takes the set-user-id bit away"
 _IGNORE = "a Dockerfile from outside of the context takes .dockerignore's place in what the classic builder is sent"
+_MOUNT_POINTS = "BuildKit of 20.10 leaves the mount points of a RUN in an image that lacks them"
 _WORKDIR = "the classic builder makes the directories of WORKDIR root's, whatever USER says"
 
 KNOWN: dict[tuple[str, str], tuple[Allowed, ...]] = {
@@ -54,16 +55,22 @@ KNOWN: dict[tuple[str, str], tuple[Allowed, ...]] = {
     ("copy-from-image", "buildkit"): (Allowed("config.WorkingDir", "*", _SLASH),),
     ("copy-from-index", "buildkit"): (Allowed("config.WorkingDir", "*", _SLASH),),
     ("from-scratch", "buildkit"): (Allowed("config.WorkingDir", "*", _SLASH),),
+    ("stages-from-scratch-with-parts", "buildkit"): (
+        Allowed("config.WorkingDir", "*", _SLASH),
+        *(Allowed(path, "only theirs", _MOUNT_POINTS) for path in ("dev", "proc", "sys")),
+    ),
     ("copy-modes", "classic"): (Allowed("m/su", "mode", _SUID),),
     ("ignore-of-the-dockerfile", "classic"): (Allowed("c/.dockerignore", "only ours", _IGNORE),),
     ("ignore-patterns", "classic"): (Allowed("c/.dockerignore", "only ours", _IGNORE),),
     ("inherited-config", "classic"): (Allowed("w", "[ug]id", _WORKDIR),),
+    ("workdir-owner", "classic"): (Allowed("home/app*", "[ug]id", _WORKDIR),),
 }
 """(case, builder) or (case, "both"): what differs between the embedded engine's image and that builder's."""
 
 OTHERWISE: dict[tuple[str, str], str] = {
     ("copy-chmod", "classic"): "--chmod needs BuildKit",
     ("copy-outside-is-clipped", "classic"): "the classic builder refuses sources outside of the context",
+    ("stages-unneeded-is-not-built", "classic"): "the classic builder builds every stage before the target",
     ("fails-several-sources-into-a-file", "buildkit"): "BuildKit of 20.10 writes one after the other to the same name",
     ("fails-unknown-user", "buildkit"): "BuildKit of 20.10 does not refuse an unknown user of --chown",
 }
@@ -103,9 +110,9 @@ def options_of(case: Case) -> dict[str, Any]:
 
 def image_of(backend: Backend, case: Case, archive: Path) -> image_compare.Image | str:
     """What the backend makes of the case, or how it refuses."""
-    build = open_build(str(case.context), str(case.dockerfile))
     options = options_of(case)
     try:
+        build = open_build(str(case.context), str(case.dockerfile))
         backend.builder.build(msgspec.structs.replace(build, **options))
     except WerfError as error:
         return f"{type(error).__name__}: {error}"

@@ -32,6 +32,7 @@ HEAVY = frozenset(
         "cryptography",
         "docker",
         "email",
+        "h2",
         "http",
         "isal",
         "logging",
