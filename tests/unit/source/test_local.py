@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -31,6 +32,19 @@ def context(tmp_path: Path) -> Path:
 def rules(text: str) -> IgnoreRules:
     found = IgnoreRules.parse(text.encode())
     assert found is not None
+    return found
+
+
+def open_ones(inodes: set[int]) -> list[int]:
+    """The descriptors of this process that are of one of these files.
+
+    Counting all descriptors would be wrong: what other tests left to the garbage collector is closed at any moment.
+    """
+    found = []
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):  # the listing's own, and what was closed meanwhile
+            if os.fstat(fd).st_ino in inodes:
+                found.append(fd)
     return found
 
 
@@ -167,31 +181,37 @@ def test_folders_that_are_ignored_as_a_whole_are_not_read(context: Path, monkeyp
 def test_deep_trees(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     depth = 300
+    inodes = {os.fstat(here).st_ino}
     for _ in range(depth):
         os.mkdir("directory-name", dir_fd=here)
         below = os.open("directory-name", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
-    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        inodes.add(os.fstat(here).st_ino)
+    file = os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here)
+    inodes.add(os.fstat(file).st_ino)
+    os.close(file)
     os.close(here)
-    before = set(os.listdir("/proc/self/fd"))
     tree = LocalTree(str(tmp_path))
     paths = names(tree)
     assert len(paths) == depth + 1
     assert len(paths[-1]) > 4096
-    os.close(tree.open(paths[-1]))
+    held = tree.open(paths[-1])
+    assert held in open_ones(inodes)
+    os.close(held)
     del tree
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_ones(inodes) == []
 
 
 def test_an_abandoned_walk_leaves_nothing_open(context: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    inodes = {os.lstat(path).st_ino for path in (context, *context.rglob("*"))}
     tree = LocalTree(str(context), rules("z"))
     walk = tree.walk()
     next(walk)
     next(walk)
+    assert len(open_ones(inodes)) > 1
     del walk, tree
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_ones(inodes) == []
 
 
 def test_what_cannot_be_read_is_named_with_a_hint(context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
