@@ -40,7 +40,7 @@ __all__ = ["build_options", "command", "pull_policy"]
 _UNSUPPORTED = frozenset(
     """
     --all-platforms --cpp-flag --decryption-key --disable-compression -D --from --hooks-dir --http-proxy --logsplit
-    --manifest --omit-history --os-feature --os-version --retry-delay --runtime --runtime-flag --sign-by --stdin
+    --manifest --omit-history --os-feature --os-version --retry-delay --sign-by --stdin
     """.split()  # noqa: SIM905
 )
 
