@@ -9,15 +9,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pywerf.linux.dirtree import Directory, DirectoryHandles, layer_xattrs, node_in, node_of, open_file, sort_nodes
 from pywerf.util.filetree import Node, join
 
-__all__ = ["LayerReader", "MergedTree"]
+__all__ = ["LayerReader", "MergedTree", "TopNames"]
 
 _DOTS = frozenset(("", ".", ".."))
 _MAX_REMEMBERED = 50_000
+_MANY_LAYERS = 8  # from here on it pays to read what layers have at their top
+_MAX_TOP_NAMES = 200
 _NO_XATTR = frozenset((errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP))
 
 
@@ -60,17 +62,46 @@ class LayerReader:
         return True
 
 
+class TopNames:
+    """The names at the top of layers that nobody changes any more, kept from one tree to the next.
+
+    Every RUN is given a tree of its own over all layers before it; looking a path up in each of them anew would
+    make the n-th RUN n times as dear. Thread-safe.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str] | None] = {}
+
+    def lacks(self, layer: str, name: str) -> bool:
+        """Whether the layer directory surely has no file, and no whiteout, of this name at its top."""
+        try:
+            names = self._names[layer]
+        except KeyError:
+            listed = os.listdir(layer)
+            names = frozenset(listed) if len(listed) <= _MAX_TOP_NAMES else None
+            if len(self._names) >= _MAX_REMEMBERED:
+                self._names.clear()
+            self._names[layer] = names
+        return names is not None and name not in names
+
+
 class MergedTree:
     """A `FileTree` over layer directories, nearest first, that nobody changes meanwhile.
 
     Every directory is reached from its layer's root one component at a time, so that no symlink of a
-    layer leads out of it. What is a directory in which layers is remembered. Thread-safe.
+    layer leads out of it. What is a directory in which layers is remembered. Thread-safe. `top_names` is what
+    trees over the same layers share.
     """
 
-    __slots__ = ("_handles", "_layers", "_opacity", "_reader", "_stacks")
+    __slots__ = ("_handles", "_layers", "_opacity", "_reader", "_stacks", "_top_names")
 
-    def __init__(self, layers: Sequence[str], xattr_prefix: str = "trusted.overlay.") -> None:
+    def __init__(
+        self, layers: Sequence[str], xattr_prefix: str = "trusted.overlay.", top_names: TopNames | None = None
+    ) -> None:
         self._layers = tuple(layers)
+        self._top_names = (top_names or TopNames()) if len(self._layers) >= _MANY_LAYERS else None
         self._handles = DirectoryHandles(self._layers, 128)
         self._reader = LayerReader(xattr_prefix)
         # path -> the layers that have it as a directory of the merged tree, or None when it is none
@@ -140,7 +171,7 @@ class MergedTree:
         if name in _DOTS:
             root = self._handles.get("")
             return None if path else (0, os.fstat(root.fd))
-        for layer in self._stack(folder) or ():
+        for layer in self._having(folder, name, self._stack(folder) or ()):
             directory = self._handles.get(folder, layer)
             try:
                 st = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
@@ -183,7 +214,7 @@ class MergedTree:
 
     def _child_stack(self, folder: str, name: str, stack: tuple[int, ...]) -> tuple[int, ...] | None:
         found = []
-        for layer in stack:
+        for layer in self._having(folder, name, stack):
             directory = self._handles.get(folder, layer)
             try:
                 st = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
@@ -193,6 +224,13 @@ class MergedTree:
                 break  # a whiteout or another kind of file: it hides what is below
             found.append(layer)
         return self._cut_opaque(join(folder, name), tuple(found)) if found else None
+
+    def _having(self, folder: str, name: str, stack: tuple[int, ...]) -> Iterable[int]:
+        """The layers of the stack of `folder` that may have a file of this name there."""
+        top, layers = self._top_names, self._layers
+        if folder or top is None:
+            return stack
+        return (layer for layer in stack if not top.lacks(layers[layer], name))
 
     def _cut_opaque(self, path: str, stack: tuple[int, ...]) -> tuple[int, ...]:
         """The stack down to its first opaque directory."""

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pywerf.errors import SnapshotError
 from pywerf.linux.mount import Mount
 from pywerf.linux.removal import remove_tree
 from pywerf.snapshot.base import Snapshot
 from pywerf.util.filetree import FileTree
+
+if TYPE_CHECKING:
+    from pywerf.snapshot.merged import TopNames
 
 __all__ = ["MAX_LAYERS", "OverlaySnapshotter", "copy_root", "overlay_options"]
 
@@ -69,6 +72,7 @@ class OverlaySnapshotter:
         self.userxattr = userxattr
         self._options = overlay_options(userxattr)
         self._links: dict[str, str] = {}
+        self._top_names: TopNames | None = None
 
     @property
     def xattr_prefix(self) -> str:
@@ -131,11 +135,13 @@ class OverlaySnapshotter:
     def view(self, snapshot: Snapshot) -> FileTree:
         """See Snapshotter."""
         from pywerf.snapshot.live import LiveTree
-        from pywerf.snapshot.merged import MergedTree
+        from pywerf.snapshot.merged import MergedTree, TopNames
 
+        if self._top_names is None:
+            self._top_names = TopNames()
         layers = [f"{self._path(id)}/fs" for id in (snapshot.id, *snapshot.parents)]
         if snapshot.committed:
-            return MergedTree(layers, self.xattr_prefix)
+            return MergedTree(layers, self.xattr_prefix, self._top_names)
         below = MergedTree(layers[1:] or (f"{self.root}/empty",), self.xattr_prefix)
         return LiveTree(layers[0], below, self.xattr_prefix)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pywerf.snapshot.live import LiveTree
-from pywerf.snapshot.merged import MergedTree
+from pywerf.snapshot.merged import MergedTree, TopNames
 from pywerf.util.filetree import FileTree
 
 PREFIX = "user.overlay."
@@ -174,3 +174,47 @@ def test_many_layers_do_not_keep_many_files_open(tmp_path: Path) -> None:
     assert len(_names(tree, "a/b")) == 200
     assert tree.lstat("a/b/f199") is not None
     assert len(os.listdir("/proc/self/fd")) <= before + 140
+
+
+def test_deep_stacks_are_looked_through_as_shallow_ones(tmp_path: Path) -> None:
+    layers = [tmp_path / f"{number:02d}" for number in range(20)]
+    for number, layer in enumerate(layers):
+        (layer / f"own{number}").mkdir(parents=True)
+    (layers[19] / "etc").mkdir()
+    (layers[19] / "etc/passwd").write_text("bottom")
+    (layers[12] / "etc").mkdir()
+    (layers[12] / "etc/group").write_text("middle")
+    (layers[19] / "many").mkdir()
+    for number in range(300):
+        (layers[18] / f"file{number}").touch()
+    (layers[18] / "many").mkdir()
+    names = TopNames()
+    tree = MergedTree([str(layer) for layer in layers], PREFIX, names)
+    assert _names(tree, "etc") == ["group", "passwd"]
+    assert tree.lstat("file299") is not None
+    assert tree.lstat("many") is not None
+    assert tree.lstat("absent") is None
+    assert tree.lstat("own7/absent") is None
+
+
+def test_a_tree_reads_only_the_layers_that_the_one_before_it_had_not(tmp_path: Path) -> None:
+    layers = []
+    for number in range(12):
+        (tmp_path / f"{number}" / f"file{number}").mkdir(parents=True)
+        layers.append(str(tmp_path / f"{number}"))
+    names = TopNames()
+    assert MergedTree(layers[1:], PREFIX, names).lstat("absent") is None
+    for layer in layers[1:]:
+        os.rename(layer, f"{layer}.moved")  # to open it again would be an error
+    assert MergedTree(layers, PREFIX, names).lstat("absent") is None
+    assert MergedTree(layers, PREFIX, names).lstat("file0") is not None
+
+
+def test_whiteouts_at_the_top_of_deep_stacks(tmp_path: Path) -> None:
+    layers = [str(tmp_path / f"{number:02d}") for number in range(10)]
+    for layer in layers:
+        os.mkdir(layer)
+    Path(layers[9], "gone").mkdir()
+    _whiteout(Path(layers[4], "gone"))
+    assert MergedTree(layers, PREFIX).lstat("gone") is None
+    assert MergedTree(layers[5:] + layers[:4], PREFIX).lstat("gone") is not None

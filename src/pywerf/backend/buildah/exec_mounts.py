@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pywerf.backend.buildah.cache_mounts import CacheFolder, CacheWatcher, cache
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.export_tree import export_tree
 from pywerf.backend.buildah.files import Files, Result
+from pywerf.backend.buildah.mount_points import mount_points
 from pywerf.errors import BuildError
 from pywerf.graph.op import ExecMount, ExecOp
 from pywerf.isolation.spec import ContainerFile
@@ -72,6 +74,7 @@ class ExecMounts:
         self._stack = ExitStack()
         self._mounts: list[Mount] = []
         self._files: list[ContainerFile] = []
+        self._targets: dict[str, bool] = {}
         self.env: list[str] = []
         self.stubs = ""
 
@@ -83,12 +86,13 @@ class ExecMounts:
     def files(self) -> tuple[ContainerFile, ...]:
         return tuple(self._files)
 
+    @cached_property
+    def _tmp(self) -> str:
+        """A folder for what this container alone needs, which most do not."""
+        return self._stack.enter_context(self._store.tmp_dir())
+
     def __enter__(self) -> ExecMounts:
         try:
-            self._tmp = self._stack.enter_context(self._store.tmp_dir())
-            self.stubs = os.path.join(self._tmp, "stubs")
-            os.mkdir(self.stubs)
-            os.chmod(self.stubs, 0o755)
             for target in BUILTIN_TARGETS:
                 self._stub(target, is_dir=target not in _FILES)
             if self._op.script is not None:
@@ -100,6 +104,7 @@ class ExecMounts:
                 self._add(mount, number)
             for name, required in self._op.devices:
                 self._device(name, required)
+            self.stubs = mount_points(self._store, self._targets)
         except BaseException:
             self._stack.close()
             raise
@@ -123,19 +128,8 @@ class ExecMounts:
         self._mounts.append(mount_volume(volume, self._snapshots.driver.name, folder, owner))
 
     def _stub(self, target: str, *, is_dir: bool) -> None:
-        """A mount point below all layers, where the target's name needs no following of links."""
-        parts = [part for part in target.split("/") if part]
-        if not parts or ".." in parts or "." in parts:
-            return
-        folder = self.stubs
-        for part in parts[:-1]:
-            folder = os.path.join(folder, part)
-            os.makedirs(folder, 0o755, exist_ok=True)
-        last = os.path.join(folder, parts[-1])
-        if is_dir:
-            os.makedirs(last, 0o755, exist_ok=True)
-        elif not os.path.lexists(last):
-            os.close(os.open(last, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        """A mount point below all layers; the first that needs it says what it is."""
+        self._targets.setdefault(target, is_dir)
 
     def _target(self, target: str) -> str:
         return "/" + posixpath.normpath(posixpath.join("/", self._op.cwd, target)).lstrip("/")
