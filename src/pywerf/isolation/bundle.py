@@ -107,6 +107,12 @@ def make_bundle_plan(
                     f"{target}: {runtime.name} has a /dev, /proc and /sys of its own: nothing can be mounted there",
                     hint="use another target, or another runtime: --runtime crun",
                 )
+    known = runtime.adapter.own_limits
+    if unknown := [limit.type for limit in spec.rlimits if known is not None and limit.type not in known]:
+        raise IsolationError(
+            f"ulimit {unknown[0]}: {runtime.name} has a kernel of its own, which has no such limit",
+            hint="leave it out, or use another runtime: --runtime crun",
+        )
     plan = plan_container(spec, facts.host, cgroups)
     config = make_config(spec, facts, runtime.adapter)
     if plan["seccomp"] and runtime.adapter.raw_filter:
@@ -154,7 +160,7 @@ def make_config(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> d
         "ociVersion": SPEC_VERSION,
         "root": {"path": f"{STAGE}/root", "readonly": spec.read_only},
         "mounts": _mounts(adapter),
-        "process": _process(spec, facts, adapter, capabilities),
+        "process": _process(spec, facts, capabilities),
         "linux": linux,
     }
     if adapter.forgets_nodev and facts.host.device_nodes and not spec.privileged:
@@ -203,7 +209,7 @@ def _nodev_again(spec: ContainerSpec, facts: RuntimeFacts) -> dict[str, Any]:
     }
 
 
-def _process(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, capabilities: int) -> dict[str, Any]:
+def _process(spec: ContainerSpec, facts: RuntimeFacts, capabilities: int) -> dict[str, Any]:
     names = list(caps.names(capabilities))
     # Whoever is not root has none of them, and may get no other than these by executing a file.
     own = names if spec.uid == 0 else []
@@ -225,7 +231,7 @@ def _process(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, capabil
             "inheritable": [],
             "ambient": [],
         },
-        "rlimits": _rlimits(spec, facts, adapter),
+        "rlimits": _rlimits(spec, facts),
         "noNewPrivileges": spec.no_new_privileges,
     }
     # Nothing confines where there is no AppArmor: that is what is wanted, and runtimes fail.
@@ -236,7 +242,7 @@ def _process(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, capabil
     return process
 
 
-def _rlimits(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> list[dict[str, Any]]:
+def _rlimits(spec: ContainerSpec, facts: RuntimeFacts) -> list[dict[str, Any]]:
     wanted = {"nofile": facts.nofile} | {limit.type: (limit.soft, limit.hard) for limit in spec.rlimits}
     return [
         {
@@ -245,5 +251,4 @@ def _rlimits(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> list
             "hard": UNLIMITED if hard < 0 else hard,
         }
         for name, (soft, hard) in wanted.items()
-        if adapter.own_limits is None or name in adapter.own_limits
     ]

@@ -182,3 +182,11 @@ def test_what_json_cannot_hold_is_an_error() -> None:
     runtime = find_runtime("crun", lambda name: f"/bin/{name}")
     with pytest.raises(IsolationError, match="not UTF-8"):
         make_bundle_plan(spec(env=("A=\udcff",)), ROOT, runtime, "name")
+
+
+def test_limits_that_a_kernel_of_its_own_has_not() -> None:
+    runtime = find_runtime("runsc", lambda name: f"/bin/{name}")
+    plan = make_bundle_plan(spec(rlimits=(Rlimit("core", 0, 0),)), ROOT, runtime, "name")
+    assert b"RLIMIT_CORE" in plan["runtime"]["config"]
+    with pytest.raises(IsolationError, match="ulimit nice: runsc has a kernel of its own, which has no such limit"):
+        make_bundle_plan(spec(rlimits=(Rlimit("nice", 0, 0),)), ROOT, runtime, "name")
