@@ -1,6 +1,7 @@
 """Every way in which a RUN is isolated, for tests that all of them have to pass: who calls, and with which flags.
 
-A new isolation or rung joins by a line in ISOLATIONS.
+A new isolation or rung joins by a line in ISOLATIONS. runsc is not there: these tests ask the host's kernel for its
+answers, and gVisor's gives its own (tests/integration/build/test_matrix.py and test_oci.py have what it does).
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ __all__ = ["ISOLATIONS", "Isolated", "run_output"]
 ISOLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "chroot-root": ("root", ("--isolation=chroot",)),
     "chroot-user": ("builder", ("--isolation=chroot",)),
+    "chroot-one-id": ("one_id_user", ("--isolation=chroot",)),
+    "crun-root": ("root", ("--isolation=oci", "--runtime=crun")),
+    "crun-user": ("builder", ("--isolation=rootless", "--runtime=crun")),
+    "runc-root": ("root", ("--isolation=oci", "--runtime=runc")),
+    "runc-user": ("builder", ("--isolation=rootless", "--runtime=runc")),
 }
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
