@@ -55,6 +55,13 @@ class User:
         program = ("-c", CONFINED) if self.confined else ("-m", "pywerf")
         return self.run(self.interpreter(path), *program, *argv, check=check, env=variables, timeout=timeout)
 
+    def werf_function(self) -> str:
+        """`werf` as a function of a shell script that this user runs."""
+        path = f"{Path(pywerf.__file__).parents[1]}:{Path(msgspec.__file__).parents[1]}"
+        program = ("-c", CONFINED) if self.confined else ("-m", "pywerf")
+        words = shlex.join(["env", f"PYTHONPATH={path}", "PYTHONDONTWRITEBYTECODE=1", self.interpreter(path), *program])
+        return f'werf() {{ {words} "$@"; }}\n'
+
     def werf_process(self, *argv: str | Path) -> subprocess.Popen[bytes]:
         """`werf` as this user, as a process of its own that signals reach; its standard error is a pipe."""
         path = f"{Path(pywerf.__file__).parents[1]}:{Path(msgspec.__file__).parents[1]}"
