@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from pywerf.backend.contract import Backend, DockerfileBuild, Secret
+from pywerf.backend.contract import Backend, Secret
 from pywerf.build.dockerfile_build import open_build
 from pywerf.errors import BuildError, ContainerFailed, ImageNotFound, RegistryError, UsageError, WerfError
-from support.builds import write
+from support.backend_builds import build_of, names
 from support.recorder import Recorder
 
 pytestmark = pytest.mark.integration
-
-
-def build_of(folder: Path, dockerfile: str, files: dict[str, Any] | None = None, **options: Any) -> DockerfileBuild:
-    """A build in a folder of its own."""
-    write(folder, {"Dockerfile": dockerfile, **(files or {})})
-    build = open_build(str(folder), str(folder / "Dockerfile"))
-    return msgspec.structs.replace(build, network="host", **options)
-
-
-def names(backend: Backend) -> set[str]:
-    """The last parts of all names that the backend keeps."""
-    return {name.rpartition("/")[2] for image in backend.images.images() for name in image.names}
 
 
 def test_a_dockerfile(backend: Backend, busybox: str, tmp_path: Path, recorder: Recorder) -> None:
