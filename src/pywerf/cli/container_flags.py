@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pywerf.build.options import ContainerOptions
 from pywerf.cli.declare import flag, switch
+from pywerf.cli.values import CONNECTORS
 
 __all__ = ["container_flags", "container_options"]
 
@@ -65,7 +66,7 @@ def container_flags(function: F) -> F:
 
 def container_options(flags: dict[str, Any], network: str = "", add_hosts: Sequence[str] = ()) -> ContainerOptions:
     """What the flags (by parameter name) ask for. Raises UsageError, which names the flag."""
-    if not network.startswith("ns:") and not any(flags[name] for name in _NAMES):
+    if not network.startswith("ns:") and network not in CONNECTORS and not any(flags[name] for name in _NAMES):
         return ContainerOptions()
     from pywerf.cli.container_values import read_options
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pywerf.build.options import ContainerOptions
-from pywerf.cli.values import bad_value
+from pywerf.cli.values import CONNECTORS, bad_value
 
 if TYPE_CHECKING:
     from pywerf.isolation.spec import Device, IdMap, Namespaces, Resources
@@ -52,7 +52,12 @@ def memory_size(name: str, text: str) -> int:
 
 
 def network_namespace(mode: str) -> str:
-    """The path in `--network ns:PATH`; empty for anything else. Raises UsageError when there is none."""
+    """The path in `--network ns:PATH`, or the program that is to connect a private one; empty for anything else.
+
+    Raises UsageError for a path that is not there.
+    """
+    if mode in CONNECTORS:
+        return mode
     if not mode.startswith("ns:"):
         return ""
     return _existing("--network", mode, mode.removeprefix("ns:"), "network")

@@ -11,6 +11,7 @@ from pywerf.errors import InvalidPlatform, UsageError, WerfError
 from pywerf.oci.platform import Platform, host_platform
 
 __all__ = [
+    "CONNECTORS",
     "OUTPUT_TYPES",
     "VOLUME_MARGIN",
     "VOLUME_USAGE",
@@ -89,23 +90,34 @@ def seconds(name: str, text: str) -> float | None:
     return duration / 1e9
 
 
+# Programs that connect a private network; buildah has their names for it too.
+CONNECTORS = ("pasta", "slirp4netns")
+
+
 def network_flag(function: F) -> F:
     """`--network`."""
     return flag(
-        "--network", "--net", metavar="MODE", help="Network of containers: host (default), none, private or ns:PATH."
+        "--network",
+        "--net",
+        metavar="MODE",
+        help="Network of containers: host (default), none, private (also pasta or slirp4netns) or ns:PATH.",
     )(function)
 
 
 def network(mode: str) -> str:
     """The mode of `--network`; "" for the default one. Raises UsageError for what nobody knows.
 
-    `ns:PATH` is private: the path is among the namespaces (see `cli.container_flags`).
+    `ns:PATH` is private, as are the names of what connects such a network: both are among the namespaces (see
+    `cli.container_flags`).
     """
-    if mode.startswith("ns:"):
+    if mode.startswith("ns:") or mode in CONNECTORS:
         return "private"
     if mode not in ("", "default", "host", "none", "private"):
-        raise bad_value("--network", mode, "unknown network", hint="it is one of host, none, private, ns:PATH")
+        raise bad_value("--network", mode, "unknown network", hint=_NETWORKS)
     return "" if mode == "default" else mode
+
+
+_NETWORKS = "it is one of host, none, private, pasta, slirp4netns, ns:PATH"
 
 
 def outputs(values: Sequence[str]) -> tuple[Output, ...]:

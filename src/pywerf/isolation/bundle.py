@@ -23,6 +23,7 @@ from pywerf.isolation.plan import (
     make_template,
     plan_container,
 )
+from pywerf.isolation.private_network import make_connector_plan
 from pywerf.isolation.runtimes import Adapter, Runtime, command_line
 from pywerf.isolation.spec import ContainerSpec
 from pywerf.linux import caps
@@ -46,7 +47,7 @@ class RuntimeFacts(msgspec.Struct, frozen=True):
 
     `cgroups` is `v1`, `v2`, `hybrid` or `none`, `unified` where v2 is mounted; `nofile` the process's own limit of open
     files, which programs written in Go raise for themselves and for what they start; `mount` the program mount(8), or
-    empty.
+    empty; `connectors` the programs that connect private networks, the first that is to be taken first.
     """
 
     host: HostFacts
@@ -54,6 +55,7 @@ class RuntimeFacts(msgspec.Struct, frozen=True):
     unified: str = ""
     nofile: tuple[int, int] = (1024, 1024)
     mount: str = ""
+    connectors: tuple[str, ...] = ()
 
 
 def make_bundle_template(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> tuple[int, list[Operation]]:
@@ -81,6 +83,7 @@ def make_bundle_plan(
         config_with_tmp      the same for an image that has a folder /tmp, where that makes a difference
         cgroups              operations on its view of cgroups, once `cgroups` are joined
         detaches             whether it leaves the container alone
+        connector            None, or what connects a private network (see `pywerf.isolation.private_network`)
 
     `name` is the container's, `window` the size (columns, lines) of its terminal.
     Raises IsolationError for what no container can be, or the runtime cannot do.
@@ -89,8 +92,6 @@ def make_bundle_plan(
         raise IsolationError(
             "--pid: a container of an OCI runtime always has processes of its own", hint="--isolation chroot can"
         )
-    if spec.network == "private" and not spec.namespaces.network:
-        raise IsolationError("OCI isolation has no private network", hint="use --network host or --network none")
     if spec.namespaces.user not in ("", "host") or spec.namespaces.uid_map or spec.namespaces.gid_map:
         raise IsolationError("--userns: a container has the user namespace of the build", hint="leave it out")
     try:
@@ -131,6 +132,7 @@ def make_bundle_plan(
         "detaches": runtime.adapter.detaches,
         "config": msgspec.json.encode(config),
         "config_with_tmp": _with_tmp(config) if runtime.adapter.own_kernel else b"",
+        "connector": make_connector_plan(facts.connectors, spec.namespaces.network) if spec.own_network else None,
     }
     return plan
 

@@ -12,7 +12,7 @@ import msgspec
 
 from pywerf.errors import InvalidValue, IsolationError
 
-__all__ = ["Resolver", "container_files", "host_address", "hosts", "resolv_conf"]
+__all__ = ["FORWARDER", "Resolver", "container_files", "host_address", "hosts", "resolv_conf"]
 
 Network = Literal["host", "none", "private"]
 GeneratedFile = tuple[str, bytes, int]
@@ -21,6 +21,8 @@ RESOLV_CONF = "/etc/resolv.conf"
 # Where systemd-resolved keeps the real servers, when /etc/resolv.conf names only its own stub.
 UPSTREAM_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 STUB = b"127.0.0.53"
+# Who asks the host's servers in a private network (see `pywerf.isolation.private_network`).
+FORWARDER = "10.0.2.3"
 FALLBACK_SERVERS = (b"8.8.8.8", b"8.8.4.4")
 
 DEFAULT_HOSTS = b"""127.0.0.1\tlocalhost
@@ -53,19 +55,23 @@ def resolv_conf(
     servers: Sequence[str] = (),
     searches: Sequence[str] = (),
     options: Sequence[str] = (),
+    forwarder: str = "",
 ) -> bytes:
     """A container's /etc/resolv.conf from the host's, as docker and buildah make it.
 
     On the host's network the file is the host's, byte by byte: servers on the loopback answer there. Else
     `upstream` (systemd-resolved's list) takes the place of a file that names only the stub, servers on
     the loopback are left out, and without any server Google's are used. `servers`, `searches` (a `.`
-    means none) and `options` each replace what the file says.
+    means none) and `options` each replace what the file says. A `forwarder` asks the host's servers itself: it stands
+    in their place.
     """
     if network != "host" and upstream and _servers(host) == [STUB]:
         host = upstream
     if network == "host" and not (servers or searches or options):
         return host
     found = [value for value in _servers(host) if network == "host" or not _is_loopback(value)]
+    if forwarder:
+        found = [forwarder.encode()]
     chosen = [server.encode() for server in servers] or found or list(FALLBACK_SERVERS)
     domains = [domain.encode() for domain in searches] or _values(host, b"search")
     switches = [option.encode() for option in options] or _values(host, b"options")
@@ -157,11 +163,12 @@ def container_files(
     hostname: str = "",
     add_hosts: Iterable[str] = (),
     resolver: Resolver | None = None,
+    forwarder: str = "",
 ) -> tuple[GeneratedFile, ...]:
     """The three files for ContainerSpec.files, made from the host's: (target, content, mode).
 
     An empty `hostname` means the host's own, which the container has then too. What the host lacks
-    counts as empty.
+    counts as empty. `forwarder` as for `resolv_conf`.
     """
     import os
 
@@ -176,6 +183,7 @@ def container_files(
             servers=resolver.servers,
             searches=resolver.searches,
             options=resolver.options,
+            forwarder=forwarder,
         )
         files.append((RESOLV_CONF, content, 0o644))
     if resolver.own_hosts:

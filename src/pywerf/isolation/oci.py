@@ -13,11 +13,16 @@ from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_
 from pywerf.isolation.cgroups import hierarchy_mode
 from pywerf.isolation.launched import LaunchingIsolation
 from pywerf.isolation.plan import host_facts
+from pywerf.isolation.private_network import CONNECTORS
 from pywerf.isolation.runtimes import Runtime
 from pywerf.isolation.spec import ContainerSpec
+from pywerf.linux.own_network import CONNECTING
 
 __all__ = ["OciIsolation", "runtime_facts"]
 
+# What pasta says besides where no syslog(3) listens.
+_TUN = "/dev/net/tun"
+_PASTA_NOISE = "Failed to send "
 _SHOWN = 20  # lines of a log
 
 
@@ -27,8 +32,9 @@ def runtime_facts() -> RuntimeFacts:
     from pywerf.linux.facts import read_text
     from pywerf.linux.userns import find_tool
 
+    connectors = tuple(filter(None, map(find_tool, CONNECTORS)))
     mode, unified = hierarchy_mode(read_text("/proc/self/mountinfo"))
-    return RuntimeFacts(host_facts(), mode, unified, rlimits.current()["nofile"], find_tool("mount") or "")
+    return RuntimeFacts(host_facts(), mode, unified, rlimits.current()["nofile"], find_tool("mount") or "", connectors)
 
 
 class OciIsolation(LaunchingIsolation):
@@ -58,7 +64,12 @@ class OciIsolation(LaunchingIsolation):
 
     def _failed(self, plan: dict[str, Any], step: str, number: int, text: str) -> IsolationError:
         hint = None
-        if not number:
+        if step.startswith(CONNECTING):
+            text = "; ".join(line for line in text.splitlines() if not line.startswith(_PASTA_NOISE))
+            hint = "use --network host or --network none"
+            if not os.access(_TUN, os.R_OK | os.W_OK):
+                hint = f"ordinary users must be able to open {_TUN}: chmod 666 {_TUN}; or {hint}"
+        elif not number:
             hint = "with --log-debug its bundle is kept; --runtime names another runtime"
             if self._keep:
                 hint = f"its bundle, without the root file system, is kept in {_keep_bundle(plan['runtime'], text)}"

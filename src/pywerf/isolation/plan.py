@@ -174,7 +174,7 @@ def make_template(spec: ContainerSpec, facts: HostFacts) -> Template:
         namespaces |= sys.CLONE_NEWIPC
     if wanted.cgroup == "private" and not needs_cgroup(spec):
         namespaces |= sys.CLONE_NEWCGROUP
-    if spec.network == "none" or (spec.network == "private" and not spec.namespaces.network):
+    if spec.network == "none" or spec.own_network:
         namespaces |= sys.CLONE_NEWNET
     return namespaces, [*_joined(spec), *_stage(spec, facts)]
 
@@ -261,7 +261,7 @@ def _minimal_dev(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
 
 def make_plan(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = ()) -> dict[str, Any]:
     """The whole plan of a container that joins `cgroups`. Raises IsolationError for what chroot isolation cannot do."""
-    if spec.network == "private" and not spec.namespaces.network:
+    if spec.own_network:
         raise IsolationError(
             "chroot isolation has no private network",
             hint="use --network host or --network none",

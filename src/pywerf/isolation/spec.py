@@ -71,7 +71,8 @@ class Namespaces(msgspec.Struct, frozen=True):
     """Whose namespaces a container has: `private` (new ones), `host` (ours), or the path of one to join.
 
     `user` "" is the isolation's own choice. `uid_map` and `gid_map` are for a new one; () is the isolation's
-    choice as well. `network` is a path to join where ContainerSpec.network is `private`, or empty.
+    choice as well. `network`, where ContainerSpec.network is `private`, is a path to join, or which program connects a
+    new one (`pasta`, `slirp4netns`); empty: whichever is there.
     """
 
     pid: str = "private"
@@ -125,6 +126,11 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     devices: tuple[Device, ...] = ()
     apparmor: str = ""  # a profile's name, `unconfined`, or empty: ours is inherited
     selinux_label: str = ""  # user:role:type:level of the process, or empty: ours is inherited
+
+    @property
+    def own_network(self) -> bool:
+        """Whether it has a private network that is not somebody else's."""
+        return self.network == "private" and not self.namespaces.network.startswith("/")
 
 
 class ContainerResult(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ import struct
 
 from pywerf.linux import syscalls as sys
 from pywerf.linux.apply import run
+from pywerf.linux.own_network import Connector
 from pywerf.linux.runtime import run_runtime
 from pywerf.linux.stage import SetupFailed, prepare
 from pywerf.linux.supervision import Supervision
@@ -334,7 +335,10 @@ class Launcher:
                 raise failure
             plan = marshal.loads(read_all(descriptors[4]))
             if not prepared:
+                connector = self._connector(plan)
                 prepare(plan["namespaces"], plan["stage"])
+                if connector is not None:
+                    connector.connect()
             if mark >= 0:
                 os.write(mark, str(os.stat("/proc/self/ns/mnt").st_ino).encode())
                 os.close(mark)
@@ -345,6 +349,15 @@ class Launcher:
             failed(error)
         except Exception as error:
             send_frame(control, b"E", ("follow the plan", 0, f"{type(error).__name__}: {error}"))
+
+    def _connector(self, plan: dict[str, Any]) -> Connector | None:
+        """What connects a private network: started before this process leaves the host's."""
+        if "runtime" not in plan or plan["runtime"]["connector"] is None:
+            return None
+        try:
+            return Connector(plan["runtime"]["connector"])
+        except OSError as error:
+            raise SetupFailed("start a process", error.errno or 0, error.strerror or "") from error
 
     # -------------------------------------------------------------- containers that run
 

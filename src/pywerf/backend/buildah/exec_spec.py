@@ -6,7 +6,7 @@ import os
 
 from pywerf.errors import BuildError
 from pywerf.graph.op import ExecOp
-from pywerf.isolation.network import Resolver, container_files
+from pywerf.isolation.network import FORWARDER, Resolver, container_files
 from pywerf.isolation.spec import ContainerFile, ContainerSpec
 from pywerf.isolation.users import User, resolve_user
 from pywerf.linux.mount import Mount
@@ -79,7 +79,10 @@ def container_spec(
     # on the host's network the host's name is what resolves there
     own_name = op.network != "host" and defaults.namespaces.uts == "private"
     hostname = op.hostname or ("pywerf" if own_name else "")
-    generated = container_files(network=op.network, hostname=hostname, add_hosts=op.add_hosts, resolver=resolver)
+    forwarder = FORWARDER if op.network == "private" and not defaults.namespaces.network.startswith("/") else ""
+    generated = container_files(
+        network=op.network, hostname=hostname, add_hosts=op.add_hosts, resolver=resolver, forwarder=forwarder
+    )
     return msgspec.structs.replace(
         defaults,
         rootfs=rootfs,
