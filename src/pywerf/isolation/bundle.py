@@ -39,6 +39,8 @@ NOSUID_NOEXEC_NODEV = sys.MS_NOSUID | sys.MS_NOEXEC | sys.MS_NODEV
 # The runtime's own environment; the container's is in the bundle.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR": STAGE}
 
+HOST_PROC = "host-proc"  # in the staging area
+
 Operation = tuple[Any, ...]
 
 
@@ -63,8 +65,13 @@ def make_bundle_template(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adap
     namespaces, stage = make_template(spec, facts.host)
     # These the runtime makes itself, below a cgroup of its own making and with the name that it is told.
     namespaces &= ~(sys.CLONE_NEWCGROUP | sys.CLONE_NEWUTS)
-    # It must find its own processes in /proc, whose pid namespace is not that of the host.
-    own: list[Operation] = [("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "/proc")]
+    # It must find its own processes in /proc, whose pid namespace is not that of the host. Detached mounts are paths of
+    # other processes' descriptors, which only the host's knows.
+    own: list[Operation] = [
+        ("directory", 0o700, HOST_PROC),
+        ("bind", "/proc", HOST_PROC),
+        ("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "/proc"),
+    ]
     return namespaces, [*stage, *own]
 
 
@@ -122,6 +129,9 @@ def make_bundle_plan(
         config["annotations"] = {runtime.adapter.raw_filter: program}
     if window is not None:
         config["process"]["consoleSize"] = {"width": window[0], "height": window[1]}
+    for mount in (plan["rootfs"], *plan["mounts"]):
+        if mount["type"] == "tree":
+            mount["source"] = HOST_PROC + mount["source"].removeprefix("/proc")
     plan["namespaces"], plan["stage"] = make_bundle_template(spec, facts, runtime.adapter)
     plan["supervision"] = None
     plan["cgroup_namespace"] = False  # the runtime makes it

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support import machine
 from support.bases import pull_base
 from support.users import User
 from support.werf import Werf
@@ -128,3 +129,12 @@ def test_a_runtime_that_fails_says_why_itself(werf: Werf, busybox_layout: Path, 
     assert str(bundle) in done.stderr
     assert {path.name for path in bundle.iterdir()} == {"config.json", "log", "command"}
     assert str(broken) in (bundle / "command").read_text()
+
+
+def test_a_file_system_that_another_program_mounts(werf: Werf, busybox_layout: Path, context: Path) -> None:
+    program = machine.require("fuse-overlayfs")
+    pull_base(werf.run, busybox_layout)
+    wanted, _ = build(werf.run, context, "--isolation=chroot")
+    for runtime in RUNTIMES:
+        flags = (f"--storage-opt=overlay.mount_program={program}", "--isolation=oci", f"--runtime={runtime}")
+        assert build(werf.run, context, *flags)[0] == wanted, runtime
