@@ -169,6 +169,17 @@ def check(caller: str, found: dict[str, str], wanted: dict[str, str]) -> None:
     matrix.compare(caller, found)
 
 
+def test_root(shared: Path, root: Werf, wanted: dict[str, str]) -> None:
+    work = shared.parent / "matrix-root"
+    work.mkdir()
+    function = f'werf() {{ {shlex.join(root.command)} "$@"; }}\n'
+    check(
+        "root",
+        row(lambda script: machine.run("sh", "-c", function + script, env=root.env), "root", f"{shared}", f"{work}"),
+        wanted,
+    )
+
+
 @pytest.fixture
 def fuse_for_all() -> Iterator[None]:
     """/dev/fuse as udev gives it to users; a machine without udev may have it for root alone."""
@@ -182,6 +193,7 @@ def fuse_for_all() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("fixture", "caller"),
     [
+        ("builder", "user with subordinate ids"),
         ("one_id_user", "user with one id"),
         ("plain_user", "user without namespaces"),
     ],
