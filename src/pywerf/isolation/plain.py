@@ -107,7 +107,7 @@ def shortcomings() -> list[str]:
 
 
 class PlainContainer(LaunchedContainer):
-    """A started container; `wait` takes out of its root what was put there."""
+    """A started container; `wait` takes out of its root what was put there. `watcher`: the process above its first."""
 
     def __init__(
         self,
@@ -115,9 +115,11 @@ class PlainContainer(LaunchedContainer):
         frames: Frames,
         mounts: EmulatedMounts,
         console: int | None,
+        watcher: int,
         over: Callable[[bool], None],
     ) -> None:
         super().__init__(control, frames, mounts.created, console, setup_failed)
+        self.watcher = watcher
         self._mounts: EmulatedMounts | None = mounts
         self._over = over
         self._ending = threading.Lock()
@@ -234,7 +236,7 @@ class PlainIsolation:
                 raise setup_failed(*value)
             if kind != b"R":
                 raise IsolationError(f"the container ended with status {exit_status(value)} before it was set up")
-            return PlainContainer(control, frames, mounts, console, over)
+            return PlainContainer(control, frames, mounts, console, pid, over)
         except BaseException:
             control.close()
             over(True)
@@ -250,11 +252,14 @@ class PlainIsolation:
 
     def close(self) -> None:
         """See Isolation.close."""
+        from pywerf.linux import syscalls
+
         self._closed = True
         with self._lock:
             running = list(self._containers)
         for container in running:
             container.abort()
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 0)  # nobody would wait for what comes now
 
 
 def _put_mounts(mounts: EmulatedMounts, spec: ContainerSpec) -> None:

@@ -317,7 +317,7 @@ def test_neither_the_program_nor_its_helper_can_be_traced(run: Any) -> None:
     setpriv = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
     container = run.isolation.start(run.spec("sleep", "600"), 0, 1, 2)
     try:
-        for pid, readable in ((container._pid, False), (os.getpid(), False), ("self", True)):
+        for pid, readable in ((container.watcher, False), (os.getpid(), False), ("self", True)):
             done = subprocess.run([*setpriv, "cat", f"/proc/{pid}/environ"], capture_output=True, check=False)
             assert (done.returncode == 0) is readable, pid
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,12 @@ def test_a_full_disk(builder: str, small: services.Docker, werf: Werf, tmp_path:
     assert "`docker system df` shows what takes the daemon's disk" in done.stderr
     assert small.run("images", "-a", "-q").stdout == ""
     assert small.run("ps", "-a", "-q").stdout == ""
-    small.run("builder", "prune", "-a", "-f")  # BuildKit keeps the part of the context that it got
     write(project, {"big": b"small now"})
-    werf.run("build", "--docker-builder", builder, "-t", f"fits:{builder}", "--dir", project)
+    for _ in range(60):
+        small.run("builder", "prune", "-a", "-f")  # BuildKit keeps the part of the context that it got, and works on it
+        done = werf.run("build", "--docker-builder", builder, "-t", f"fits:{builder}", "--dir", project, check=False)
+        if done.returncode == 0:
+            break
+        time.sleep(0.5)
+    assert done.returncode == 0, done.stderr
     small.run("rmi", "-f", f"fits:{builder}")
