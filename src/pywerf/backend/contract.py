@@ -25,6 +25,9 @@ __all__ = [
     "ImageTransfer",
     "Pruned",
     "Secret",
+    "Stage",
+    "StageMount",
+    "StageRunner",
 ]
 
 
@@ -108,6 +111,48 @@ class Pruned(msgspec.Struct, frozen=True):
     size: int = 0
 
 
+class StageMount(msgspec.Struct, frozen=True):
+    """A file or folder of the machine that a stage sees at `target`; nothing of it is in the image."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A command on top of an image that the backend has, and what the image is that comes of it.
+
+    `argv` is run as it is, whatever entrypoint the image has; a script is ("/bin/sh", "-ec", SCRIPT). `env`, `user`,
+    `workdir` (empty: the image's own) and the rest up to `add_hosts` are the run's alone. `network`: host, none, or
+    empty for the backend's own. `config` is that of the new image, None: as the image below it; `labels` are added.
+    `name` is what messages call the stage.
+    """
+
+    image: str
+    argv: tuple[str, ...]
+    name: str = "stage"
+    env: Mapping[str, str] = {}
+    user: str = ""
+    workdir: str = ""
+    mounts: tuple[StageMount, ...] = ()
+    network: str = ""
+    add_hosts: tuple[str, ...] = ()
+    config: ContainerConfig | None = None
+    labels: Mapping[str, str] = {}
+    tags: tuple[str, ...] = ()
+
+
+class StageRunner(Protocol):
+    """Runs commands and commits what they have changed."""
+
+    def run(self, stage: Stage) -> Digest:
+        """Run the stage and commit it as an image; its id. Runs each time: nothing is looked up in a cache.
+
+        One that fails or is interrupted tags nothing and leaves nothing behind. Raises ImageNotFound, ContainerFailed
+        for a command that fails, UsageError for one that is none, and any other WerfError.
+        """
+
+
 class DockerfileBuilder(Protocol):
     """Builds Dockerfiles."""
 
@@ -177,6 +222,10 @@ class Backend(Protocol):
     @property
     def builder(self) -> DockerfileBuilder:
         """What builds Dockerfiles."""
+
+    @property
+    def stages(self) -> StageRunner:
+        """What runs commands on top of images."""
 
     @property
     def configs(self) -> ConfigRewriter | None:

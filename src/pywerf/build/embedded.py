@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary, Pruned, Secret
+from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary, Pruned, Secret, Stage
 from pywerf.build.contexts import Given
 from pywerf.build.names import local_candidates
 from pywerf.build.options import BuildOptions
@@ -31,6 +31,7 @@ class EmbeddedBackend:
         self.line = session.choice.line
         self.builder = _Builder(session)
         self.configs = _Configs(session)
+        self.stages = _Stages(session)
         self.images = _Images(session)
         self.transfer = _Transfer(session)
 
@@ -65,6 +66,19 @@ class _Builder:
 
 def _flag(secret: Secret) -> str:
     return f"id={secret.id},src={secret.path}" if secret.path else f"id={secret.id},env={secret.env or secret.id}"
+
+
+class _Stages:
+    """StageRunner."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def run(self, stage: Stage) -> Digest:
+        """StageRunner."""
+        from pywerf.build.run_stage import run_stage
+
+        return run_stage(self._session, stage)
 
 
 class _Configs:

@@ -10,6 +10,7 @@ from pywerf.backend.contract import DockerfileBuild
 from pywerf.backend.docker.daemon import Daemon
 from pywerf.backend.docker.images import DockerImages
 from pywerf.backend.docker.progress import Steps
+from pywerf.backend.docker.stages import DockerStages
 from pywerf.backend.docker.transfer import DockerTransfer
 from pywerf.errors import BuildError, UsageError
 from pywerf.oci.digest import Digest
@@ -76,6 +77,7 @@ class DockerBackend:
         self.builder = DockerBuilder(self.daemon, self.steps, builder)
         self.images = DockerImages(self.daemon)
         self.transfer = DockerTransfer(self.daemon, self.images, self.steps)
+        self.stages = DockerStages(self.daemon, self.images, self.steps)
         self.line = self.builder.line
 
     def __enter__(self) -> DockerBackend:
