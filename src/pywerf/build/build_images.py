@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildResult", "build", "given_build_args"]
 
+_JOBS = 4  # commands wait for networks and disks as often as they compute
+
 
 class BuildResult(msgspec.Struct, frozen=True):
     """`image_id` is the config's digest (of several platforms: the index's); `names` are full references."""
@@ -264,7 +266,7 @@ class _Work:
             refs = solve(
                 [plan.vertex for plan in plans],
                 self._step,
-                jobs=options.jobs or os.cpu_count() or 1,
+                jobs=options.jobs or max(_JOBS, os.cpu_count() or 1),
                 cancel=self._cancel,
             )
             records = []

@@ -113,7 +113,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     quiet: bool = False
     explain: bool = False
     metadata_file: str = ""
-    jobs: int = 0  # 0: one a core
+    jobs: int = 0  # 0: one a core, at least four
     network: str = ""
     allow: tuple[str, ...] = ()  # entitlements: network.host, security.insecure, device[=NAME]
     secrets: tuple[str, ...] = ()  # id=…,src=…|env=… as written

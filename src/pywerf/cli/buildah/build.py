@@ -116,7 +116,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     help="build, or instead of it: check, outline, targets; with ,format=json for JSON.",
 )
 @switch("--quiet", "-q", help="Print the image's id only.")
-@flag("--jobs", type=COUNT, default=0, metavar="N", help="Steps that run at once (0: one a core).")
+@flag("--jobs", type=COUNT, default=0, metavar="N", help="Steps that run at once (0: one a core, at least four).")
 @network_flag
 @flag(
     "--allow",
