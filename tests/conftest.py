@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import bases, hub, judges, machine, services
+from support import examples as _examples  # noqa: F401 - its import chooses hypothesis' profile
 from support.registry_fixtures import client, fake_registry, make_access, make_client  # noqa: F401 - fixtures
 from support.werf import Werf
 

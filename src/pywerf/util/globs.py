@@ -118,19 +118,22 @@ def _class(pattern: str, position: int, out: list[str]) -> int:
     """One `[…]`; returns where it ends."""
     import re
 
+    def character() -> str:
+        nonlocal position
+        position += pattern[position : position + 1] == "\\" and position + 1 < len(pattern)
+        if position >= len(pattern):
+            raise ValueError(f"{pattern}: a class without end")
+        position += 1
+        return re.escape(pattern[position - 1])
+
     negated = pattern[position : position + 1] in ("^", "!") and position < len(pattern)
     position += negated
     members: list[str] = []
     while pattern[position : position + 1] != "]" or not members:
-        if position >= len(pattern):
-            raise ValueError(f"{pattern}: a class without end")
-        if pattern[position] == "\\" and position + 1 < len(pattern):
+        member = character()
+        if pattern[position : position + 1] == "-" and pattern[position + 1 : position + 2] not in ("", "]"):
             position += 1
-            members.append(re.escape(pattern[position]))
-        elif pattern[position] == "-" and members and pattern[position + 1 : position + 2] not in ("", "]"):
-            members.append("-")
-        else:
-            members.append(re.escape(pattern[position]))
-        position += 1
+            member += "-" + character()
+        members.append(member)
     out.append(f"(?!/)[{'^' if negated else ''}{''.join(members)}]")
     return position + 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pywerf.cli import app, buildah
@@ -182,7 +182,6 @@ _VARIABLES = st.dictionaries(
 )
 
 
-@settings(deadline=None)  # click makes a hundred options for each
 @given(
     before=st.lists(_ENGINE, max_size=2),
     words=st.one_of(st.lists(_GOOD, max_size=8), st.lists(st.one_of(_GOOD, _GOOD, _ANY), max_size=5)),

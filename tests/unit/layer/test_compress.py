@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import ArchiveError
@@ -129,7 +129,6 @@ def test_levels(compression: Compression, level: int) -> None:
     assert b"".join(decompress(out)) == TEXT
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=2000), st.sampled_from(["gzip", "zstd"]))
 def test_round_trip(data: bytes, compression: Compression) -> None:
     assert b"".join(decompress([pack(compression, data)])) == data

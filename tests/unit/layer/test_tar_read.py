@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import ArchiveError
@@ -303,7 +303,6 @@ def test_every_truncation_inside_an_entry_is_an_error() -> None:
             contents(data[:end], 10000)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=3000), st.integers(0, 1 << 30))
 def test_random_damage_gives_entries_or_an_archive_error(noise: bytes, seed: int) -> None:
     out = BytesIO()

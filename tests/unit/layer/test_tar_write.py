@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import ArchiveError
@@ -327,7 +327,6 @@ ENTRIES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ENTRIES, st.integers(1, 4000), st.booleans())
 def test_round_trip_through_our_reader_and_tarfile(entries: list[tuple], chunk: int, subsecond: bool) -> None:  # type: ignore[type-arg]
     sink = Sink()

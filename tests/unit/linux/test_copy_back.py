@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pywerf.linux.copy_back import CopyBack
 from pywerf.linux.copytree import copy_node
+from support.examples import examples
 
 
 class Pair:
@@ -141,7 +142,7 @@ def change(root: Path, changes: list[tuple[str, str]], number: int) -> None:
             place.symlink_to("/nowhere")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress=[HealthCheck.function_scoped_fixture])
 @given(CHANGES, CHANGES)
 def test_afterwards_the_original_is_as_the_copy(
     tmp_path: Path, before: list[tuple[str, str]], after: list[tuple[str, str]]

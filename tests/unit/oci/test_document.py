@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import InvalidDocument
 from pywerf.oci.document import encode, load_object
+from support.examples import examples
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"nonsense", b"\xff\xfe", b'{"a":}', b"[" * 100_000, b'{"a":' * 50_000])
@@ -89,7 +90,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.dictionaries(TEXT, JSON, max_size=3))
 def test_what_is_encoded_is_read_again(value: dict[str, object]) -> None:
     data = encode(value)

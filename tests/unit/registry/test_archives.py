@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import ArchiveError, DigestMismatch, InvalidDocument, RegistryNotFound, StoreError, WerfError
@@ -32,6 +32,7 @@ from pywerf.registry.oci_archive import OciArchiveDestination
 from pywerf.registry.tar_index import TarIndex, spool
 from pywerf.registry.tar_writer import FileTarWriter, StreamTarWriter
 from pywerf.registry.transports import open_source, parse_transport
+from support.examples import examples
 
 Member = tuple[str, bytes | str]
 
@@ -239,7 +240,7 @@ def test_size_below_zero(tmp_path: Path) -> None:
         TarIndex.open(str(tmp_path / "x.tar"), "x")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_any_damage_is_an_error_or_none(data: st.DataObject) -> None:
     original = tar([("manifest.json", b"[]"), ("a" * 150, b"x" * 100), ("l", "manifest.json")])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pywerf.errors import DigestMismatch, RegistryError, RegistryNotFound
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.registry.client import RegistryClient
+from support.examples import examples
 from support.fake_registry import FakeRegistry
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -94,7 +95,7 @@ def test_abandoned_download_leaves_client_usable(client: RegistryClient, fake_re
     assert b"".join(client.blob("app", descriptor(DATA))) == DATA
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress=[HealthCheck.function_scoped_fixture])
 @given(drops=st.lists(st.integers(0, 40_000), max_size=3), size=st.integers(0, 50_000), ranges=st.booleans())
 def test_any_interruption_gives_the_same_bytes(
     make_client: Callable[..., RegistryClient],

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pywerf.errors import DigestMismatch, RegistryError
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.registry.client import RegistryClient
+from support.examples import examples
 from support.fake_registry import FakeRegistry
 
 DATA = bytes(range(251)) * 400  # 100 kB; pieces of the test clients are 16 KiB
@@ -143,7 +144,7 @@ def test_out_of_step_asks_where_to_go_on(client: RegistryClient, fake_registry: 
     assert stored(fake_registry)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress=[HealthCheck.function_scoped_fixture])
 @given(drops=st.lists(st.integers(1, 30_000), max_size=3), size=st.integers(0, 60_000), piece=st.integers(500, 40_000))
 def test_any_interruption_gives_the_same_blob(
     make_client: Callable[..., RegistryClient], fake_registry: FakeRegistry, drops: list[int], size: int, piece: int

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.graph.op import ExecOp
 from pywerf.graph.vertex import Vertex
 from pywerf.solver.scheduler import solve
+from support.examples import examples
 
 PATIENCE = 20.0  # seconds until a barrier gives up: only a failing test waits that long
 
@@ -234,7 +235,7 @@ def test_a_signal_stops_the_helpers_as_well(work: Work, cancel: Cancel, error: B
 GRAPHS = st.lists(st.lists(st.integers(0, 30), max_size=4), min_size=1, max_size=25)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(GRAPHS, st.integers(1, 4))
 def test_any_graph(graph: list[list[int]], jobs: int) -> None:
     """Each list holds the inputs of a vertex, as steps back from it."""

@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import ContextError, PatternError
 from pywerf.source.dockerignore import IgnoreRules, find_ignore_file, load_rules, read_patterns
+from support.examples import examples
 
 
 def test_comments_blank_lines_and_cleaning() -> None:
@@ -99,7 +100,7 @@ PARTS = st.sampled_from(["a", "b", "*", "**", "a*", "*.b", "?", "[^a]", "ab"])
 LINES = st.tuples(st.sampled_from(["", "!"]), st.lists(PARTS, min_size=1, max_size=3).map("/".join)).map("".join)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(lines=st.lists(LINES, min_size=1, max_size=5), path=PATHS)
 def test_what_a_walk_asks_agrees_with_the_whole_path(lines: list[str], path: str) -> None:
     rules = IgnoreRules.parse("\n".join(lines).encode())

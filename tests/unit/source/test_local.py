@@ -7,13 +7,14 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import ContextError
 from pywerf.source.dockerignore import IgnoreRules
 from pywerf.source.local import LocalTree
 from pywerf.util.filetree import resolve
+from support.examples import examples
 
 
 @pytest.fixture
@@ -253,7 +254,7 @@ PARTS = st.sampled_from(["a", "b", "*", "**", "a*", "?", "[^a]", "c"])
 LINES = st.tuples(st.sampled_from(["", "!"]), st.lists(PARTS, min_size=1, max_size=3).map("/".join)).map("".join)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(lines=st.lists(LINES, min_size=1, max_size=4))
 def test_walk_scandir_and_lstat_agree_with_the_patterns(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]

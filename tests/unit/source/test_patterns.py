@@ -4,11 +4,12 @@ import string
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import PatternError
 from pywerf.source.patterns import PatternMatcher, clean, glob, has_wildcard, match, matches_or_parent_matches
+from support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -237,13 +238,13 @@ def _usable(pattern: str) -> bool:
 PATTERNS = st.lists(PIECES, min_size=1, max_size=6).map("".join).filter(_usable)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(pattern=PATTERNS, path=PATHS)
 def test_one_pattern_as_the_reference(pattern: str, path: str) -> None:
     assert PatternMatcher([pattern]).matches_exact(path) == reference_match(pattern, path)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     patterns=st.lists(st.tuples(st.sampled_from(["", "!"]), PATTERNS).map("".join), max_size=5),
     path=PATHS,
@@ -252,7 +253,7 @@ def test_lists_as_the_reference(patterns: list[str], path: str) -> None:
     assert PatternMatcher(patterns).matches_or_parent_matches(path) == reference_list(patterns, path)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(pattern=st.text(alphabet="ab*?[]^-\\/!.", max_size=8), name=st.text(alphabet="ab/-^]", max_size=8))
 def test_any_text_is_a_pattern_or_a_pattern_error(pattern: str, name: str) -> None:
     with suppress(PatternError):  # nothing else may be raised
@@ -261,7 +262,7 @@ def test_any_text_is_a_pattern_or_a_pattern_error(pattern: str, name: str) -> No
         match(pattern, name)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(text=st.text(alphabet=string.printable, min_size=1, max_size=12).filter(lambda text: "/" not in text))
 def test_an_escaped_name_matches_itself_alone(text: str) -> None:
     escaped = "".join(f"\\{char}" for char in text)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.backend.buildah.blob_index import LayerIndex
@@ -20,6 +20,7 @@ from pywerf.errors import ArchiveError
 from pywerf.layer.apply import apply_layer
 from pywerf.layer.compress import decompress
 from pywerf.util.filetree import Node, walk
+from support.examples import examples
 
 Item = tuple[str, str, str]  # name, kind, content or target
 
@@ -248,7 +249,7 @@ def listed(tree: BlobTree, root: Path) -> tuple[list[tuple[str, str, bytes]], li
     return sorted(ours), sorted(theirs)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.lists(item, max_size=6).map(with_folders).filter(fits), min_size=1, max_size=4))
 def test_layers_add_up_to_what_unpacking_gives(layers: list[list[Item]]) -> None:
     with tempfile.TemporaryDirectory() as temporary:

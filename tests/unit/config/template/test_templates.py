@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pywerf.config.template import Func, parse_template
@@ -13,6 +13,7 @@ from pywerf.config.template.templates import TemplateSet
 from pywerf.config.template.values import FunctionError, Struct
 from pywerf.config.template.werf_functions import dump, from_yaml, required, to_yaml
 from pywerf.errors import TemplateError
+from support.examples import examples
 
 
 def templates(**texts: str) -> TemplateSet:
@@ -74,7 +75,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(_PIECES, max_size=25).map(" ".join) | st.text("{}.$|()\"`'=:,-+ /*axie01\n", max_size=40))
 def test_any_text_is_a_template_or_an_error_of_its_own(text: str) -> None:
     try:
@@ -85,7 +86,7 @@ def test_any_text_is_a_template_or_an_error_of_its_own(text: str) -> None:
         pass
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(_PIECES, max_size=12).map(lambda words: "{{ " + " ".join(words) + " }}"))
 def test_any_action_runs_or_is_an_error_of_its_own(text: str) -> None:
     try:
@@ -136,7 +137,6 @@ _VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(_TEXTS, _VALUES, max_size=4))
 @example({"": "0\n"})
 @example({"a": ["0\n\n"]})
@@ -144,7 +144,6 @@ def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
     assert from_yaml(to_yaml(value) + "\n") == value
 
 
-@settings(deadline=None)
 @given(st.text("ab: -#'\"\n|>{}[]&*!%@`~<0.\t", max_size=30))
 def test_any_text_is_yaml_or_an_error_of_the_function(text: str) -> None:
     try:

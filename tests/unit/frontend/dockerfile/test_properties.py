@@ -6,7 +6,7 @@ import contextlib
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ from pywerf.frontend.dockerfile.expand import Expander
 from pywerf.frontend.dockerfile.gotext import SPACES
 from pywerf.frontend.dockerfile.instructions import INSTRUCTIONS
 from pywerf.frontend.dockerfile.lexer import words
+from support.examples import examples
 
 PIECES = [
     *(name + " " for name in INSTRUCTIONS),
@@ -66,7 +67,7 @@ def check_error(error: DockerfileError, text: str | bytes) -> None:
     assert len(error.source.lines) <= error.source.last - error.source.first + 1
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(any_text)
 def test_any_text_is_a_tree_or_an_error_with_a_place(text: str | bytes) -> None:
     try:
@@ -113,7 +114,7 @@ LINES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.sampled_from(LINES) | st.sampled_from(PIECES), max_size=8))
 def test_a_tree_written_from_its_fields_means_the_same(lines: list[str]) -> None:
     """Without the raw text: what can be told by the printed file alone."""
@@ -128,7 +129,7 @@ def test_a_tree_written_from_its_fields_means_the_same(lines: list[str]) -> None
     assert printed == to_text(replace(parse(printed), nodes=nodes, trailing=""))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(dockerfiles)
 def test_calls_end_well_or_with_an_error(text: str) -> None:
     try:
@@ -143,7 +144,7 @@ def test_calls_end_well_or_with_an_error(text: str) -> None:
 shell_text = st.text(alphabet="ab$${}{}:-+?#%/\\'\"` *_1@é", max_size=40)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(shell_text, st.sampled_from(["\\", "`"]), st.booleans(), st.booleans(), st.booleans(), st.booleans())
 def test_expansion_never_crashes(
     text: str, escape: str, raw_quotes: bool, raw_escapes: bool, skip_quotes: bool, skip_unset: bool
@@ -202,7 +203,7 @@ def words_one_by_one(rest: str, escape: str) -> list[str]:
     return out
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.text(alphabet="ab= \t'\"\\`é\u00a0", max_size=20), st.sampled_from(["\\", "`"]))
 def test_words_of_pairs(text: str, escape: str) -> None:
     assert words(text.strip(SPACES), escape) == words_one_by_one(text.strip(SPACES), escape)

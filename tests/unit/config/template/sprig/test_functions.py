@@ -7,12 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.config.template.sprig import SPRIG
 from pywerf.config.template.templates import TemplateSet
 from pywerf.errors import TemplateError
+from support.examples import examples
 
 # What the tables of this file do not call is tested by functions of their own below.
 ELSEWHERE = frozenset(
@@ -448,7 +449,7 @@ _VALUES = st.recursive(
 _CHEAP = sorted(set(SPRIG) - ELSEWHERE - {"repeat", "indent", "nindent", "until", "untilStep", "seq"})
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.sampled_from(_CHEAP), st.lists(_VALUES, max_size=4))
 def test_any_arguments_give_a_text_or_an_error_of_the_template(name: str, values: list[Any]) -> None:
     arguments = " ".join(f"(index .a {n})" for n in range(len(values)))
