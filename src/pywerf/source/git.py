@@ -6,17 +6,17 @@ appear in no message.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from pywerf.errors import ContextError
+from pywerf.source.git_access import GitAccess, GitCredentials
 from pywerf.source.git_url import GitUrl, is_git_url, redact
 
 if TYPE_CHECKING:
@@ -30,36 +30,6 @@ __all__ = ["GitCredentials", "GitRepository", "fetch_git"]
 _HEX = frozenset("0123456789abcdef")
 _KEEP = "refs/pywerf/"  # where the fetched commits are held, so that they are offered in the next negotiation
 _MAX_SUBMODULE_DEPTH = 16
-
-
-class GitCredentials(msgspec.Struct, frozen=True):
-    """Credentials besides those in the URL, for http(s) servers. `token` is the password of `x-access-token`.
-
-    `header` is what the Authorization header is to say (`basic …`, `Bearer …`); it goes before the token. They are
-    given to `host` alone (empty: the host of the repository that is fetched, not of its submodules).
-    """
-
-    token: str = ""
-    host: str = ""
-    header: str = ""
-
-    def user_and_password(self) -> tuple[str, str]:
-        """What basic authorization needs; empty when there is nothing of that kind."""
-        if not self.header:
-            return ("x-access-token", self.token) if self.token else ("", "")
-        scheme, _, value = self.header.partition(" ")
-        if scheme.lower() != "basic":
-            return "", ""
-        try:
-            user, _, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-        except ValueError:
-            return "", ""
-        return user, password
-
-    @property
-    def raw_header(self) -> str:
-        """The header, when it has to be sent as it is: all but basic authorization, which libgit2 knows."""
-        return self.header if self.user_and_password() == ("", "") else ""
 
 
 def fetch_git(
@@ -97,10 +67,8 @@ class GitRepository:
 
         self.remote = remote
         self.cache_dir = cache_dir
-        self._credentials = credentials or GitCredentials()
-        self._progress = progress
-        self._user, self._password, self._address = _split_userinfo(remote)
-        name = hashlib.sha256(self._address.encode()).hexdigest()[:32]
+        self.access = GitAccess(remote, credentials, progress)
+        name = hashlib.sha256(self.access.address.encode()).hexdigest()[:32]
         self.path = os.path.join(cache_dir, f"{name}.git")
         os.makedirs(cache_dir, mode=0o700, exist_ok=True)
         with self._lock():
@@ -142,10 +110,10 @@ class GitRepository:
             if depth == _MAX_SUBMODULE_DEPTH:
                 raise ContextError(f"{redact(self.remote)}: submodules are nested too deep at {path}")
             remote = self._submodule_remote(path, written)
-            credentials = self._credentials
+            credentials = self.access.credentials
             if not credentials.host:
-                credentials = msgspec.structs.replace(credentials, host=urlsplit(self._address).hostname or "")
-            inner = GitRepository(remote, self.cache_dir, credentials=credentials, progress=self._progress)
+                credentials = msgspec.structs.replace(credentials, host=urlsplit(self.access.address).hostname or "")
+            inner = GitRepository(remote, self.cache_dir, credentials=credentials, progress=self.access.progress)
             inner.fetch(pinned)
             nested[path] = inner._tree(pinned, True, depth + 1)
         return tree.with_submodules(nested)
@@ -173,10 +141,10 @@ class GitRepository:
 
         if _is_commit(ref) and self._has(ref):
             return ref
-        callbacks = _callbacks(self)
+        callbacks = self.access.callbacks()
         try:
             self._follow_redirects(not callbacks.custom_headers())
-            remote = self.repo.remotes.create_anonymous(self._address)
+            remote = self.repo.remotes.create_anonymous(self.access.address)
             heads = {head.name or "": head for head in remote.list_heads(callbacks=callbacks, proxy=True)}
             found = _find(ref, heads)
             if found is not None:
@@ -199,7 +167,7 @@ class GitRepository:
                 if ref in self.repo:
                     return self._peel(str(self.repo[ref].id))
         except (pygit2.GitError, OSError, ValueError, KeyError) as error:
-            self._fail(error)
+            raise self.access.failure(error) from None
         raise ContextError(
             f"{redact(self.remote)}: no branch, tag or commit {ref!r}"
             if ref
@@ -219,11 +187,11 @@ class GitRepository:
         import pygit2
 
         try:
-            remote.fetch(refspecs, depth=1, callbacks=_callbacks(self), proxy=True)
+            remote.fetch(refspecs, depth=1, callbacks=self.access.callbacks(), proxy=True)
         except pygit2.GitError as error:
             if "shallow" not in str(error).lower() and "depth" not in str(error).lower():
                 raise
-            remote.fetch(refspecs, callbacks=_callbacks(self), proxy=True)
+            remote.fetch(refspecs, callbacks=self.access.callbacks(), proxy=True)
 
     def _download_all(self, remote: Remote) -> None:
         for name in [name for name in self.repo.references if name.startswith(f"{_KEEP}all/")]:
@@ -231,7 +199,7 @@ class GitRepository:
         refspecs = [f"+refs/heads/*:{_KEEP}all/heads/*", f"+refs/tags/*:{_KEEP}all/tags/*"]
         # 2^31-1 is git's own word for all of the history, in a repository that was shallow too
         depth = 0x7FFFFFFF if self.repo.is_shallow else 0
-        remote.fetch(refspecs, depth=depth, callbacks=_callbacks(self), proxy=True)
+        remote.fetch(refspecs, depth=depth, callbacks=self.access.callbacks(), proxy=True)
 
     def _has(self, commit: str) -> bool:
         return commit in self.repo
@@ -256,40 +224,6 @@ class GitRepository:
         finally:
             os.close(fd)
 
-    def _fail(self, error: Exception) -> NoReturn:
-        text = str(error)
-        given = self._credentials
-        for secret in (self.remote, self._password, given.token, given.header, given.user_and_password()[1]):
-            if secret:
-                text = text.replace(secret, redact(secret) if "://" in secret else "xxxxx")
-        lowered = text.lower()
-        hint = None
-        if "auth" in lowered or "credential" in lowered or "401" in text or "403" in text:
-            hint = (
-                "give a token (secret GIT_AUTH_TOKEN or GIT_AUTH_HEADER), user and password in the URL, or an ssh agent"
-            )
-        elif "redirect" in lowered and given.raw_header:
-            hint = "the header of the secret GIT_AUTH_HEADER is for that server alone: name the address it redirects to"
-        elif "certificate" in lowered or "host key" in lowered or "hostkey" in lowered:
-            hint = (
-                "the server's certificate or host key is not known to this machine (SSL_CERT_FILE, ~/.ssh/known_hosts)"
-            )
-        raise ContextError(f"cannot fetch {redact(self.remote)}: {text}", hint=hint) from None
-
-
-def _split_userinfo(remote: str) -> tuple[str, str, str]:
-    """(user, password, URL without them); ssh keeps its user, which is no secret."""
-    if "://" not in remote:
-        user, _, _ = remote.partition("@")
-        return user, "", remote
-    parts = urlsplit(remote)
-    userinfo, at, host = parts.netloc.rpartition("@")
-    if not at:
-        return "", "", remote
-    user, _, password = userinfo.partition(":")
-    netloc = f"{user}@{host}" if parts.scheme == "ssh" else host
-    return unquote(user), unquote(password), parts._replace(netloc=netloc).geturl()
-
 
 def _is_commit(ref: str) -> bool:
     return len(ref) == 40 and _HEX.issuperset(ref)
@@ -305,50 +239,3 @@ def _find(ref: str, heads: dict[str, Any]) -> tuple[str, str] | None:
             peeled = heads.get(f"{name}^{{}}")
             return name, str((peeled or heads[name]).oid)
     return None
-
-
-def _callbacks(repository: GitRepository) -> Any:
-    """The answers that libgit2 asks for while it talks to a server."""
-    import pygit2
-    from pygit2.enums import CredentialType
-
-    host_of = urlsplit(repository._address).hostname or ""
-    scheme = urlsplit(repository._address).scheme
-    given = repository._credentials
-    token_host = given.host or host_of
-    headers = []
-    if given.raw_header and host_of == token_host and scheme in ("http", "https") and not repository._user:
-        headers = [f"Authorization: {given.raw_header}"]
-
-    class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc, unused-ignore]
-        asked = 0
-
-        def credentials(self, url: str, username_from_url: str | None, allowed_types: CredentialType) -> Any:
-            self.asked += 1
-            if self.asked > 2:
-                raise pygit2.GitError("authentication failed")
-            user = repository._user or username_from_url or "git"
-            if "://" in url and urlsplit(url).scheme in ("http", "https"):
-                host = urlsplit(url).hostname or ""
-                if allowed_types & CredentialType.USERPASS_PLAINTEXT and self.asked == 1:
-                    if repository._user and host == host_of:
-                        return pygit2.UserPass(repository._user, repository._password)
-                    if any(given.user_and_password()) and host == token_host:
-                        return pygit2.UserPass(*given.user_and_password())
-                raise pygit2.GitError("authentication required")
-            if allowed_types & CredentialType.SSH_KEY:
-                return pygit2.KeypairFromAgent(user)
-            if allowed_types & CredentialType.USERPASS_PLAINTEXT and repository._password:
-                return pygit2.UserPass(user, repository._password)
-            if allowed_types & CredentialType.USERNAME:
-                return pygit2.Username(user)
-            raise pygit2.GitError("authentication required")
-
-        def custom_headers(self) -> list[str] | None:
-            return headers
-
-        def transfer_progress(self, stats: Any) -> None:
-            if repository._progress is not None:
-                repository._progress(stats.received_objects, stats.total_objects)
-
-    return Callbacks()
