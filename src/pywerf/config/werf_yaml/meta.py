@@ -122,13 +122,14 @@ def _keep_policy(section: Section) -> KeepPolicy:
 
 
 def _check_regex(section: Section, key: str, pattern: str) -> None:
-    import re
+    from pywerf.config.template.sprig.regexes import compiled
+    from pywerf.config.template.values import FunctionError
 
     if len(pattern) < 2 or not pattern.endswith("/"):
         section.fail(key, f"{pattern}: a regular expression ends in a slash, too")
     try:
-        re.compile(pattern[1:-1])
-    except re.error as error:
+        compiled(pattern[1:-1])
+    except FunctionError as error:
         section.fail(key, f"{pattern} is not a regular expression: {error}")
 
 

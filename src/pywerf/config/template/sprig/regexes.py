@@ -10,7 +10,7 @@ from typing import Any
 from pywerf.config.template.sprig.convert import define
 from pywerf.config.template.values import Func, FunctionError
 
-__all__ = ["FUNCTIONS"]
+__all__ = ["FUNCTIONS", "compiled"]
 
 _POSIX = {
     "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "ascii": r"\x00-\x7f", "blank": r"\t ", "cntrl": r"\x00-\x1f\x7f",
@@ -20,7 +20,8 @@ _POSIX = {
 
 
 @functools.lru_cache(256)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The expression of Go's syntax. Raises FunctionError in Go's words."""
     try:
         return re.compile(_translated(pattern), re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:
@@ -104,7 +105,7 @@ def _class(pattern: str, position: int, out: list[str]) -> int:
 def _matches(pattern: str, text: str) -> Iterator[re.Match[str]]:
     """All matches; an empty one right behind another does not count, as in Go."""
     end = -1
-    for found in _compiled(pattern).finditer(text):
+    for found in compiled(pattern).finditer(text):
         if found.end() > found.start() or found.start() != end:
             yield found
         end = found.end()
@@ -116,7 +117,7 @@ def _find_all(pattern: str, text: str, count: int) -> list[str]:
 
 
 def _find(pattern: str, text: str) -> str:
-    found = _compiled(pattern).search(text)
+    found = compiled(pattern).search(text)
     return "" if found is None else found[0]
 
 
@@ -177,7 +178,7 @@ def _both(name: str, call: Any, *kinds: Any) -> list[tuple[str, Func]]:
 
 FUNCTIONS: dict[str, Func] = dict(
     [
-        *_both("regexMatch", lambda pattern, text: _compiled(pattern).search(text) is not None, "string", "string"),
+        *_both("regexMatch", lambda pattern, text: compiled(pattern).search(text) is not None, "string", "string"),
         *_both("regexFindAll", _find_all, "string", "string", "int"),
         *_both("regexFind", _find, "string", "string"),
         *_both("regexReplaceAll", _replace_all, "string", "string", "string"),
