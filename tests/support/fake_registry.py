@@ -76,6 +76,7 @@ class FakeRegistry:
         self.claimed_digest = ""
         self.announce_length = True
         self.page_size = 0
+        self.deletes_tags = True  # distribution 2 deletes manifests only
         self.minimum_chunk = 0
         self.gate: threading.Barrier | None = None  # downloads wait for each other here
         self._server = ThreadingHTTPServer((name, 0), _handler(self))
@@ -264,11 +265,20 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             return self._error(404, "MANIFEST_UNKNOWN", "manifest unknown")
         if self.command == "DELETE":
-            del registry.manifests[repository, selector]
+            if ":" not in selector and not registry.deletes_tags:
+                return self._error(405, "UNSUPPORTED", "the operation is unsupported")
+            gone = [selector] if ":" not in selector else self._selectors(repository, found[0])
+            for each in gone:
+                del registry.manifests[repository, each]
             return self._answer(202)
         data = registry.substitutes.get(digest_of(found[0]), found[0])
         claimed = registry.claimed_digest or digest_of(found[0])
         return self._answer(200, data, {"Content-Type": found[1], "Docker-Content-Digest": claimed})
+
+    def _selectors(self, repository: str, data: bytes) -> list[str]:
+        """The tags and the digest of a manifest."""
+        items = self.registry.manifests.items()
+        return [selector for (name, selector), found in items if name == repository and found[0] == data]
 
     def _tags(self, repository: str, _: str) -> None:
         tags = sorted(tag for name, tag in self.registry.manifests if name == repository and ":" not in tag)

@@ -1,0 +1,57 @@
+"""Opens storages: what `--repo` and its kin name, or the backend's own images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from pywerf.build.project.storage.local import LOCAL
+from pywerf.errors import InvalidReference, UsageError
+
+if TYPE_CHECKING:
+    from pywerf.backend.contract import Backend
+    from pywerf.build.project.storage.base import StageStorage
+    from pywerf.build.project.storage.registry import RegistryStageStorage
+    from pywerf.registry.access import RegistryAccess
+
+__all__ = ["open_registry_storage", "open_storage", "werf_home"]
+
+
+def werf_home(environ: Mapping[str, str] = os.environ) -> str:
+    """The directory for caches and locks: `WERF_HOME`, else `~/.werf`."""
+    return environ.get("WERF_HOME") or os.path.expanduser("~/.werf")
+
+
+def open_storage(
+    repo: str, project: str, *, access: Callable[[], RegistryAccess], backend: Callable[[], Backend], home: str
+) -> StageStorage:
+    """The storage of a project: the repository `repo`, or local images when it is empty or `:local`.
+
+    Only what is needed is made: no registries for local images, no backend for a repository. Raises UsageError.
+    """
+    if repo in ("", LOCAL):
+        from pywerf.build.project.storage.local import LocalStageStorage
+
+        return LocalStageStorage(project, backend())
+    return open_registry_storage(repo, access(), home=home)
+
+
+def open_registry_storage(
+    repo: str, access: RegistryAccess, *, home: str, flag: str = "--repo"
+) -> RegistryStageStorage:
+    """The stages of a repository. No request is made yet. Raises UsageError, that names the flag."""
+    from pywerf.build.project.storage.memo import DescriptionMemo
+    from pywerf.build.project.storage.registry import RegistryStageStorage
+    from pywerf.build.project.storage.repository import Repository
+    from pywerf.oci.reference import Reference
+
+    try:
+        reference = Reference.parse(repo.removeprefix("docker://"))
+    except InvalidReference as error:
+        raise UsageError(f"{flag} {repo}: {error.message}", hint="write REGISTRY/NAME") from error
+    if reference.tag or reference.digest is not None:
+        raise UsageError(
+            f"{flag} {repo}: a repository has no tag: stages get their own", hint=f"{flag} {reference.name}"
+        )
+    return RegistryStageStorage(Repository(reference.name, access), DescriptionMemo(home))

@@ -1,0 +1,150 @@
+"""One repository of a registry, as storage sees it: its tags, listed once, and its images by their tags."""
+
+from __future__ import annotations
+
+import threading
+
+from pywerf.errors import InvalidDocument, RegistryError, RegistryNotFound
+from pywerf.oci import media_types
+from pywerf.oci.config import ContainerConfig, ImageConfig
+from pywerf.oci.descriptor import Descriptor
+from pywerf.oci.digest import Digest
+from pywerf.oci.manifest import Index, Manifest, parse_manifest
+from pywerf.oci.platform import host_platform
+from pywerf.oci.reference import Reference
+from pywerf.registry.access import RegistryAccess
+from pywerf.registry.client import RegistryClient
+from pywerf.registry.verify import MAX_DOCUMENT
+
+__all__ = ["RECORD_LABEL", "Repository"]
+
+RECORD_LABEL = "werf-record"
+"""In every record, its own tag: so no two of them share a manifest, and one can be deleted alone."""
+
+# Answers of registries that delete manifests but no single tags (distribution 2), or have no such method at all.
+_NO_TAG_DELETION = (400, 405, 501)
+
+
+class Repository:
+    """A repository. Makes no request before it is asked; any thread may call. Raises RegistryError and its kinds."""
+
+    def __init__(self, name: str, access: RegistryAccess) -> None:
+        """Raises InvalidReference for what is no repository."""
+        reference = access.candidates(Reference.parse(name))[0]
+        self.reference = Reference(reference.host, reference.repository)
+        self.access = access
+        self._lock = threading.Lock()
+        self._tags: list[str] | None = None
+
+    @property
+    def address(self) -> str:
+        """`HOST/NAME`."""
+        return self.reference.name
+
+    @property
+    def client(self) -> RegistryClient:
+        """The client of the registry."""
+        return self.access.client(self.access.registries.resolve_push(self.reference.tagged()))
+
+    @property
+    def path(self) -> str:
+        """The repository's path in the registry."""
+        return self.access.registries.resolve_push(self.reference.tagged()).repository
+
+    # tags
+
+    def tags(self, *, fresh: bool = False) -> tuple[str, ...]:
+        """All tags; asked for once, and again when `fresh`."""
+        with self._lock:
+            if self._tags is None or fresh:
+                try:
+                    self._tags = list(self.client.tags(self.path))
+                except RegistryNotFound:
+                    self._tags = []  # nothing was ever pushed there
+            return tuple(self._tags)
+
+    def note_tag(self, tag: str) -> None:
+        """A tag is there now."""
+        with self._lock:
+            if self._tags is not None and tag not in self._tags:
+                self._tags.append(tag)
+
+    def _forget_tag(self, tag: str) -> None:
+        with self._lock:
+            if self._tags is not None and tag in self._tags:
+                self._tags.remove(tag)
+
+    # images
+
+    def has(self, tag: str) -> bool:
+        """Whether there is such a tag now: the registry is asked."""
+        return self.client.find_manifest(self.path, tag) is not None
+
+    def manifest(self, selector: str) -> tuple[bytes, Digest, Manifest | Index]:
+        """The bytes, digest and value of a manifest or index, by tag or digest."""
+        data, media_type, digest = self.client.manifest(self.path, selector)
+        return data, digest, parse_manifest(data, media_type, f"{self.address}:{selector}")
+
+    def config(self, manifest: Manifest) -> ImageConfig:
+        """The config of an image."""
+        what = f"{self.address}@{manifest.config.digest}"
+        if manifest.config.size > MAX_DOCUMENT:
+            raise InvalidDocument(f"{what}: a config of {manifest.config.size} bytes")
+        return ImageConfig.from_json(b"".join(self.client.blob(self.path, manifest.config)), what)
+
+    def point(self, tag: str, selector: str) -> None:
+        """Make a tag mean what another tag or a digest means. Idempotent, atomic."""
+        data, media_type, _ = self.client.manifest(self.path, selector)
+        self.client.put_manifest(self.path, tag, data, media_type)
+        self.note_tag(tag)
+
+    def put_labels(self, tag: str, labels: dict[str, str]) -> Digest:
+        """Make an image without files, whose labels are all that it has. Idempotent, atomic."""
+        config = ImageConfig(host_platform(), ContainerConfig(labels={**labels, RECORD_LABEL: tag})).to_json()
+        descriptor = Descriptor(media_types.OCI_CONFIG, Digest.of(config), len(config))
+        manifest = Manifest(media_types.OCI_MANIFEST, descriptor, ())
+        if self.client.find_blob(self.path, descriptor.digest) is None:
+            self.client.put_blob(self.path, descriptor, lambda: iter((config,)))
+        digest = self.client.put_manifest(self.path, tag, manifest.to_json(), manifest.media_type)
+        self.note_tag(tag)
+        return digest
+
+    # deletion
+
+    def delete_manifest(self, tag: str) -> None:
+        """Delete what a tag means; all tags of it go. Idempotent."""
+        found = self.client.find_manifest(self.path, tag)
+        if found is not None:
+            self._delete(str(found.digest))
+        self._forget_tag(tag)
+
+    def delete_tag(self, tag: str) -> None:
+        """Take one tag away. Idempotent.
+
+        Where a registry deletes no tags, the tag is first made to mean an image that nothing else means, and that one
+        is deleted.
+        """
+        try:
+            self.client.delete_manifest(self.path, tag)
+        except RegistryNotFound:
+            if self.has(tag):
+                self._delete_by_stand_in(tag)
+        except RegistryError as error:
+            if error.status not in _NO_TAG_DELETION:
+                raise
+            self._delete_by_stand_in(tag)
+        self._forget_tag(tag)
+
+    def _delete_by_stand_in(self, tag: str) -> None:
+        if self.has(tag):
+            self._delete(str(self.put_labels(tag, {"werf-deleted-tag": "true"})))
+
+    def _delete(self, digest: str) -> None:
+        try:
+            self.client.delete_manifest(self.path, digest)
+        except RegistryNotFound:
+            pass
+        except RegistryError as error:
+            if error.status in _NO_TAG_DELETION:
+                error.hint = "does the registry permit deletion? (docker-registry: storage.delete.enabled: true)"
+            raise

@@ -1,0 +1,227 @@
+"""Storages of stages: the contract for both drivers, with the embedded engine; and what only a registry has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pywerf.backend.contract import Backend, DockerfileBuild
+from pywerf.build.embedded import EmbeddedBackend
+from pywerf.build.project.storage.local import LocalStageStorage
+from pywerf.build.project.storage.memo import DescriptionMemo
+from pywerf.build.project.storage.model import StageDescription
+from pywerf.build.project.storage.open import open_registry_storage, open_storage, werf_home
+from pywerf.build.project.storage.records import ClientId, CustomTag, ManagedImage, custom_tags, managed_images
+from pywerf.build.project.storage.registry import RegistryStageStorage
+from pywerf.build.session import Session
+from pywerf.errors import RegistryError, UsageError
+from pywerf.oci.digest import Digest
+from pywerf.registry.access import RegistryAccess
+from support.fake_registry import FakeRegistry
+from support.memory_tree import MemoryTree
+from support.stage_contract import DIGEST, FIRST, SECOND, BuildImage, StageContract
+
+
+@pytest.fixture
+def backend(session: Session) -> EmbeddedBackend:
+    return EmbeddedBackend(session)
+
+
+@pytest.fixture
+def build_image() -> BuildImage:
+    def build(backend: Backend, text: str) -> str:
+        labels = {"werf": "shop", "werf-project-repo-commit": text}
+        tree = MemoryTree({"file": text.encode()})
+        dockerfile = b"FROM scratch\nCOPY file /\n"
+        return str(backend.builder.build(DockerfileBuild(dockerfile, context=tree, labels=labels)))
+
+    return build
+
+
+class TestLocal(StageContract):
+    @pytest.fixture
+    def storage(self, backend: EmbeddedBackend) -> LocalStageStorage:
+        return LocalStageStorage("shop", backend)
+
+    def test_images_of_others_are_not_stages(self, storage: LocalStageStorage, backend: EmbeddedBackend) -> None:
+        image = backend.builder.build(
+            DockerfileBuild(b"FROM scratch\nENV A=1\n", tags=(f"shop:{FIRST}", "shop:latest"))
+        )
+        assert image
+        assert storage.describe(FIRST) is None
+
+
+class TestRegistry(StageContract):
+    @pytest.fixture
+    def storage(
+        self, fake_registry: FakeRegistry, make_access: Callable[..., RegistryAccess], tmp_path: Path
+    ) -> RegistryStageStorage:
+        return open_registry_storage(f"{fake_registry.host}/shop", make_access(), home=str(tmp_path / "home"))
+
+    def test_another_machine_sees_it(
+        self,
+        storage: RegistryStageStorage,
+        backend: EmbeddedBackend,
+        build_image: BuildImage,
+        make_session: Callable[..., Session],
+        make_access: Callable[..., RegistryAccess],
+        tmp_path: Path,
+    ) -> None:
+        published = storage.publish(build_image(backend, "one"), FIRST, backend)
+        other = open_registry_storage(storage.address, make_access(), home=str(tmp_path / "other"))
+        assert other.stages() == [FIRST]
+        assert other.describe(FIRST) == published
+        elsewhere = EmbeddedBackend(make_session("elsewhere"))
+        assert elsewhere.images.inspect(other.fetch(FIRST, elsewhere)).id == published.image_id
+
+    def test_what_is_known_is_not_asked_again(
+        self,
+        storage: RegistryStageStorage,
+        backend: EmbeddedBackend,
+        build_image: BuildImage,
+        fake_registry: FakeRegistry,
+        make_access: Callable[..., RegistryAccess],
+        tmp_path: Path,
+    ) -> None:
+        published = storage.publish(build_image(backend, "one"), FIRST, backend)
+        again = open_registry_storage(storage.address, make_access(), home=str(tmp_path / "home"))
+        fake_registry.requests.clear()
+        assert again.stages(DIGEST) == [FIRST]
+        assert again.describe(FIRST) == published
+        assert [str(request) for request in fake_registry.requests if request.path != "/v2/"] == [
+            "GET /v2/shop/tags/list"
+        ]
+
+    def test_a_push_that_fails_can_be_repeated(
+        self,
+        storage: RegistryStageStorage,
+        backend: EmbeddedBackend,
+        build_image: BuildImage,
+        fake_registry: FakeRegistry,
+    ) -> None:
+        image = build_image(backend, "one")
+        fake_registry.fail("PUT", "/manifests/", 500, times=9)
+        with pytest.raises(RegistryError):
+            storage.publish(image, FIRST, backend)
+        assert storage.stages(fresh=True) == []
+        fake_registry.failures.clear()
+        assert str(storage.publish(image, SECOND, backend).image_id) == image
+
+    def test_an_index_of_two_platforms(
+        self, storage: RegistryStageStorage, backend: EmbeddedBackend, build_image: BuildImage
+    ) -> None:
+        members = [
+            storage.publish(build_image(backend, "one"), FIRST, backend),
+            storage.publish(build_image(backend, "two"), SECOND, backend),
+        ]
+        index = storage.publish_index("c3" * 28, members)
+        assert index is not None
+        assert index.name == f"{storage.address}:{'c3' * 28}"
+        assert index.members == tuple(member.manifest for member in members)
+        assert index.id in storage.stages(fresh=True)
+        assert index.id.is_index
+
+    @pytest.mark.parametrize("deletes_tags", [True, False])
+    def test_records(
+        self,
+        storage: RegistryStageStorage,
+        backend: EmbeddedBackend,
+        build_image: BuildImage,
+        fake_registry: FakeRegistry,
+        deletes_tags: bool,
+    ) -> None:
+        fake_registry.deletes_tags = deletes_tags
+        records = storage.records
+        for image in (ManagedImage("team/web"), ManagedImage("")):
+            records.write(image.tag, image.labels)
+            records.write(image.tag, image.labels)
+        assert managed_images(records) == [ManagedImage(""), ManagedImage("team/web")]
+        assert records.read(ManagedImage("").tag) == {"werf-image-name": ""}
+        assert records.read("nothing") is None
+        records.delete(ManagedImage("").tag)
+        records.delete(ManagedImage("").tag)
+        assert records.tags() == records.tags(fresh=True) == (ManagedImage("team/web").tag,)
+
+    @pytest.mark.parametrize("deletes_tags", [True, False])
+    def test_custom_tags_go_alone(
+        self,
+        storage: RegistryStageStorage,
+        backend: EmbeddedBackend,
+        build_image: BuildImage,
+        fake_registry: FakeRegistry,
+        deletes_tags: bool,
+    ) -> None:
+        fake_registry.deletes_tags = deletes_tags
+        storage.publish(build_image(backend, "one"), FIRST, backend)
+        storage.publish(build_image(backend, "two"), SECOND, backend)
+        for stage in (FIRST, SECOND):
+            storage.records.point("v1", stage)
+            record = CustomTag("v1", stage)
+            storage.records.write(record.tag, record.labels)
+        assert custom_tags(storage.records) == [CustomTag("v1", SECOND)]
+        assert fake_registry.manifests["shop", "v1"] == fake_registry.manifests["shop", str(SECOND)]
+        storage.records.delete("v1")
+        assert storage.stages(fresh=True) == [FIRST, SECOND]
+        assert "v1" not in storage.records.tags()
+
+    def test_a_registry_that_deletes_nothing_says_so(
+        self, storage: RegistryStageStorage, backend: EmbeddedBackend, build_image: BuildImage,
+        fake_registry: FakeRegistry,
+    ) -> None:  # fmt: skip
+        storage.publish(build_image(backend, "one"), FIRST, backend)
+        fake_registry.fail("DELETE", "/manifests/", 405, body={"errors": [{"code": "UNSUPPORTED", "message": "no"}]})
+        with pytest.raises(RegistryError) as caught:
+            storage.delete(FIRST)
+        assert "delete.enabled" in str(caught.value.hint)
+
+
+def test_damaged_memos_are_none(tmp_path: Path) -> None:
+    memo = DescriptionMemo(str(tmp_path))
+    assert memo.get("r/shop", FIRST) is None
+    known = StageDescription(FIRST, "r/shop", Digest.of(b"x"), labels={"a": "b"}, created=5)
+    memo.put(known)
+    assert memo.get("r/shop", FIRST) == known
+    assert memo.get("r/other", FIRST) is None
+    (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    path.write_bytes(path.read_bytes()[:20])
+    assert memo.get("r/shop", FIRST) is None
+    memo.forget("r/shop", FIRST)
+    memo.forget("r/shop", FIRST)
+    assert not path.exists()
+
+
+def test_nowhere_to_write(tmp_path: Path) -> None:
+    (tmp_path / "local_cache").write_text("a file in the way")
+    memo = DescriptionMemo(str(tmp_path))
+    memo.put(StageDescription(FIRST, "r/shop", Digest.of(b"x")))
+    assert memo.get("r/shop", FIRST) is None
+
+
+@pytest.mark.parametrize("repo", ["", ":local"])
+def test_without_a_repository_the_backend_has_the_stages(backend: EmbeddedBackend, repo: str) -> None:
+    def nothing() -> RegistryAccess:
+        raise AssertionError("no registry is needed")
+
+    storage = open_storage(repo, "shop", access=nothing, backend=lambda: backend, home="/nowhere")
+    assert (storage.address, storage.records) == (":local", None)
+
+
+@pytest.mark.parametrize(
+    "repo", ["r.example.com/Shop", "r.example.com/shop:1", "r.example.com/shop@sha256:" + "0" * 64]
+)
+def test_what_is_no_repository(repo: str, make_access: Callable[..., RegistryAccess]) -> None:
+    with pytest.raises(UsageError, match="--final-repo"):
+        open_registry_storage(repo, make_access(), home="/nowhere", flag="--final-repo")
+
+
+def test_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert werf_home({"WERF_HOME": "/x"}) == "/x"
+    assert werf_home({}) == os.path.expanduser("~/.werf")
+
+
+def test_the_oldest_client_id_is_first() -> None:
+    assert ClientId.of(ClientId(12, "a-b").tag) == ClientId(12, "a-b")
+    assert ClientId(11, "z") < ClientId(12, "a")
