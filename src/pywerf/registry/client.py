@@ -142,6 +142,18 @@ class RegistryClient:
         )
         release(answer.response)
 
+    def delete_gitlab_tag(self, repository: str, tag: str) -> bool:
+        """Remove a tag in the way of GitLab before 16.4; False: there is no such way, or no such tag."""
+        answer = self.session.request(
+            "DELETE",
+            f"/v2/{quote(repository)}/tags/reference/{quote(tag)}",
+            scopes=(f"repository:{repository}:pull,push,delete",),
+            what=self._name(repository, tag),
+            expect=(200, 202, 204, 400, 404, 405),
+        )
+        release(answer.response)
+        return answer.status < 300
+
     def tags(self, repository: str) -> Iterator[str]:
         """The tags of a repository in the registry's order, page by page."""
         what = f"{self.host}/{repository}"
