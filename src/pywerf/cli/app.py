@@ -14,6 +14,8 @@ _COMMANDS = {
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),
     "synchronization": ("pywerf.cli.synchronization", "Serve locks to the builders of many hosts."),
     "slugify": ("pywerf.cli.slugify", "Print a text as a valid name."),
+    "cr": ("pywerf.cli.cr", "Log in to a container registry, and out."),
+    "ci-env": ("pywerf.cli.ci_env", "Print a CI job's variables as werf's."),
     "config": ("pywerf.cli.config", "Look at a project's configuration."),
     "completion": ("pywerf.cli.completion", "Print a shell's completion script."),
     "version": ("pywerf.cli.version", "Print the version."),

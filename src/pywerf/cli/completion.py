@@ -8,18 +8,25 @@ from pywerf.cli.flags import Command, flag
 
 __all__ = ["command"]
 
+_SHELLS = ["bash", "zsh", "fish", "powershell"]
 
-@click.command("completion", cls=Command, usage_line="[bash|zsh|fish]")
-@flag("--shell", type=click.Choice(["bash", "zsh", "fish"]), default="bash", help="The shell (bash by default).")
-@click.argument("shell_name", metavar="[bash|zsh|fish]", default="", type=click.Choice(["bash", "zsh", "fish", ""]))
+
+@click.command("completion", cls=Command, usage_line=f"[{'|'.join(_SHELLS)}]")
+@flag("--shell", type=click.Choice(_SHELLS), default="bash", metavar="SHELL", help="The shell (bash by default).")
+@click.argument("shell_name", metavar="[SHELL]", default="", type=click.Choice([*_SHELLS, ""]))
 @click.pass_context
 def command(ctx: click.Context, shell: str, shell_name: str) -> int:
     """Print a shell's completion script.
 
     bash: eval "$(werf completion bash)"; zsh: the same; fish: werf completion fish | source
+
+    powershell: werf completion powershell | Out-String | Invoke-Expression
     """
     from click.shell_completion import get_completion_class
 
+    from pywerf.cli.powershell import add_powershell
+
+    add_powershell()
     completer = get_completion_class(shell_name or shell)
     if completer is None:
         raise RuntimeError(f"click has no completion for {shell_name or shell}")

@@ -78,6 +78,9 @@ def _run_by_click(args: list[str], invocation: Invocation) -> Any:
 
     root = as_click_group(app)
     if "_WERF_COMPLETE" in os.environ:
+        from pywerf.cli.powershell import add_powershell
+
+        add_powershell()
         root.main(args, prog_name="werf", complete_var="_WERF_COMPLETE", obj=invocation)
     # Not root.main(): it turns KeyboardInterrupt and broken pipes into failures of its own.
     with root.make_context("werf", args, obj=invocation) as context:

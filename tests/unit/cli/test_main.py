@@ -274,7 +274,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 def test_completion_scripts(werf: Werf) -> None:
-    for shell in ("bash", "zsh", "fish"):
+    for shell in ("bash", "zsh", "fish", "powershell"):
         assert "_WERF_COMPLETE" in werf("completion", shell).out
         assert werf("completion", "--shell", shell).out == werf("completion", shell).out
     assert werf("completion", "tcsh").code == 2

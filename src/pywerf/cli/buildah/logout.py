@@ -6,10 +6,10 @@ import os
 
 import click
 
-from pywerf.cli.buildah.login import registry_key
 from pywerf.cli.flags import Command, flag, switch
 from pywerf.cli.invocation import engine_flags
-from pywerf.errors import RegistryError, UsageError
+from pywerf.cli.login import log_out
+from pywerf.errors import UsageError
 
 __all__ = ["command"]
 
@@ -21,7 +21,7 @@ __all__ = ["command"]
 @click.argument("registry", default="")
 def command(all_: bool, authfile: str, registry: str) -> int:
     """Log out of REGISTRY."""
-    from pywerf.registry.login import default_auth_file, forget, forget_all
+    from pywerf.registry.login import default_auth_file, forget_all
     from pywerf.registry.settings import RegistrySettings
 
     path = default_auth_file(RegistrySettings(authfile=authfile), os.environ)
@@ -33,8 +33,5 @@ def command(all_: bool, authfile: str, registry: str) -> int:
         return 0
     if not registry:
         raise UsageError("a registry must be given", hint="or --all")
-    key = registry_key(registry)
-    if not forget(key, path, os.environ):
-        raise RegistryError(f"not logged into {registry}")
-    click.echo(f"Removed login credentials for {key}")
+    click.echo(f"Removed login credentials for {log_out(registry, path)}")
     return 0

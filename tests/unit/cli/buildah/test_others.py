@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pywerf.build.options import RegistryOptions
-from pywerf.cli.buildah.login import registry_key
+from pywerf.cli.login import registry_key
 from pywerf.errors import UsageError
 from pywerf.oci.digest import Digest
 from pywerf.oci.platform import Platform

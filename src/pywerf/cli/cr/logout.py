@@ -1,0 +1,24 @@
+"""`werf cr logout`: credentials are removed from docker's configuration."""
+
+from __future__ import annotations
+
+import click
+
+from pywerf.cli.flags import Command
+from pywerf.cli.invocation import log_flags
+from pywerf.cli.login import log_out
+from pywerf.cli.registry_flags import docker_config_flag
+
+__all__ = ["command"]
+
+
+@click.command("logout", cls=Command, usage_line="REGISTRY")
+@docker_config_flag
+@log_flags
+@click.argument("registry")
+def command(docker_config: str, registry: str) -> int:
+    """Log out of REGISTRY: remove what docker's config.json has of it."""
+    from pywerf.registry.docker_config import config_file
+
+    click.echo(f"Removed login credentials for {log_out(registry, config_file(docker_config))}")
+    return 0
