@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from pywerf.errors import BuildError
+from pywerf.layer.pump import written_chunks
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.oci.media_types import OCI_LAYER, Compression
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
     from pywerf.build.bases import Found
     from pywerf.build.session import Session
 
-__all__ = ["LayerBytes", "written_chunks"]
-
-_DEPTH = 8
+__all__ = ["LayerBytes"]
 
 
 class LayerBytes:
@@ -120,44 +117,3 @@ class LayerBytes:
                     close()
 
         return written_chunks(produce)
-
-
-class _Closed(Exception):
-    """The reader has gone."""
-
-
-def written_chunks(produce: Callable[[Callable[[bytes], object]], object]) -> Iterator[bytes]:
-    """What `produce` writes with the function that it gets, as an iterator. It runs on a thread, some chunks ahead."""
-    ready: Queue[bytes | BaseException | None] = Queue(_DEPTH)
-    closed = threading.Event()
-
-    def write(chunk: bytes) -> None:
-        if closed.is_set():
-            raise _Closed
-        if chunk:
-            ready.put(bytes(chunk))
-
-    def run() -> None:
-        try:
-            produce(write)
-            ready.put(None)
-        except _Closed:
-            pass
-        except BaseException as error:  # raised again where the chunks are read
-            ready.put(error)
-
-    thread = threading.Thread(target=run, name="layer-writer", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        closed.set()
-        while thread.is_alive():
-            try:  # make room for a writer that waits
-                ready.get(timeout=0.01)
-            except Empty:
-                pass
-        thread.join()

@@ -293,9 +293,9 @@ def load_command(module: str) -> object:
 
     try:
         return importlib.import_module(module).command
-    except ImportError:
+    except (ImportError, AttributeError):
         if sys.platform != "linux":
-            # Commands on the embedded engine's store need modules that only Unix has.
+            # Commands on the embedded engine's store need modules, and names of os, that only Unix has.
             from pywerf.isolation.ladder import check_platform
 
             check_platform(sys.platform)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from pywerf.cli.go_objects import GoObject, dump, field, json_function
 from pywerf.config.template import parse_template
 from pywerf.report.text import clean
 
-__all__ = ["age", "columns", "decimal_size", "format_rows", "parse_time", "print_table"]
+__all__ = ["age", "columns", "decimal_size", "format_rows", "parse_time", "print_object", "print_table"]
 
 
 def columns(rows: Sequence[Sequence[str]], *, gap: int = 3, least: int = 0) -> list[str]:
@@ -31,6 +32,15 @@ def print_table(rows: Sequence[Sequence[str]], *, gap: int = 3, least: int = 0) 
     """Print `rows`, the heading first; names and messages of strangers lose their control characters."""
     for line in columns([[clean(cell) for cell in row] for row in rows], gap=gap, least=least):
         click.echo(line)
+
+
+def print_object(value: Any, template: str) -> None:
+    """Print a value as JSON, or as a Go template shows it: on a terminal a line, in a pipe nothing but it."""
+    if not template:
+        click.echo(dump(value, indent=4))
+        return
+    text = parse_template(template, "format", json_function()).execute(value)
+    click.echo(text, nl=sys.stdout.isatty() and not text.endswith("\n"))
 
 
 def decimal_size(size: int, units: Sequence[str] = ("B", "KB", "MB", "GB", "TB"), *, digits: int = 3) -> str:

@@ -1,15 +1,15 @@
-"""Two ways to give work on a stream to another thread, with a bounded number of chunks in between."""
+"""Ways to give work on a stream to another thread, with a bounded number of chunks in between."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import queue
     import threading
 
-__all__ = ["Consumer", "prefetch"]
+__all__ = ["Consumer", "prefetch", "written_chunks"]
 
 _DEPTH = 6  # chunks of about half a MiB
 # Bytes that are handed over at once. Each handing over makes two threads take turns at the interpreter: where the
@@ -88,27 +88,47 @@ def prefetch(chunks: Iterable[bytes], *, after: int = 1 << 20, name: str = "pref
             break
     else:
         return
-    yield from _ahead(iterator, name)
+
+    def rest(write: Callable[[bytes], object]) -> None:
+        for chunk in iterator:
+            write(chunk)
+
+    yield from written_chunks(rest, name=name)
 
 
-def _ahead(iterator: Iterator[bytes], name: str) -> Iterator[bytes]:
+class _Closed(Exception):
+    """The reader has gone."""
+
+
+def written_chunks(
+    produce: Callable[[Callable[[bytes], object]], object], *, name: str = "layer-writer"
+) -> Generator[bytes, None, None]:
+    """What `produce` writes with the function that it gets, as an iterator. It runs on a thread, some chunks ahead.
+
+    Closing the iterator early makes the next write of `produce` fail, and waits for its end.
+    """
     import queue
     import threading
 
     ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_DEPTH)
-    stopped = threading.Event()
+    closed = threading.Event()
 
-    def produce() -> None:
+    def write(chunk: bytes) -> None:
+        if closed.is_set():
+            raise _Closed
+        if chunk:
+            ready.put(bytes(chunk))
+
+    def run() -> None:
         try:
-            for chunk in iterator:
-                ready.put(chunk)
-                if stopped.is_set():
-                    break
+            produce(write)
             ready.put(None)
-        except BaseException as error:  # raised again in the thread that consumes
+        except _Closed:
+            pass
+        except BaseException as error:  # raised again where the chunks are read
             ready.put(error)
 
-    thread = threading.Thread(target=produce, name=name, daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     try:
         while (item := ready.get()) is not None:
@@ -116,9 +136,9 @@ def _ahead(iterator: Iterator[bytes], name: str) -> Iterator[bytes]:
                 raise item
             yield item
     finally:
-        stopped.set()
+        closed.set()
         while thread.is_alive():
-            try:  # room for a producer that waits
+            try:  # room for a writer that waits
                 ready.get(timeout=0.01)
             except queue.Empty:
                 pass

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pywerf.errors import StoreError
 from pywerf.linux.removal import remove_tree
+from pywerf.store.lock_files import flock, is_still, open_lock
 
 __all__ = ["Locks", "Session", "clean_sessions", "oldest_session"]
 
-_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FOREIGN_AGE = 86400.0  # seconds
 
 
@@ -28,9 +26,9 @@ class Locks:
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold the lock `name`. Yields True; False when `wait` is False and somebody else holds it."""
-        fd = _open(self._locks, Locks.file_name(name))
+        fd = open_lock(self._locks, Locks.file_name(name))
         try:
-            yield _flock(fd, fcntl.LOCK_EX, wait)
+            yield flock(fd, wait=wait)
         finally:
             os.close(fd)
 
@@ -39,10 +37,10 @@ class Locks:
         """Keep `id` from being collected. Any number of holders; who takes one looks again whether `id` is there."""
         name = Locks.file_name(f"{kind}-{id}")
         while True:
-            fd = _open(self._leases, name)
+            fd = open_lock(self._leases, name)
             try:
-                _flock(fd, fcntl.LOCK_SH, True)
-                if _is_still(fd, f"{self._leases}/{name}"):
+                flock(fd, shared=True, wait=True)
+                if is_still(fd, f"{self._leases}/{name}"):
                     yield
                     return
             finally:
@@ -53,9 +51,9 @@ class Locks:
         """For the collector: yields whether nobody holds a lease, and lets nobody take one until the end."""
         name = Locks.file_name(f"{kind}-{id}")
         path = f"{self._leases}/{name}"
-        fd = _open(self._leases, name)
+        fd = open_lock(self._leases, name)
         try:
-            free = _flock(fd, fcntl.LOCK_EX, False) and _is_still(fd, path)
+            free = flock(fd, wait=False) and is_still(fd, path)
             try:
                 yield free
             finally:
@@ -113,7 +111,7 @@ class Session:
         os.mkdir(path, 0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         # A cleaner may have come between the two calls: then it holds the lock, or has removed the directory.
-        if _flock(fd, fcntl.LOCK_SH, False) and _is_still(fd, path):
+        if flock(fd, shared=True, wait=False) and is_still(fd, path):
             self._fd, self._path, self._pid = fd, path, os.getpid()
         else:
             os.close(fd)
@@ -143,7 +141,7 @@ def clean_sessions(tmp: str) -> None:
             except FileNotFoundError:
                 continue
             try:
-                if not _flock(fd, fcntl.LOCK_EX, False):
+                if not flock(fd, wait=False):
                     continue
                 gone = f"{tmp}/.gone-{name}"
                 try:
@@ -168,37 +166,8 @@ def oldest_session(tmp: str) -> float:
         except FileNotFoundError:
             continue
         try:
-            if not _flock(fd, fcntl.LOCK_EX, False):
+            if not flock(fd, wait=False):
                 oldest = min(oldest, int(began) / 1e9)
         finally:
             os.close(fd)
     return oldest
-
-
-def _open(folder: str, name: str) -> int:
-    path = f"{folder}/{name}"
-    try:
-        return os.open(path, _OPEN, 0o600)
-    except FileNotFoundError:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        return os.open(path, _OPEN, 0o600)
-
-
-def _flock(fd: int, operation: int, wait: bool) -> bool:
-    try:
-        fcntl.flock(fd, operation | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise StoreError(f"the store's file system cannot lock: {error}", hint="choose another --root") from error
-    return True
-
-
-def _is_still(fd: int, path: str) -> bool:
-    """Whether `path` is the file that is open as `fd`, so that a lock on it means something."""
-    try:
-        there = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    here = os.fstat(fd)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 
-from pywerf.errors import StoreError
+from pywerf.store.lock_files import flock, is_still, open_lock
 
 __all__ = ["StepLock", "StepLocks"]
 
@@ -40,12 +39,12 @@ class StepLocks:
         """Take the lock `name` (a file name) if nobody holds it; `note` is what others can find it by."""
         path = f"{self._folder}/{name}"
         while True:
-            fd = self._open(path)
-            if not _flock(fd):
+            fd = open_lock(self._folder, name)
+            if not flock(fd):
                 os.close(fd)
                 return None
             # Who held it before has removed the file when it let go: only a lock on the file that is there counts.
-            if _is_still(fd, path):
+            if is_still(fd, path):
                 if note:
                     os.pwrite(fd, note.encode(), 0)
                 return StepLock(fd, path)
@@ -67,37 +66,10 @@ class StepLocks:
             try:
                 if os.pread(fd, len(wanted) + 1, 0) != wanted:
                     continue
-                if not _flock(fd):
+                if not flock(fd):
                     return True
-                if _is_still(fd, path):
+                if is_still(fd, path):
                     os.unlink(path)
             finally:
                 os.close(fd)
         return False
-
-    def _open(self, path: str) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            return os.open(path, flags, 0o600)
-        except FileNotFoundError:
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)
-            return os.open(path, flags, 0o600)
-
-
-def _flock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise StoreError(f"the store's file system cannot lock: {error}", hint="choose another --root") from error
-    return True
-
-
-def _is_still(fd: int, path: str) -> bool:
-    try:
-        there = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    here = os.fstat(fd)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

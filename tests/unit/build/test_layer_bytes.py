@@ -1,79 +1,19 @@
-"""Bytes that are written on one thread and read on another, and layers that are made again from snapshots."""
+"""Layers that are made again from snapshots, plain and compressed."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pywerf.build.layer_bytes import LayerBytes, written_chunks
+from pywerf.build.layer_bytes import LayerBytes
 from pywerf.build.options import BuildOptions
 from pywerf.build.session import Session
 from pywerf.errors import BuildError
 from pywerf.oci.chain import chain_ids
 from pywerf.oci.digest import Digest
 from support.builds import write
-
-PATIENCE = 20.0
-Write = Callable[[bytes], object]
-
-
-def test_chunks_come_in_order_and_empty_ones_are_left_out() -> None:
-    def produce(write: Write) -> None:
-        for number in range(200):
-            write(str(number).encode() + b",")
-            write(b"")
-
-    assert b"".join(written_chunks(produce)) == b"".join(b"%d," % number for number in range(200))
-    assert all(written_chunks(produce))
-
-
-def test_nothing_is_produced_before_somebody_reads() -> None:
-    begun: list[bool] = []
-    chunks = written_chunks(lambda write: begun.append(True))
-    assert begun == []
-    assert list(chunks) == []
-    assert begun == [True]
-
-
-def test_an_error_comes_after_what_was_written() -> None:
-    def produce(write: Write) -> None:
-        write(b"first")
-        raise ValueError("then this")
-
-    chunks = written_chunks(produce)
-    assert next(chunks) == b"first"
-    with pytest.raises(ValueError, match="then this"):
-        next(chunks)
-
-
-def test_closing_ends_a_writer_that_waits() -> None:
-    ended = threading.Event()
-
-    def produce(write: Write) -> None:
-        try:
-            while True:
-                write(b"x")
-        finally:
-            ended.set()
-
-    before = threading.active_count()
-    chunks = written_chunks(produce)
-    assert next(chunks) == b"x"
-    chunks.close()  # type: ignore[attr-defined]
-    assert ended.is_set()
-    assert threading.active_count() == before
-
-
-def test_what_is_written_may_be_changed_afterwards() -> None:
-    def produce(write: Write) -> None:
-        buffer = bytearray(b"one")
-        write(buffer)  # type: ignore[arg-type]
-        buffer[:] = b"two"
-
-    assert list(written_chunks(produce)) == [b"one"]
 
 
 @pytest.fixture

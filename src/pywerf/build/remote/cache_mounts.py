@@ -132,8 +132,8 @@ def _write(
     session: Session, spec: CacheSpec, destination: ImageDestination, id: str, name: str, known: MountRecord | None
 ) -> MountRecord:
     """Send one cache, unless it is there; both are told by the digest of its tar."""
-    from pywerf.build.layer_bytes import written_chunks
     from pywerf.layer.diff import write_tree
+    from pywerf.layer.pump import written_chunks
     from pywerf.layer.sink import LayerSink, LayerSum
     from pywerf.layer.tar_write import TarWriter
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.go_objects import dump, json_function
 from pywerf.cli.invocation import engine_flags, invocation
-from pywerf.config.template import parse_template
+from pywerf.cli.tables import print_object
 
 __all__ = ["command"]
 
@@ -33,9 +30,5 @@ def command(ctx: click.Context, debug: bool, format_: str) -> int:
             "python version": platform.python_version(),
             "werf version": __version__,
         }
-    if not format_:
-        click.echo(dump(info, indent=4))
-        return 0
-    text = parse_template(format_, "format", json_function()).execute(info)
-    click.echo(text, nl=sys.stdout.isatty() and not text.endswith("\n"))
+    print_object(info, format_)
     return 0

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from pywerf.cli.flags import Command, flag
-from pywerf.cli.go_objects import dump, json_function
 from pywerf.cli.image_objects import builder_info
 from pywerf.cli.invocation import engine_flags, invocation, platform_image
-from pywerf.config.template import parse_template
+from pywerf.cli.tables import print_object
 from pywerf.errors import UsageError
 
 __all__ = ["command"]
@@ -37,10 +34,5 @@ def command(ctx: click.Context, format_: str, type_: str, image: str) -> int:
             session.store.blobs.read(record.id).decode(),
             session.store.blobs.read(record.manifest_digest).decode(),
         )
-    if not format_:
-        click.echo(dump(info, indent=4))
-        return 0
-    text = parse_template(format_, "format", json_function()).execute(info)
-    # As buildah: on a terminal a line, in a pipe nothing but the value.
-    click.echo(text, nl=sys.stdout.isatty() and not text.endswith("\n"))
+    print_object(info, format_)
     return 0
