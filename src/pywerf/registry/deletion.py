@@ -15,6 +15,7 @@ from pywerf.oci.digest import Digest
 from pywerf.registry.client import RegistryClient
 
 __all__ = [
+    "NO_VENDOR_ACCESS",
     "REGISTRY_KINDS",
     "Deletion",
     "RegistryKind",
@@ -61,11 +62,14 @@ class VendorAccess(msgspec.Struct, frozen=True):
         return [("hub_username", self.hub_username)]
 
 
-def registry_kind(host: str, named: str = "") -> RegistryKind:
-    """What a registry is, by what the user says, else by its address. Raises UsageError."""
+NO_VENDOR_ACCESS = VendorAccess()
+
+
+def registry_kind(host: str, named: str = "", flag: str = "--repo-container-registry") -> RegistryKind:
+    """What a registry is, by what the user says with `flag`, else by its address. Raises UsageError."""
     if named:
         if named not in REGISTRY_KINDS:
-            raise UsageError(f"{named!r} is no kind of registry", hint=f"known are {', '.join(REGISTRY_KINDS)}")
+            raise UsageError(f"{flag} {named}: no kind of registry", hint=f"known are {', '.join(REGISTRY_KINDS)}")
         return named
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     name = name.lower()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pywerf.build.project.storage.base import StageStorage
     from pywerf.build.project.storage.registry import RegistryStageStorage
     from pywerf.registry.access import RegistryAccess
+    from pywerf.registry.deletion import VendorAccess
 
 __all__ = ["open_registry_storage", "open_storage", "werf_home"]
 
@@ -38,13 +39,23 @@ def open_storage(
 
 
 def open_registry_storage(
-    repo: str, access: RegistryAccess, *, home: str, flag: str = "--repo"
+    repo: str,
+    access: RegistryAccess,
+    *,
+    home: str,
+    flag: str = "--repo",
+    kind: str = "",
+    vendor: VendorAccess | None = None,
 ) -> RegistryStageStorage:
-    """The stages of a repository. No request is made yet. Raises UsageError, that names the flag."""
+    """The stages of a repository. No request is made yet. Raises UsageError, that names the flag.
+
+    `kind` and `vendor` matter for what deletes: see Repository.
+    """
     from pywerf.build.project.storage.memo import DescriptionMemo
     from pywerf.build.project.storage.registry import RegistryStageStorage
     from pywerf.build.project.storage.repository import Repository
     from pywerf.oci.reference import Reference
+    from pywerf.registry.deletion import NO_VENDOR_ACCESS, registry_kind
 
     try:
         reference = Reference.parse(repo.removeprefix("docker://"))
@@ -54,4 +65,6 @@ def open_registry_storage(
         raise UsageError(
             f"{flag} {repo}: a repository has no tag: stages get their own", hint=f"{flag} {reference.name}"
         )
-    return RegistryStageStorage(Repository(reference.name, access), DescriptionMemo(home))
+    registry_kind(reference.host, kind, f"{flag}-container-registry")
+    repository = Repository(reference.name, access, kind=kind, vendor=vendor or NO_VENDOR_ACCESS)
+    return RegistryStageStorage(repository, DescriptionMemo(home))

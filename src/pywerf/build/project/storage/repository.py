@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from pywerf.errors import InvalidDocument, RegistryError, RegistryNotFound
+from pywerf.errors import InvalidDocument, RegistryNotFound
 from pywerf.oci import media_types
 from pywerf.oci.config import ContainerConfig, ImageConfig
 from pywerf.oci.descriptor import Descriptor
@@ -14,6 +14,7 @@ from pywerf.oci.platform import host_platform
 from pywerf.oci.reference import Reference
 from pywerf.registry.access import RegistryAccess
 from pywerf.registry.client import RegistryClient
+from pywerf.registry.deletion import NO_VENDOR_ACCESS, Deletion, VendorAccess, open_deletion, registry_kind
 from pywerf.registry.verify import MAX_DOCUMENT
 
 __all__ = ["RECORD_LABEL", "Repository"]
@@ -21,20 +22,25 @@ __all__ = ["RECORD_LABEL", "Repository"]
 RECORD_LABEL = "werf-record"
 """In every record, its own tag: so no two of them share a manifest, and one can be deleted alone."""
 
-# Answers of registries that delete manifests but no single tags (distribution 2), or have no such method at all.
-_NO_TAG_DELETION = (400, 405, 501)
-
 
 class Repository:
-    """A repository. Makes no request before it is asked; any thread may call. Raises RegistryError and its kinds."""
+    """A repository. Makes no request before it is asked; any thread may call. Raises RegistryError and its kinds.
 
-    def __init__(self, name: str, access: RegistryAccess) -> None:
+    `kind` is what the user says of the registry (`--repo-container-registry`), `vendor` who we are for its own API.
+    """
+
+    def __init__(
+        self, name: str, access: RegistryAccess, *, kind: str = "", vendor: VendorAccess = NO_VENDOR_ACCESS
+    ) -> None:
         """Raises InvalidReference for what is no repository."""
         reference = access.candidates(Reference.parse(name))[0]
         self.reference = Reference(reference.host, reference.repository)
         self.access = access
         self._lock = threading.Lock()
         self._tags: list[str] | None = None
+        self._kind = kind
+        self._vendor = vendor
+        self._deletion: Deletion | None = None
 
     @property
     def address(self) -> str:
@@ -69,7 +75,8 @@ class Repository:
             if self._tags is not None and tag not in self._tags:
                 self._tags.append(tag)
 
-    def _forget_tag(self, tag: str) -> None:
+    def forget_tag(self, tag: str) -> None:
+        """A tag is gone."""
         with self._lock:
             if self._tags is not None and tag in self._tags:
                 self._tags.remove(tag)
@@ -111,12 +118,21 @@ class Repository:
 
     # deletion
 
+    @property
+    def deletion(self) -> Deletion:
+        """The way that the registry deletes. Raises UsageError where it has none, or wants to know who we are."""
+        with self._lock:
+            if self._deletion is None:
+                kind = registry_kind(self.reference.host, self._kind)
+                self._deletion = open_deletion(kind, self.client, self.path, self._vendor)
+            return self._deletion
+
     def delete_manifest(self, tag: str) -> None:
         """Delete what a tag means; all tags of it go. Idempotent."""
         found = self.client.find_manifest(self.path, tag)
         if found is not None:
-            self._delete(str(found.digest))
-        self._forget_tag(tag)
+            self.deletion.delete_manifest(found.digest, (tag,))
+        self.forget_tag(tag)
 
     def delete_tag(self, tag: str) -> None:
         """Take one tag away. Idempotent.
@@ -124,27 +140,7 @@ class Repository:
         Where a registry deletes no tags, the tag is first made to mean an image that nothing else means, and that one
         is deleted.
         """
-        try:
-            self.client.delete_manifest(self.path, tag)
-        except RegistryNotFound:
-            if self.has(tag):
-                self._delete_by_stand_in(tag)
-        except RegistryError as error:
-            if error.status not in _NO_TAG_DELETION:
-                raise
-            self._delete_by_stand_in(tag)
-        self._forget_tag(tag)
-
-    def _delete_by_stand_in(self, tag: str) -> None:
-        if self.has(tag):
-            self._delete(str(self.put_labels(tag, {"werf-deleted-tag": "true"})))
-
-    def _delete(self, digest: str) -> None:
-        try:
-            self.client.delete_manifest(self.path, digest)
-        except RegistryNotFound:
-            pass
-        except RegistryError as error:
-            if error.status in _NO_TAG_DELETION:
-                error.hint = "does the registry permit deletion? (docker-registry: storage.delete.enabled: true)"
-            raise
+        if not self.deletion.delete_tag(tag) and self.has(tag):
+            stand_in = self.put_labels(tag, {"werf-deleted-tag": "true"})
+            self.deletion.delete_manifest(stand_in, (tag,))
+        self.forget_tag(tag)

@@ -175,7 +175,7 @@ class TestRegistry(StageContract):
         fake_registry.fail("DELETE", "/manifests/", 405, body={"errors": [{"code": "UNSUPPORTED", "message": "no"}]})
         with pytest.raises(RegistryError) as caught:
             storage.delete(FIRST)
-        assert "delete.enabled" in str(caught.value.hint)
+        assert "DELETE_ENABLED" in str(caught.value.hint)
 
 
 def test_damaged_memos_are_none(tmp_path: Path) -> None:
