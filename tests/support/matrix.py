@@ -36,7 +36,7 @@ def text_of(caller: str, isolation: str) -> str:
     """Which Dockerfile is built: the full one wherever that can be."""
     if caller == "user without namespaces":
         return "without RUN"
-    if isolation == "runsc" or (caller == "user with subordinate ids" and isolation in NAMED):
+    if isolation == "runsc":
         return "plainer"
     return "full"
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from pywerf.errors import IsolationError
-from pywerf.isolation.bundle_seccomp import default_rules, profile_rules
+from pywerf.isolation.bundle_seccomp import default_rules, notify_about_devices, profile_rules
 from pywerf.isolation.plan import (
     MASKED,
     READ_ONLY,
@@ -26,8 +26,9 @@ from pywerf.isolation.plan import (
 from pywerf.isolation.private_network import make_connector_plan
 from pywerf.isolation.runtimes import Adapter, Runtime, command_line
 from pywerf.isolation.spec import ContainerSpec
-from pywerf.linux import caps
+from pywerf.linux import caps, notify_filter
 from pywerf.linux import syscalls as sys
+from pywerf.linux.runtime import NOTIFICATIONS
 from pywerf.linux.stage import STAGE
 
 __all__ = ["RuntimeFacts", "make_bundle_plan", "make_bundle_template", "make_config"]
@@ -38,6 +39,9 @@ DEV_OPTIONS = ["rbind", "rprivate", "nosuid", "nodev"]
 NOSUID_NOEXEC_NODEV = sys.MS_NOSUID | sys.MS_NOEXEC | sys.MS_NODEV
 # The runtime's own environment; the container's is in the bundle.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR": STAGE}
+
+# The runtime's working folder is the bundle. The path has to be absolute, and an address has room for 107 bytes.
+LISTENER = f"/proc/self/cwd/{NOTIFICATIONS.rpartition('/')[2]}"
 
 HOST_PROC = "host-proc"  # in the staging area
 
@@ -122,18 +126,20 @@ def make_bundle_plan(
             hint="leave it out, or use another runtime: --runtime crun",
         )
     plan = plan_container(spec, facts.host, cgroups)
-    config = make_config(spec, facts, runtime.adapter)
-    if plan["seccomp"] and runtime.adapter.raw_filter:
+    if not runtime.adapter.notifies:
+        plan["supervision"] = None
+    supervised = plan["supervision"] is not None
+    config = make_config(spec, facts, runtime.adapter, supervised=supervised)
+    program = _program(spec, plan, facts.host.machine)
+    if program and runtime.adapter.raw_filter:
         # The very program that chroot isolation has, without compiling the rules for every container.
-        program = base64.b64encode(plan["seccomp"]).decode()
-        config["annotations"] = {runtime.adapter.raw_filter: program}
+        config["annotations"] = {runtime.adapter.raw_filter: base64.b64encode(program).decode()}
     if window is not None:
         config["process"]["consoleSize"] = {"width": window[0], "height": window[1]}
     for mount in (plan["rootfs"], *plan["mounts"]):
         if mount["type"] == "tree":
             mount["source"] = HOST_PROC + mount["source"].removeprefix("/proc")
     plan["namespaces"], plan["stage"] = make_bundle_template(spec, facts, runtime.adapter)
-    plan["supervision"] = None
     plan["cgroup_namespace"] = False  # the runtime makes it
     plan["runtime"] = {
         "argv": command_line(runtime, stage=STAGE, name=name, network=spec.network, terminal=spec.terminal),
@@ -145,6 +151,16 @@ def make_bundle_plan(
         "connector": make_connector_plan(facts.connectors, spec.namespaces.network) if spec.own_network else None,
     }
     return plan
+
+
+def _program(spec: ContainerSpec, plan: dict[str, Any], machine: str) -> bytes:
+    """The seccomp program, which asks the supervisor where there is one; empty where only the rules say all."""
+    if plan["supervision"] is None:
+        program: bytes = plan["seccomp"]
+        return program
+    if spec.seccomp != "default" or not plan["seccomp"]:
+        return b""
+    return notify_filter.compile_with_default(machine, frozenset(caps.names(plan["capabilities"])))
 
 
 def _with_tmp(config: dict[str, Any]) -> bytes:
@@ -160,7 +176,9 @@ def _cgroup_operations(facts: RuntimeFacts, adapter: Adapter) -> list[Operation]
     return [("read-only", "/sys/fs/cgroup")] if adapter.makes_cgroups else []
 
 
-def make_config(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> dict[str, Any]:
+def make_config(
+    spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, *, supervised: bool = False
+) -> dict[str, Any]:
     """config.json (runtime-spec config.md, config-linux.md)."""
     capabilities = container_capabilities(spec, facts.host)
     own = ("pid", "mount", *(kind for kind in ("uts", "cgroup") if getattr(spec.namespaces, kind) == "private"))
@@ -180,6 +198,8 @@ def make_config(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> d
     if spec.hostname and "uts" in own:
         config["hostname"] = spec.hostname
     rules = _seccomp(spec, facts, capabilities)
+    if supervised:
+        rules = notify_about_devices(rules, facts.host.machine) | {"listenerPath": LISTENER}
     if rules is not None:
         linux["seccomp"] = rules
     return config

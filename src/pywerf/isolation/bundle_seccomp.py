@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection
 from typing import Any
 
 from pywerf.linux import seccomp
+from pywerf.linux.notify_filter import ALWAYS_DEVICES, DEVICES
 from pywerf.linux.seccomp_profile import Rule, SeccompProfile, errno_of, rules_for
 from pywerf.linux.seccomp_rules import ABI_NAMES, GO_NAMES
 
-__all__ = ["default_rules", "profile_rules"]
+__all__ = ["default_rules", "notify_about_devices", "profile_rules"]
 
-ALLOW, ERRNO = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
+ALLOW, ERRNO, NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY"
+_FORMAT = 0o170000  # inode(7)'s S_IFMT
+_FORMATS = {  # of mknod(2): what a supervisor is asked about, what it is not
+    NOTIFY: (stat.S_IFCHR, stat.S_IFBLK),
+    ALLOW: (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK),
+}
 
 
 def default_rules(machine: str, capabilities: Collection[str]) -> dict[str, Any] | None:
@@ -71,3 +78,41 @@ def _rule(rule: Rule) -> dict[str, Any]:
             {"index": one.index, "value": one.value, "valueTwo": one.value_two, "op": one.op} for one in rule.args
         ]
     return written
+
+
+def notify_about_devices(rules: dict[str, Any] | None, machine: str) -> dict[str, Any]:
+    """The same rules (None: everything is allowed), with which a supervisor is asked about devices.
+
+    Calls that the rules forbid, or allow with conditions of their own, are left as they are.
+    """
+    if rules is None:
+        # Programs of an architecture that is not named here would be killed.
+        abis = [ABI_NAMES[abi] for abi in seccomp.SUPPORTED[machine]]
+        abis += ["SCMP_ARCH_X32"] if machine == "x86_64" else []
+        rules = {"defaultAction": ALLOW, "architectures": abis, "syscalls": []}
+    calls = (*DEVICES, *ALWAYS_DEVICES)
+    named = {name for rule in rules["syscalls"] for name in rule["names"]}
+    asked = set(calls) - named if rules["defaultAction"] == ALLOW else set()
+    written: list[dict[str, Any]] = []
+    for rule in rules["syscalls"]:
+        if rule["action"] == ALLOW and "args" not in rule:
+            asked |= set(calls) & set(rule["names"])
+            rule = rule | {"names": [name for name in rule["names"] if name not in calls]}
+        if rule["names"]:
+            written.append(rule)
+    for position, name in enumerate(DEVICES):
+        if name in asked:
+            written += _by_format(name, 1 + position)
+    written += [{"names": [name], "action": NOTIFY} for name in ALWAYS_DEVICES if name in asked]
+    return rules | {"syscalls": written}
+
+
+def _by_format(call: str, argument: int) -> list[dict[str, Any]]:
+    def condition(kind: int) -> dict[str, Any]:
+        return {"index": argument, "value": _FORMAT, "valueTwo": kind, "op": "SCMP_CMP_MASKED_EQ"}
+
+    return [
+        {"names": [call], "action": action, "args": [condition(kind)]}
+        for action, kinds in _FORMATS.items()
+        for kind in kinds
+    ]

@@ -30,6 +30,7 @@ class Adapter(msgspec.Struct, frozen=True):
     - `detaches`: `run --detach` leaves the container's first process behind, with its exit status. Else the runtime
       stays, and ends with that status.
     - `raw_filter`: the annotation that takes a seccomp program as it is, in place of the bundle's rules.
+    - `notifies`: it sends the listener of SCMP_ACT_NOTIFY to the bundle's `listenerPath`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Adapter(msgspec.Struct, frozen=True):
     forgets_nodev: bool = False
     detaches: bool = True
     raw_filter: str = ""
+    notifies: bool = False
 
 
 _PLAIN = Adapter("")
@@ -54,9 +56,10 @@ ADAPTERS = {
         refuses_hybrid=True,
         forgets_nodev=True,
         raw_filter="run.oci.seccomp_bpf_data",
+        notifies=True,
     ),
     # runc(8): `--rootless=true` is "ignore cgroup permission errors", for the machine's root as well.
-    "runc": Adapter("runc", flags=("--rootless=true",), makes_cgroups=True),
+    "runc": Adapter("runc", flags=("--rootless=true",), makes_cgroups=True, notifies=True),
     # The command line of Kata Containers 1 (`kata-runtime --help`): the later ones have a shim for containerd only.
     "kata-runtime": Adapter("kata-runtime", own_kernel=True),
     # gVisor's `runsc flags`. Its own network stack needs a network namespace with addresses: host's is passed through.

@@ -343,7 +343,7 @@ class Launcher:
                 os.write(mark, str(os.stat("/proc/self/ns/mnt").st_ino).encode())
                 os.close(mark)
             if "runtime" in plan:
-                run_runtime(plan, descriptors[:3], ready, failed)
+                run_runtime(plan, descriptors[:3], ready, failed, *descriptors[5:])
             run(plan, descriptors[:3], ready, *descriptors[5:])
         except SetupFailed as error:
             failed(error)

@@ -22,9 +22,10 @@ from pywerf.linux.seccomp import (
     Instruction,
     encode,
 )
+from pywerf.linux.seccomp import assemble as assemble_with_default
 from pywerf.linux.syscall_numbers import numbers
 
-__all__ = ["ALL", "ALWAYS_DEVICES", "DEVICES", "SUPPORTED", "compile_filter"]
+__all__ = ["ALL", "ALWAYS_DEVICES", "DEVICES", "SUPPORTED", "compile_filter", "compile_with_default"]
 
 SUPPORTED = ("x86_64", "aarch64")
 
@@ -61,10 +62,9 @@ def _when_bits(number: int, argument: int, bits: int) -> list[Instruction]:
     ]
 
 
-def _when_device(number: int, argument: int) -> list[Instruction]:
-    """The same for a mode that is a device's: character devices have 2, block devices 6 in the highest digit."""
+def _when_device(argument: int) -> list[Instruction]:
+    """Ask when an argument is the mode of a device: character devices have 2, block devices 6 in the highest digit."""
     return [
-        (JEQ, 0, 6, number),
         (LD_W_ABS, 0, 0, ARGUMENTS_AT + 8 * argument),
         (0x54, 0, 0, _FORMAT),  # BPF_ALU | BPF_AND | BPF_K
         (JEQ, 1, 0, _CHAR),
@@ -106,10 +106,24 @@ def assemble(machine: str, *, everything: bool) -> list[Instruction]:
     else:
         for position, name in enumerate(DEVICES):
             if name in table:
-                program += _when_device(table[name], 1 + position)
+                block = _when_device(1 + position)
+                program += [(JEQ, 0, len(block), table[name]), *block]
         for name in ALWAYS_DEVICES:
             program += [(JEQ, 0, 1, table[name]), (RET, 0, 0, USER_NOTIF)]
     return [*program, (RET, 0, 0, ALLOW)]
+
+
+@cache
+def compile_with_default(machine: str, capabilities: frozenset[str]) -> bytes:
+    """Docker's default profile (`seccomp.compile_default`) that asks about devices, for who installs one filter only.
+
+    Empty for a machine that is not in SUPPORTED.
+    """
+    if machine not in SUPPORTED:
+        return b""
+    asked = {name: _when_device(1 + position) for position, name in enumerate(DEVICES)}
+    asked |= {name: [(RET, 0, 0, USER_NOTIF)] for name in ALWAYS_DEVICES}
+    return encode(assemble_with_default(machine, capabilities, asked))
 
 
 @cache

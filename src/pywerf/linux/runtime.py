@@ -17,6 +17,7 @@ from pywerf.linux import syscalls as sys
 from pywerf.linux.apply import candidates_of, join_cgroups, open_terminal, own_terminal, report_and_exit, take_back
 from pywerf.linux.rootfs import Root, mount_all, mount_rootfs
 from pywerf.linux.stage import OPERATIONS, SetupFailed, Steps
+from pywerf.linux.supervision import send
 
 TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
 if TYPE_CHECKING:
@@ -28,18 +29,23 @@ if TYPE_CHECKING:
 __all__ = ["run_runtime"]
 
 BUNDLE, STATE, LOG, PID, CONSOLE = "bundle", "state", "log", "pid", "bundle/console"
+NOTIFICATIONS = "bundle/notifications"  # where the runtime sends the listener of system calls
 LOG_MAX = 1 << 16
 EVERY_SIGNAL = frozenset(range(1, 65)) - {9, 19, 32, 33}  # all that can be blocked and are not the C library's
 
 
 def run_runtime(
-    plan: dict[str, Any], descriptors: list[int], ready: Ready, failed: Callable[[SetupFailed], None]
+    plan: dict[str, Any],
+    descriptors: list[int],
+    ready: Ready,
+    failed: Callable[[SetupFailed], None],
+    supervision: int = -1,
 ) -> NoReturn:
     """All that is left after `prepare`, to the end of the container; never returns.
 
-    `ready` as for `apply.run`. Raises SetupFailed before that; `failed` is told what the runtime has to say when that
-    turns out later. A command that is not in the image ends the process as a shell would, and the runtime is not even
-    asked.
+    `ready` and `supervision` are as for `apply.run`. Raises SetupFailed before that; `failed` is told what the runtime
+    has to say when that turns out later. A command that is not in the image ends the process as a shell would, and the
+    runtime is not even asked.
     """
     step = Steps()
     root: Root | None = None
@@ -69,7 +75,7 @@ def run_runtime(
                 os.dup2(fd, number)
             report_and_exit(plan["argv"][0], refused)
         step(f"start {runtime['argv'][0]}")
-        supervisor = Supervisor(plan, descriptors)
+        supervisor = Supervisor(plan, descriptors, supervision)
         console = supervisor.start()
     except BaseException as error:
         if root is not None:
@@ -104,15 +110,34 @@ def _write_bundle(config: bytes) -> None:
         os.close(fd)
 
 
+def _listen(path: str) -> _socket.socket:
+    """A socket on which the runtime passes a descriptor on, before it ends."""
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    listener.bind(path)
+    listener.listen(1)
+    return listener
+
+
+def _received(listener: _socket.socket) -> int:
+    connection, _ = listener._accept()  # type: ignore[attr-defined]  # `_socket` is what `socket` is made of
+    peer = _socket.socket(fileno=connection)
+    _, ancillary, _, _ = peer.recvmsg(1 << 16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    peer.close()
+    listener.close()
+    return int.from_bytes(ancillary[0][2][:4], "little")
+
+
 class Supervisor:
     """The first process of the runtime's pid namespace: starts the runtime, adopts the container, passes signals on."""
 
-    def __init__(self, plan: dict[str, Any], descriptors: list[int]) -> None:
+    def __init__(self, plan: dict[str, Any], descriptors: list[int], supervision: int) -> None:
         self.argv: list[str] = plan["runtime"]["argv"]
         self.env: dict[str, str] = plan["runtime"]["env"]
         self.detaches: bool = plan["runtime"]["detaches"]
         self.descriptors = descriptors
         self.terminal: bool = plan["terminal"]
+        self.supervised: dict[str, Any] | None = plan["supervision"]
+        self.supervision = supervision
         self.container = 0  # its first process, or the runtime that stays with it
         self.ended: dict[int, int] = {}  # exit statuses, as a shell has them, of processes by number
 
@@ -122,23 +147,28 @@ class Supervisor:
         _signal.pthread_sigmask(_signal.SIG_BLOCK, EVERY_SIGNAL)
         if not self.detaches:
             return self._start_attached()
-        listener = None
-        if self.terminal:
-            listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-            listener.bind(CONSOLE)
-            listener.listen(1)
+        terminals = _listen(CONSOLE) if self.terminal else None
+        notifications = _listen(NOTIFICATIONS) if self.supervised is not None else None
         runtime = self._spawn(self.descriptors)
         status = self._reap(runtime)
         if status:
             raise self._failure(status)
         with open(PID, encoding="ascii") as file:
             self.container = int(file.read())
-        if listener is None:
-            return None
-        connection, _ = listener._accept()  # type: ignore[attr-defined]  # `_socket` is what `socket` is made of
-        peer = _socket.socket(fileno=connection)
-        _, ancillary, _, _ = peer.recvmsg(1 << 12, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
-        return int.from_bytes(ancillary[0][2][:4], "little")
+        if notifications is not None:
+            self._have_supervised(_received(notifications))
+        return None if terminals is None else _received(terminals)
+
+    def _have_supervised(self, listener: int) -> None:
+        """Pass the listener of the container's system calls on to the launcher (see `pywerf.linux.supervision`)."""
+        socket = _socket.socket(fileno=self.supervision)
+        try:
+            namespace = os.open(f"/proc/{self.container}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            send(socket, self.supervised or {}, listener, namespace)
+        except FileNotFoundError:
+            os.close(listener)  # it has ended already
+        finally:
+            socket.close()
 
     def _start_attached(self) -> int | None:
         """A runtime that stays until its container ends; with a terminal it lives on one, which it passes on."""

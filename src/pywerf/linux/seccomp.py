@@ -8,6 +8,7 @@ without looking at arguments (and keeps the answer in its per-call bitmap).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from pywerf.linux.syscall_numbers import numbers
@@ -128,7 +129,9 @@ def _personality() -> list[Instruction]:
     return [*checks, (RET, 0, 0, DENY), (RET, 0, 0, ALLOW)]
 
 
-def _actions(architecture: str, capabilities: frozenset[str]) -> dict[int, list[Instruction]]:
+def _actions(
+    architecture: str, capabilities: frozenset[str], asked: Mapping[str, list[Instruction]]
+) -> dict[int, list[Instruction]]:
     """What is done for each number that the table knows."""
     table = numbers(architecture)
     actions = {number: return_action(DENY) for number in table.values()}
@@ -146,7 +149,7 @@ def _actions(architecture: str, capabilities: frozenset[str]) -> dict[int, list[
     for name in allowed:
         number = table.get(name)
         if number is not None:
-            actions[number] = allow
+            actions[number] = asked.get(name, allow)
     return actions
 
 
@@ -181,17 +184,23 @@ def search(ranges: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
     return [(JGE, 0, 1, boundary), (JMP_JA, 0, 0, len(below)), *below, *above]
 
 
-def assemble(architecture: str, capabilities: frozenset[str]) -> list[Instruction]:
-    """The program for a kernel of `architecture` (a key of SUPPORTED), as instructions."""
+def assemble(
+    architecture: str, capabilities: frozenset[str], asked: Mapping[str, list[Instruction]] | None = None
+) -> list[Instruction]:
+    """The program for a kernel of `architecture` (a key of SUPPORTED), as instructions.
+
+    `asked`: what is done in place of allowing these calls, in programs of the kernel's own ABI.
+    """
     program: list[Instruction] = [(LD_W_ABS, 0, 0, ARCH_AT)]
     # Unknown numbers are ENOSYS, which is what tells a library that its new call is not there.
     missing = return_action(MISSING)
     for abi in SUPPORTED[architecture]:
+        own = asked if asked is not None and abi == architecture else {}
         block: list[Instruction] = [(LD_W_ABS, 0, 0, NUMBER_AT)]
         if abi == "x86_64":
             # The x32 ABI shares x86_64's arch value and marks its numbers; most kernels do not have it.
             block += [(JGE, 0, 1, X32_BIT), (RET, 0, 0, MISSING)]
-        block += search(to_ranges(_actions(abi, capabilities), missing, missing))
+        block += search(to_ranges(_actions(abi, capabilities, own), missing, missing))
         program += [(JEQ, 1, 0, AUDIT_ARCH[abi]), (JMP_JA, 0, 0, len(block)), *block]
     return [*program, (RET, 0, 0, KILL_PROCESS)]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Supervision", "hand_over"]
+__all__ = ["Supervision", "hand_over", "send"]
 
 SIGKILL = 9
 _MESSAGE_MAX = 1 << 16
@@ -42,12 +42,17 @@ def hand_over(socket_fd: int, settings: dict[str, Any]) -> None:
             if error.errno in _NOT_HERE and not settings["everything"]:
                 return
             raise
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("2i", listener, namespace))]
-        socket.sendmsg([marshal.dumps(settings)], rights, _socket.MSG_NOSIGNAL)
-        os.close(listener)
-        os.close(namespace)
+        send(socket, settings, listener, namespace)
     finally:
         socket.close()
+
+
+def send(socket: _socket.socket, settings: dict[str, Any], listener: int, namespace: int) -> None:
+    """Send the launcher's `Supervision` what it waits for, and close both descriptors."""
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("2i", listener, namespace))]
+    socket.sendmsg([marshal.dumps(settings)], rights, _socket.MSG_NOSIGNAL)
+    os.close(listener)
+    os.close(namespace)
 
 
 class Supervision:

@@ -12,6 +12,7 @@ import sys as interpreter
 
 from pywerf.linux import notify
 from pywerf.linux import syscalls as sys
+from pywerf.linux.seccomp import AUDIT_ARCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,21 +54,23 @@ def supervise(listener: int, mount_namespace: int, settings: dict[str, Any]) -> 
     os.close(mount_namespace)
     os.umask(0)
     notify.wake_at_once(listener)
-    _serve(listener, handlers)
+    _serve(listener, handlers, AUDIT_ARCH[settings["machine"]])
 
 
-def _serve(listener: int, handlers: dict[int, Handler]) -> None:
+def _serve(listener: int, handlers: dict[int, Handler], own_abi: int) -> None:
     receive, let_continue, reply = notify.receive, notify.let_continue, notify.reply
     while True:
         try:
-            ident, pid, _, number, _, _, *arguments = receive(listener)
+            ident, pid, _, number, abi, _, *arguments = receive(listener)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.EINTR):
                 continue  # it died, or was interrupted, while this was called
             raise
         failure, value = 0, None
         try:
-            value = handlers[number](ident, pid, tuple(arguments))
+            # The filters of OCI runtimes ask about programs of other ABIs, too, whose numbers mean other calls.
+            if abi == own_abi and number in handlers:
+                value = handlers[number](ident, pid, tuple(arguments))
         except Answered:
             continue
         except OSError as error:

@@ -68,8 +68,7 @@ CMD ["sh"]
 
 TEXTS = {
     "full": DOCKERFILE,
-    # gVisor makes neither devices nor file capabilities, and keeps fifos in its memory; of crun and runc in a user
-    # namespace nobody answers mknod(2) for devices.
+    # gVisor makes neither devices nor file capabilities, and keeps fifos in its memory.
     "plainer": SPECIAL.sub("true", DOCKERFILE),
     "without RUN": WITHOUT_RUN,
 }

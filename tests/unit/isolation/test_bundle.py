@@ -190,3 +190,29 @@ def test_limits_that_a_kernel_of_its_own_has_not() -> None:
     assert b"RLIMIT_CORE" in plan["runtime"]["config"]
     with pytest.raises(IsolationError, match="ulimit nice: runsc has a kernel of its own, which has no such limit"):
         make_bundle_plan(spec(rlimits=(Rlimit("nice", 0, 0),)), ROOT, runtime, "name")
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "supervised"),
+    [("crun", USER, True), ("runc", USER, True), ("runsc", USER, False), ("youki", USER, False), ("crun", ROOT, False)],
+)
+def test_in_a_user_namespace_a_runtime_that_can_passes_on_who_makes_devices(
+    name: str, facts: RuntimeFacts, supervised: bool
+) -> None:
+    plan = make_bundle_plan(spec(), facts, find_runtime(name, lambda name: name), "name")
+    assert (plan["supervision"] is not None) == supervised
+    written = msgspec.json.decode(plan["runtime"]["config"])
+    rules = written["linux"]["seccomp"]
+    assert rules.get("listenerPath", "").startswith("/proc/self/cwd/") == supervised
+    assert any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in rules["syscalls"]) == supervised
+    if name == "crun":
+        program = base64.b64decode(written["annotations"]["run.oci.seccomp_bpf_data"])
+        assert (program == plan["seccomp"]) == (not supervised)
+
+
+@pytest.mark.parametrize("seccomp", ["unconfined", parse_profile(b'{"defaultAction": "SCMP_ACT_ALLOW"}', "file")])
+def test_other_profiles_are_rules_where_a_supervisor_is_asked(seccomp: Any) -> None:
+    plan = make_bundle_plan(spec(seccomp=seccomp), USER, find_runtime("crun", lambda name: name), "name")
+    written = msgspec.json.decode(plan["runtime"]["config"])
+    assert "annotations" not in written
+    assert {"names": ["chroot"], "action": "SCMP_ACT_NOTIFY"} in written["linux"]["seccomp"]["syscalls"]

@@ -7,8 +7,9 @@ import struct
 
 import pytest
 
-from pywerf.linux.notify_filter import ALL, SUPPORTED, compile_filter
-from pywerf.linux.seccomp import AUDIT_ARCH
+from pywerf.linux import caps
+from pywerf.linux.notify_filter import ALL, SUPPORTED, compile_filter, compile_with_default
+from pywerf.linux.seccomp import AUDIT_ARCH, compile_default
 from pywerf.linux.syscall_numbers import numbers
 from support.bpf import simulate
 
@@ -76,3 +77,25 @@ def test_other_abis_are_left_alone() -> None:
 
 def test_an_unknown_machine_has_no_program() -> None:
     assert compile_filter("riscv64", everything=True) == b""
+
+
+@pytest.mark.parametrize("machine", SUPPORTED)
+def test_with_the_default_profile_devices_are_asked_about_and_all_else_is_as_it_says(machine: str) -> None:
+    capabilities = frozenset(caps.DOCKER_DEFAULT)
+    both, alone = compile_with_default(machine, capabilities), compile_default(machine, capabilities)
+    table = numbers(machine)
+
+    def data(number: int, *arguments: int, abi: str = machine) -> bytes:
+        return struct.pack("<IIQ6Q", number, AUDIT_ARCH[abi], 0, *arguments, *[0] * (6 - len(arguments)))
+
+    assert simulate(both, data(table["mknodat"], 3, 1, stat.S_IFBLK | 0o600))[0] == ASK
+    assert simulate(both, data(table["mknodat"], 3, 1, stat.S_IFIFO | 0o600))[0] == ALLOW
+    assert simulate(both, data(table["chroot"], 1))[0] == ASK
+    for name in set(table) - {"chroot"}:
+        assert simulate(both, data(table[name]))[0] == simulate(alone, data(table[name]))[0], name
+    other = {"x86_64": "i386", "aarch64": "arm"}[machine]
+    mknod = numbers(other)["mknod"]
+    assert simulate(both, data(mknod, 1, stat.S_IFCHR, abi=other))[0] == ALLOW
+    forbidden = compile_with_default(machine, frozenset())
+    assert simulate(forbidden, data(table["chroot"], 1))[0] == simulate(alone, data(table["mount"]))[0]
+    assert compile_with_default("riscv64", capabilities) == b""
