@@ -11,6 +11,7 @@ import pytest
 
 from support import bases, hub, judges, machine, services
 from support import examples as _examples  # noqa: F401 - its import chooses hypothesis' profile
+from support.newer_docker import newer_docker as newer_docker_root
 from support.registry_fixtures import client, fake_registry, make_access, make_client  # noqa: F401 - fixtures
 from support.werf import Werf
 
@@ -42,6 +43,21 @@ def registry(service_folder: Path) -> Iterator[str]:
 def docker(service_folder: Path, registry: str) -> Iterator[services.Docker]:
     """A Docker daemon of this test process."""
     with services.dockerd(service_folder / "docker", (registry,)) as docker:
+        yield docker
+
+
+@pytest.fixture(scope="session")
+def newer_docker(service_folder: Path, registry: str) -> Iterator[services.Docker]:
+    """A daemon of the next Debian."""
+    with services.dockerd(service_folder / "newer", (registry,), root=newer_docker_root()) as docker:
+        yield docker
+
+
+@pytest.fixture(scope="session")
+def containerd_docker(service_folder: Path, registry: str) -> Iterator[services.Docker]:
+    """A daemon of the next Debian, with containerd's image store."""
+    settings: dict[str, object] = {"features": {"containerd-snapshotter": True}}
+    with services.dockerd(service_folder / "ctrd", (registry,), settings, root=newer_docker_root()) as docker:
         yield docker
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support import machine
+from support.newer_docker import within
 
 
 def wait_for(
@@ -132,15 +133,20 @@ class Docker:
 
 @contextlib.contextmanager
 def dockerd(
-    folder: Path, insecure: tuple[str, ...] = (), settings: dict[str, object] | None = None, hosts: tuple[str, ...] = ()
+    folder: Path,
+    insecure: tuple[str, ...] = (),
+    settings: dict[str, object] | None = None,
+    hosts: tuple[str, ...] = (),
+    *,
+    root: Path | None = None,
 ) -> Iterator[Docker]:
     """A Docker daemon that touches nothing of the machine's own: no bridge, no iptables, all data in `folder`.
 
     `settings` are more of its configuration (daemon.json), `hosts` more addresses to listen on. The folder's name tells
-    the daemons of one process apart.
+    the daemons of one process apart. `root`: the folder of another system, whose daemon it is.
     """
     machine.require_root()
-    program = machine.require("dockerd", "docker.io")
+    program = machine.require("dockerd", "docker.io") if root is None else "dockerd"
     client = machine.require("docker", "docker.io")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "daemon.json"
@@ -154,19 +160,15 @@ def dockerd(
         socket = Path(f"/run/pywerf-test-{os.getpid()}-{folder.name[:20]}-{driver}.sock")
         log = home / "log"
         with log.open("wb") as out:
+            command = [
+                *(program, "--config-file", str(config), "-H", f"unix://{socket}"),
+                *(word for host in hosts for word in ("-H", host)),
+                *("--data-root", str(home / "data"), "--exec-root", str(home / "exec"), "--pidfile", str(home / "pid")),
+                *(() if "features" in (settings or {}) else ("--storage-driver", driver)),
+                *("--bridge=none", "--iptables=false", "--ip-masq=false", "--exec-opt=native.cgroupdriver=cgroupfs"),
+            ]
             process = subprocess.Popen(
-                [
-                    *(program, "--config-file", str(config), "-H", f"unix://{socket}"),
-                    *(word for host in hosts for word in ("-H", host)),
-                    *("--data-root", str(home / "data"), "--exec-root", str(home / "exec")),
-                    *("--pidfile", str(home / "pid"), "--storage-driver", driver),
-                    *(
-                        "--bridge=none",
-                        "--iptables=false",
-                        "--ip-masq=false",
-                        "--exec-opt=native.cgroupdriver=cgroupfs",
-                    ),
-                ],
+                command if root is None else within(root, command),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -83,7 +83,10 @@ class DockerfileBuild(msgspec.Struct, frozen=True):
 
 
 class ImageSummary(msgspec.Struct, frozen=True):
-    """An image of a backend's store: its config's digest, full names, when it was made (RFC 3339), bytes."""
+    """An image of a backend's store: its id there, full names, when it was made (RFC 3339), bytes.
+
+    The id is the digest of its config; a Docker daemon with containerd's image store has that of its manifest.
+    """
 
     id: Digest
     names: tuple[str, ...]
@@ -201,10 +204,11 @@ class ImageTransfer(Protocol):
 class ConfigRewriter(Protocol):
     """Gives images another config."""
 
-    def rewrite(self, name: str, change: Callable[[bytes], bytes]) -> Digest:
+    def rewrite(self, image: str, change: Callable[[bytes], bytes], *, tags: Sequence[str]) -> Digest:
         """Make of an image (of each platform's) one with the config that `change` makes of its own; its id.
 
-        The name goes to the new image. The same change makes the same image. Raises ImageNotFound.
+        `tags` are taken from whoever has them; the image below stays, with its other names. The same change makes the
+        same image. No layer is copied. One that fails or is interrupted tags nothing. Raises ImageNotFound.
         """
 
 
@@ -228,8 +232,8 @@ class Backend(Protocol):
         """What runs commands on top of images."""
 
     @property
-    def configs(self) -> ConfigRewriter | None:
-        """What changes the configs of images; None where that cannot be done."""
+    def configs(self) -> ConfigRewriter:
+        """What changes the configs of images."""
 
     @property
     def images(self) -> ImageStore:

@@ -87,14 +87,13 @@ class _Configs:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def rewrite(self, name: str, change: Callable[[bytes], bytes]) -> Digest:
+    def rewrite(self, image: str, change: Callable[[bytes], bytes], *, tags: Sequence[str]) -> Digest:
         """ConfigRewriter."""
         session = self._session
-        record = session.find_image(name)
+        record = session.find_image(image)
         with session.working():
             made = self._image(record, change) if not record.is_index else self._index(record, change)
-            own = [known for known in local_candidates(name) if known in record.names]
-            session.tag(str(made.id), own or [name])
+            session.tag(str(made.id), tags)
         return made.id
 
     def _image(self, record: ImageRecord, change: Callable[[bytes], bytes]) -> ImageRecord:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pywerf.backend.contract import DockerfileBuild
+from pywerf.backend.docker.configs import DockerConfigs
 from pywerf.backend.docker.daemon import Daemon
 from pywerf.backend.docker.images import DockerImages
 from pywerf.backend.docker.progress import Steps
+from pywerf.backend.docker.recast import Recaster
 from pywerf.backend.docker.stages import DockerStages
 from pywerf.backend.docker.transfer import DockerTransfer
 from pywerf.errors import BuildError, UsageError
@@ -68,7 +70,6 @@ class DockerBackend:
     """Backend. A context manager."""
 
     name = "docker"
-    configs = None  # the daemon's API takes a config only with a container behind it
 
     def __init__(self, environ: Mapping[str, str], reporter: Reporter, *, builder: str = "") -> None:
         """Raises RegistryError when there is no daemon, BuildError when it is too old, UsageError."""
@@ -77,7 +78,9 @@ class DockerBackend:
         self.builder = DockerBuilder(self.daemon, self.steps, builder)
         self.images = DockerImages(self.daemon)
         self.transfer = DockerTransfer(self.daemon, self.images, self.steps)
-        self.stages = DockerStages(self.daemon, self.images, self.steps)
+        recaster = Recaster(self.daemon, self.images)
+        self.configs = DockerConfigs(self.images, recaster)
+        self.stages = DockerStages(self.daemon, self.images, recaster, self.steps)
         self.line = self.builder.line
 
     def __enter__(self) -> DockerBackend:

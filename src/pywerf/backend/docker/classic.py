@@ -27,6 +27,12 @@ __all__ = ["ClassicProgress", "build_classic", "dockerfile_in", "query"]
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 _IMAGE = re.compile(r" ---> ([0-9a-f]{12})\n\Z")
 _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
+_TALK = (
+    "Removing intermediate container ",
+    " ---> Removed intermediate container ",
+    "Successfully ",
+    " ---> Running in ",
+)
 _CONTAINER = re.compile(r" ---> Running in ([0-9a-f]{12})\n\Z")
 
 
@@ -201,7 +207,7 @@ class ClassicProgress:
             self.container = ""
         elif running is not None and not self.container:
             self.container = running[1]
-        elif text.startswith(("Removing intermediate container ", "Successfully ", " ---> Running in ")):
+        elif text.startswith(_TALK):
             return
         elif self._name and text.strip("\n"):
             stderr = text.startswith(_RED)  # how the builder marks it

@@ -60,6 +60,7 @@ class Daemon:
         self.environ = environ
         self.endpoint: DockerEndpoint = find_endpoint(environ)
         self._api: APIClient | None = None
+        self._containerd_store: bool | None = None
         info = self._ask()
         self.version = str(info.get("Version", ""))
         self.os = str(info.get("Os", "linux"))
@@ -118,6 +119,15 @@ class Daemon:
             return False
         pair = (where.cert, where.key) if where.cert and where.key else None
         return TLSConfig(client_cert=pair, ca_cert=where.ca or None, verify=where.verify)
+
+    @property
+    def containerd_store(self) -> bool:
+        """Whether images are kept by containerd: then their ids are the digests of manifests, not of configs."""
+        if self._containerd_store is None:
+            with self.translated():
+                status = self.api.info().get("DriverStatus") or []
+            self._containerd_store = ["driver-type", "io.containerd.snapshotter.v1"] in status
+        return self._containerd_store
 
     def __enter__(self) -> Daemon:
         return self

@@ -44,7 +44,7 @@ def explain(message: str, status: int = 0, *, what: str = "", image: str = "") -
         return RegistryUnauthorized(shown, status=status or None, hint=hint)
     if "no such image" in lower or (status == 404 and "image" in lower and "pull" not in lower and image):
         return ImageNotFound(image or text, hint="`docker images` lists what the daemon has")
-    if any(words in lower for words in _NOT_THERE):
+    if any(words in lower for words in _NOT_THERE) or ("failed to resolve" in lower and lower.endswith(": not found")):
         return RegistryNotFound(shown, status=status or None, hint="see that the name and the tag are right")
     if status == 409:
         return ImageInUse(shown, hint="remove what uses it first, or force it")

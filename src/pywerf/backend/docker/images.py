@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from pywerf.backend.contract import ImageDetails, ImageSummary, Pruned
 from pywerf.backend.docker.daemon import Daemon
-from pywerf.errors import InvalidReference
+from pywerf.errors import InvalidReference, WerfError
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.digest import Digest
 from pywerf.oci.reference import Reference
@@ -88,6 +89,13 @@ class DockerImages:
         for name in names:
             with self._daemon.translated(f"remove {name}", image=name):
                 self._daemon.api.remove_image(daemon_name(name), force=force)
+
+    def drop(self, ids: Sequence[str]) -> None:
+        """Remove those of our images that have got no name. Never raises an error of the daemon's."""
+        for id in ids:
+            with suppress(WerfError):
+                if not self.inspect(id).names:
+                    self.remove([id])
 
     def prune(self, *, all: bool = False) -> Pruned:
         """ImageStore."""

@@ -21,6 +21,7 @@ from pywerf.oci.platform import Platform
 __all__ = ["DockerTransfer"]
 
 _CHUNK = 1 << 20
+_PUSHED = re.compile(r"\S+: digest: (sha256:[0-9a-f]{64}) size: ")  # all that containerd's image store tells of it
 _LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
 
 
@@ -127,6 +128,9 @@ class DockerTransfer:
                 aux = event.get("aux")
                 if isinstance(aux, dict) and aux.get("Digest"):
                     digest = Digest.parse(str(aux["Digest"]))
+                pushed = _PUSHED.match(str(event.get("status") or ""))
+                if pushed is not None:
+                    digest = Digest.parse(pushed[1])
                 detail = event.get("progressDetail") or {}
                 if detail.get("current"):
                     what = f"{event.get('id', '')} {str(event.get('status', '')).lower()}".strip()

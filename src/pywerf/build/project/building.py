@@ -23,7 +23,7 @@ from pywerf.oci.platform import Platform
 from pywerf.util.slug import slug
 
 if TYPE_CHECKING:
-    from pywerf.backend.contract import Backend, ConfigRewriter
+    from pywerf.backend.contract import Backend
     from pywerf.build.project.project import Project
     from pywerf.util.events import Reporter
 
@@ -84,7 +84,7 @@ def build_project(
     built: dict[str, BuiltImage] = {}
     numbers = {name: number for number, name in enumerate((name for each in sets for name in each), 1)}
     # before anything is built: mistakes in other images should not come after minutes
-    prepared = {name: _prepare(project, name, specs=backend.configs is not None) for each in sets for name in each}
+    prepared = {name: _prepare(project, name) for each in sets for name in each}
 
     def build_one(name: str) -> BuiltImage:
         shown = shown_name(name)
@@ -94,9 +94,12 @@ def build_project(
         with ExitStack() as stack:
             whole = _with_values(project, image, build, options, built, stack)
             try:
-                digest = backend.builder.build(whole)
-                if image.image_spec is not None and backend.configs is not None:
-                    digest = _specified(project, image, image.image_spec, backend.configs, reporter)
+                if image.image_spec is None:
+                    digest = backend.builder.build(whole)
+                else:
+                    below = backend.builder.build(msgspec.structs.replace(whole, tags=()))
+                    change = _change(project, image, image.image_spec, reporter)
+                    digest = backend.configs.rewrite(str(below), change, tags=whole.tags)
             except WerfError as error:
                 raise _named(error, shown) from error
         seconds = time.monotonic() - began
@@ -132,7 +135,7 @@ def dockerfile_build(project: Project, image: DockerfileImage) -> DockerfileBuil
     )
 
 
-def _prepare(project: Project, name: str, *, specs: bool) -> tuple[DockerfileImage, DockerfileBuild]:
+def _prepare(project: Project, name: str) -> tuple[DockerfileImage, DockerfileBuild]:
     found = project.config.image(name)
     assert found is not None
     image = project.needed(found)
@@ -147,11 +150,6 @@ def _prepare(project: Project, name: str, *, specs: bool) -> tuple[DockerfileIma
                 f"image {shown_name(name)}: {shown_name(dependency.image)} has no digest: it is not in a registry",
                 hint="import ImageID, which names a local image as well",
             )
-    if image.image_spec is not None and not specs:
-        raise BuildError(
-            f"image {shown_name(name)}: imageSpec is not supported with the Docker backend yet",
-            hint="build it with the embedded engine (WERF_BUILDAH_MODE=auto), or leave imageSpec out",
-        )
     try:
         return image, dockerfile_build(project, image)
     except WerfError as error:
@@ -183,10 +181,8 @@ def _with_values(
     )
 
 
-def _specified(
-    project: Project, image: DockerfileImage, spec: ImageSpec, configs: ConfigRewriter, reporter: Reporter
-) -> Digest:
-    """The image with its imageSpec applied."""
+def _change(project: Project, image: DockerfileImage, spec: ImageSpec, reporter: Reporter) -> Callable[[bytes], bytes]:
+    """What imageSpec makes of a config."""
     from pywerf.build.project.image_spec import apply_image_spec
 
     shown, name = shown_name(image.name), project.config.meta.project
@@ -197,7 +193,7 @@ def _specified(
 
         return apply_image_spec(config, spec, image=image.name, project=name, warn=warn)
 
-    return configs.rewrite(local_name(name, image.name), change)
+    return change
 
 
 def _secret(secret: SecretConfig, directory: str, image: DockerfileImage, stack: ExitStack) -> Secret:

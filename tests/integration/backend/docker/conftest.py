@@ -1,4 +1,4 @@
-"""Both backends on real ground: a Docker daemon of the tests with either builder, and the embedded engine."""
+"""Both backends on real ground: Docker daemons of the tests with either builder, and the embedded engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pywerf.build.session import Session
 from support import machine, services
 from support.recorder import Recorder
 
-KINDS = ("buildkit", "classic", "embedded")
+KINDS = ("buildkit", "classic", "embedded", "newer", "containerd-buildkit", "containerd-classic")
+"""`newer` is a daemon of the next Debian (BuildKit); `containerd-…` are that one with containerd's image store."""
 
 
 @pytest.fixture(params=KINDS)
@@ -33,7 +34,27 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def open_backend(docker: services.Docker, recorder: Recorder, tmp_path: Path) -> Iterator[Callable[[str], Backend]]:
+def daemon_of(request: pytest.FixtureRequest) -> Callable[[str], services.Docker]:
+    """The daemon of a kind; for the embedded engine one that has nothing to do with it."""
+
+    def find(kind: str) -> services.Docker:
+        fixture = {"newer": "newer_docker", "containerd": "containerd_docker"}.get(kind.partition("-")[0], "docker")
+        found: services.Docker = request.getfixturevalue(fixture)
+        return found
+
+    return find
+
+
+@pytest.fixture
+def daemon(daemon_of: Callable[[str], services.Docker], kind: str) -> services.Docker:
+    """The daemon of the test's kind."""
+    return daemon_of(kind)
+
+
+@pytest.fixture
+def open_backend(
+    daemon_of: Callable[[str], services.Docker], recorder: Recorder, tmp_path: Path
+) -> Iterator[Callable[[str], Backend]]:
     """Opens a backend by its kind, closed after the test."""
     with ExitStack() as stack:
 
@@ -43,13 +64,14 @@ def open_backend(docker: services.Docker, recorder: Recorder, tmp_path: Path) ->
                 options = EngineOptions(root=str(tmp_path / "store"), mode="native-chroot")
                 stack.callback(services.unmount_below, tmp_path / "store")
                 return EmbeddedBackend(stack.enter_context(Session.open(options, recorder)))
-            environ = {**os.environ, "DOCKER_HOST": docker.host, "DOCKER_CONFIG": str(tmp_path / "docker")}
-            return stack.enter_context(DockerBackend(environ, recorder, builder=kind))
+            environ = {**os.environ, "DOCKER_HOST": daemon_of(kind).host, "DOCKER_CONFIG": str(tmp_path / "docker")}
+            builder = "classic" if kind.endswith("classic") else "buildkit"
+            return stack.enter_context(DockerBackend(environ, recorder, builder=builder))
 
         yield make
 
 
 @pytest.fixture
 def backend(open_backend: Callable[[str], Backend], kind: str) -> Backend:
-    """One of the three."""
+    """One of them."""
     return open_backend(kind)

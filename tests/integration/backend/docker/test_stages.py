@@ -20,7 +20,7 @@ from support.recorder import Recorder
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(params=["buildkit", "embedded"])
+@pytest.fixture(params=["buildkit", "embedded", "newer", "containerd-buildkit"])
 def kind(request: pytest.FixtureRequest) -> str:
     """The backend; the daemon's builders run no stages."""
     return str(request.param)
@@ -32,12 +32,12 @@ def script(image: str, text: str, **fields: object) -> Stage:
     return replace(stage, **fields)
 
 
-def kept(backend: Backend, docker: services.Docker) -> tuple[str, str, list[str]]:
+def kept(backend: Backend, daemon: services.Docker) -> tuple[str, str, list[str]]:
     """Containers, volumes and all images of the daemon; the images of the backend."""
     return (
-        docker.run("ps", "-a", "-q").stdout,
-        docker.run("volume", "ls", "-q").stdout,
-        sorted(docker.run("images", "-a", "-q").stdout.split())
+        daemon.run("ps", "-a", "-q").stdout,
+        daemon.run("volume", "ls", "-q").stdout,
+        sorted(daemon.run("images", "-a", "-q").stdout.split())
         + sorted(str(image.id) for image in backend.images.images()),
     )
 
@@ -56,7 +56,7 @@ def based(backend: Backend, busybox: str, folder: Path, more: str = "") -> str:
 
 @pytest.mark.parametrize("more", ["", 'CMD ["x"]\nLABEL l=1\nUSER 1000\nWORKDIR /tmp\n', 'ENTRYPOINT ["e"]\n'])
 def test_nothing_of_the_run_is_in_the_image(
-    more: str, backend: Backend, busybox: str, docker: services.Docker, recorder: Recorder, tmp_path: Path
+    more: str, backend: Backend, busybox: str, daemon: services.Docker, recorder: Recorder, tmp_path: Path
 ) -> None:
     base = based(backend, busybox, tmp_path / "c", more)
     before = backend.images.inspect(base)
@@ -87,7 +87,7 @@ def test_nothing_of_the_run_is_in_the_image(
     image = read_image(tmp_path / "saved.tar")
     assert image.files["tmp/made"]["size"] == len(b"below\nmounted")
     assert "mnt/f" not in image.files
-    assert docker.run("ps", "-a", "-q").stdout == ""
+    assert daemon.run("ps", "-a", "-q").stdout == ""
 
 
 def test_a_config_of_its_own_and_a_stage_on_a_stage(backend: Backend, busybox: str, tmp_path: Path) -> None:
@@ -105,10 +105,10 @@ def test_a_config_of_its_own_and_a_stage_on_a_stage(backend: Backend, busybox: s
 
 
 def test_nothing_stays_after_a_failure(
-    backend: Backend, busybox: str, docker: services.Docker, tmp_path: Path, recorder: Recorder
+    backend: Backend, busybox: str, daemon: services.Docker, tmp_path: Path, recorder: Recorder
 ) -> None:
     base = based(backend, busybox, tmp_path / "c", "VOLUME /data\n")
-    before = kept(backend, docker)
+    before = kept(backend, daemon)
     with pytest.raises(ContainerFailed, match="the stage") as caught:
         backend.stages.run(script(base, "echo why >&2; exit 7", tags=("never:1",), name="the stage"))
     assert caught.value.status == 7
@@ -120,15 +120,15 @@ def test_nothing_stays_after_a_failure(
         backend.stages.run(script("no-such:1", "true"))
     with pytest.raises(UsageError):
         backend.stages.run(Stage(base, ()))
-    assert kept(backend, docker) == before
+    assert kept(backend, daemon) == before
     assert "never:1" not in names(backend)
 
 
 def test_nothing_stays_after_an_interruption(
-    backend: Backend, busybox: str, docker: services.Docker, tmp_path: Path, recorder: Recorder
+    backend: Backend, busybox: str, daemon: services.Docker, tmp_path: Path, recorder: Recorder
 ) -> None:
     base = based(backend, busybox, tmp_path / "c")
-    before = kept(backend, docker)
+    before = kept(backend, daemon)
 
     main = threading.get_ident()
 
@@ -143,7 +143,7 @@ def test_nothing_stays_after_an_interruption(
     with pytest.raises(KeyboardInterrupt):
         backend.stages.run(script(base, "echo begun; sleep 200", tags=("never:1",)))
     other.join()
-    assert kept(backend, docker) == before
+    assert kept(backend, daemon) == before
     assert "never:1" not in names(backend)
 
 
@@ -156,4 +156,4 @@ def test_mount_points_and_volumes(backend: Backend, kind: str, busybox: str, tmp
     backend.transfer.save("mounted:1", str(tmp_path / "saved.tar"))
     files = read_image(tmp_path / "saved.tar").files
     assert "new/point/f" not in files
-    assert ("data/f" in files, "new/point" in files) == ((False, True) if kind == "buildkit" else (True, False))
+    assert ("data/f" in files, "new/point" in files) == ((True, False) if kind == "embedded" else (False, True))

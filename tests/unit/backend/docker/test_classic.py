@@ -97,3 +97,8 @@ def test_query() -> None:
         {"Name": "core", "Soft": 3, "Hard": 3},
     ]
     assert query(DockerfileBuild(b""), "D") == [("dockerfile", "D"), ("rm", "1"), ("forcerm", "1")]
+
+
+def test_what_newer_builders_say_of_containers_is_no_output() -> None:
+    _, recorder = played(*FIRST, *CACHED, *RUN, f" ---> Removed intermediate container {C}\n")
+    assert recorder.steps[-1][3] == b"said\nbad\n"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ class Builder:
         self.barrier: threading.Barrier | None = None
 
     def build(self, build: DockerfileBuild) -> Digest:
-        (tag,) = build.tags
+        tag = build.tags[0] if build.tags else f"unnamed:{len(self.builds)}"
         self.builds[tag] = build
         for secret in build.secrets:
             if secret.path:
@@ -48,13 +49,24 @@ class Builder:
         return Digest.of(tag.encode())
 
 
-class Backend:
-    """A backend that builds only."""
+class Configs:
+    """Notes what is asked for: the image below, its new config, the names."""
 
-    configs = None
+    def __init__(self) -> None:
+        self.rewritten: list[tuple[str, dict[str, Any], tuple[str, ...]]] = []
+
+    def rewrite(self, image: str, change: Callable[[bytes], bytes], *, tags: Sequence[str]) -> Digest:
+        config = change(b'{"config": {"Env": ["A=1"]}}')
+        self.rewritten.append((image, json.loads(config), tuple(tags)))
+        return Digest.of(config)
+
+
+class Backend:
+    """A backend that builds, and rewrites configs."""
 
     def __init__(self) -> None:
         self.builder = Builder()
+        self.configs = Configs()
 
 
 @pytest.fixture
@@ -189,11 +201,24 @@ def test_secrets_of_all_kinds(
         built(opened(), backend, told)
 
 
+def test_image_spec_names_only_the_image_with_its_config(
+    git: GitRepository, opened: Open, backend: Backend, told: Any
+) -> None:
+    text = META + "image: a\ndockerfile: D\nimageSpec: {author: me, config: {env: {B: '2'}}}\n"
+    git.commit({"werf.yaml": text, "D": "FROM scratch\n"})
+    (image,) = built(opened(), backend, told)
+    (build,) = backend.builder.builds.values()
+    assert build.tags == ()
+    ((below, config, tags),) = backend.configs.rewritten
+    assert below == str(Digest.of(b"unnamed:0"))
+    assert (config["author"], config["config"]["Env"], tags) == ("me", ["A=1", "B=2"], ("shop:a",))
+    assert image.id != Digest.parse(below)
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
         ("staged: true", "staged builds are not supported yet"),
-        ("imageSpec: {author: me}", "imageSpec is not supported with the Docker backend yet"),
         ("dependencies: [{image: b, imports: [{type: ImageDigest, targetBuildArg: X}]}]", "has no digest"),
     ],
 )
