@@ -77,6 +77,7 @@ class FakeRegistry:
         self.announce_length = True
         self.page_size = 0
         self.deletes_tags = True  # distribution 2 deletes manifests only
+        self.deletes_by_tag = False  # a tag's deletion is that of its manifest
         self.minimum_chunk = 0
         self.gate: threading.Barrier | None = None  # downloads wait for each other here
         self._server = ThreadingHTTPServer((name, 0), _handler(self))
@@ -267,7 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             if ":" not in selector and not registry.deletes_tags:
                 return self._error(405, "UNSUPPORTED", "the operation is unsupported")
-            gone = [selector] if ":" not in selector else self._selectors(repository, found[0])
+            whole = ":" in selector or registry.deletes_by_tag
+            gone = self._selectors(repository, found[0]) if whole else [selector]
             for each in gone:
                 del registry.manifests[repository, each]
             return self._answer(202)

@@ -32,8 +32,8 @@ def is_shallow(repo: Repository) -> bool:
     return repo.is_shallow
 
 
-def fetch_origin(repo: Repository) -> None:
-    """Fetch all branches and tags of `origin`, and what a shallow clone lacks.
+def fetch_origin(repo: Repository, *, whole: bool = True) -> None:
+    """Fetch all branches and tags of `origin`, and (`whole`) what a shallow clone lacks.
 
     Afterwards refs/remotes/origin/ has the branches that there are, and no other ones; ORIGIN_TAGS likewise. Nothing
     else of the repository is changed. Raises GitError.
@@ -50,13 +50,15 @@ def fetch_origin(repo: Repository) -> None:
         heads = {head.name or "" for head in anonymous.list_heads(callbacks=access.callbacks(), proxy=True)}
         _forget(repo, BRANCHES, {name[len("refs/heads/") :] for name in heads if name.startswith("refs/heads/")})
         _forget(repo, ORIGIN_TAGS, {name[len("refs/tags/") :] for name in heads if name.startswith("refs/tags/")})
-        _fetch(anonymous, access, [f"+refs/heads/*:{BRANCHES}*", f"+refs/tags/*:{ORIGIN_TAGS}*"], repo.is_shallow)
+        _fetch(
+            anonymous, access, [f"+refs/heads/*:{BRANCHES}*", f"+refs/tags/*:{ORIGIN_TAGS}*"], whole and repo.is_shallow
+        )
     except (pygit2.GitError, OSError, ValueError, KeyError) as error:
         _fail(access, error)
 
 
-def _fetch(remote: Remote, access: GitAccess, refspecs: list[str], shallow: bool) -> None:
-    remote.fetch(refspecs, depth=_WHOLE if shallow else 0, callbacks=access.callbacks(), proxy=True)
+def _fetch(remote: Remote, access: GitAccess, refspecs: list[str], whole: bool) -> None:
+    remote.fetch(refspecs, depth=_WHOLE if whole else 0, callbacks=access.callbacks(), proxy=True)
 
 
 def _forget(repo: Repository, prefix: str, there: set[str]) -> None:

@@ -30,11 +30,13 @@ __all__ = [
     "ClientId",
     "CustomTag",
     "ImageMetadata",
+    "ImportMetadata",
     "ManagedImage",
     "client_ids",
     "custom_tags",
     "image_hash",
     "image_metadata",
+    "import_metadata",
     "is_record",
     "last_cleanup",
     "managed_images",
@@ -54,6 +56,9 @@ _ESCAPES = (("/", "__slash__"), (" ", "__space__"), ("+", "__plus__"))
 NAME_LABEL = "werf-image-name"
 TAG_LABEL = "werf-custom-tag"
 STAGE_LABEL = "werf-custom-tag-stage-id"
+IMPORT_ID_LABEL = "werf-import-id"
+IMPORT_SOURCE_LABEL = "werf-import-source-stage-id"
+IMPORT_CHECKSUM_LABEL = "werf-import-checksum"
 CLEANUP_LABEL = "werf-last-cleanup"
 
 
@@ -162,6 +167,35 @@ def custom_tag_record(name: str) -> str:
     return _CUSTOM + slug(short, "docker-tag")
 
 
+class ImportMetadata(msgspec.Struct, frozen=True, order=True):
+    """What a stage imported: the checksum of files (`id` tells which) of the image that a stage is."""
+
+    id: str
+    source: StageId
+    checksum: str = ""
+
+    @property
+    def tag(self) -> str:
+        """`import-metadata-ID`."""
+        return _IMPORT + self.id
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The id, the stage, and the checksum."""
+        return {
+            IMPORT_ID_LABEL: self.id,
+            IMPORT_SOURCE_LABEL: str(self.source),
+            IMPORT_CHECKSUM_LABEL: self.checksum,
+        }
+
+    @classmethod
+    def read(cls, labels: Mapping[str, str]) -> ImportMetadata | None:
+        """The record with these labels, or None: they are damaged, or the source is an image from elsewhere."""
+        source = StageId.parse(labels.get(IMPORT_SOURCE_LABEL, ""))
+        name = labels.get(IMPORT_ID_LABEL, "")
+        return None if source is None or not name else cls(name, source, labels.get(IMPORT_CHECKSUM_LABEL, ""))
+
+
 class ClientId(msgspec.Struct, frozen=True, order=True):
     """Who the builders of a repository are for a lock server; of several records the oldest counts."""
 
@@ -212,6 +246,13 @@ def custom_tags(records: TagRecords) -> list[CustomTag]:
     """The custom tags that werf has given; one request each."""
     found = [records.read(tag) for tag in records.tags() if tag.startswith(_CUSTOM)]
     read = [CustomTag.read(labels) for labels in found if labels is not None]
+    return sorted(record for record in read if record is not None)
+
+
+def import_metadata(records: TagRecords) -> list[ImportMetadata]:
+    """What stages have imported of other stages; one request each."""
+    found = [records.read(tag) for tag in records.tags() if tag.startswith(_IMPORT)]
+    read = [ImportMetadata.read(labels) for labels in found if labels is not None]
     return sorted(record for record in read if record is not None)
 
 

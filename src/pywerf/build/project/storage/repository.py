@@ -17,10 +17,14 @@ from pywerf.registry.client import RegistryClient
 from pywerf.registry.deletion import NO_VENDOR_ACCESS, Deletion, VendorAccess, open_deletion, registry_kind
 from pywerf.registry.verify import MAX_DOCUMENT
 
-__all__ = ["RECORD_LABEL", "Repository"]
+__all__ = ["DELETED_LABEL", "RECORD_LABEL", "Repository"]
 
 RECORD_LABEL = "werf-record"
 """In every record, its own tag: so no two of them share a manifest, and one can be deleted alone."""
+
+
+DELETED_LABEL = "werf-deleted-tag"
+"""In the image that takes the place of another one, so that a tag can be deleted alone."""
 
 
 class Repository:
@@ -141,6 +145,6 @@ class Repository:
         is deleted.
         """
         if not self.deletion.delete_tag(tag) and self.has(tag):
-            stand_in = self.put_labels(tag, {"werf-deleted-tag": "true"})
+            stand_in = self.put_labels(tag, {DELETED_LABEL: "true"})
             self.deletion.delete_manifest(stand_in, (tag,))
         self.forget_tag(tag)
