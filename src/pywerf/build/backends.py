@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +17,38 @@ from pywerf.build.options import EngineOptions
 if TYPE_CHECKING:
     from pywerf.util.events import Reporter
 
-__all__ = ["open_backend"]
+__all__ = ["LazyBackend", "open_backend"]
+
+
+class LazyBackend:
+    """A backend that is opened when it is first asked for, and closed at the end. A context manager.
+
+    The embedded engine enters its user namespace then, which a process with several threads cannot: whoever starts
+    threads asks before.
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Backend]]) -> None:
+        self._make = make
+        self._stack = ExitStack()
+        self._backend: Backend | None = None
+
+    @property
+    def opened(self) -> Backend | None:
+        """The backend if it is open."""
+        return self._backend
+
+    def __call__(self) -> Backend:
+        """The backend. Raises what opening raises."""
+        if self._backend is None:
+            self._backend = self._stack.enter_context(self._make())
+        return self._backend
+
+    def __enter__(self) -> LazyBackend:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._backend = None
+        self._stack.close()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +12,13 @@ import msgspec
 from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
 from pywerf.cli.project_flags import project_flags, project_options
+from pywerf.cli.repo_flags import registry_access, registry_options, repo_flags, repo_options
 from pywerf.cli.values import labels, optional_pairs, platforms
 from pywerf.errors import UsageError, WerfError
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import DockerfileBuild, Secret
-    from pywerf.build.project.building import BuiltImage
+    from pywerf.build.project.results import BuiltImage
     from pywerf.cli.invocation import Invocation
     from pywerf.report.events import Reporter
 
@@ -81,8 +83,19 @@ _WITHOUT_CONFIG = (
 @flag("--parallel-tasks-limit", type=int, default=5, metavar="N", help="Images at the same time (0: no limit).")
 @switch("--final-images-only", help="Only images with final: true, and what they need.")
 @flag("--ssh-key", "ssh_keys", multiple=True, metavar="FILE", help="Key for RUN --mount=type=ssh.")
+@flag("--add-custom-tag", "custom_tags", multiple=True, metavar="TAG", help="Further tag for final images: %image%, …")
+@switch(
+    "--check-built-images",
+    "--require-built-images",
+    "-Z",
+    "check_built_images",
+    help="Build nothing: fail when a stage is missing.",
+)
+@switch("--skip-image-spec-stage", hidden=True)
+@switch("--log-pretty", default=True, help="Boxes around what is told of an image (true by default).")
 @switch("--follow", help="Build again for each new commit, with --dev for each change.")
 @project_flags
+@repo_flags
 @progress_flags
 @engine_flags
 @click.argument("images", nargs=-1, metavar="[IMAGE…]")
@@ -90,10 +103,13 @@ _WITHOUT_CONFIG = (
 def command(ctx: click.Context, /, **flags: Any) -> int:
     """Build the images of werf.yaml, or those that names and patterns choose, and what they need.
 
+    With --repo they are published there, under tags that their content makes; what is there already is not built.
+
     The files are those of the last commit. Without a werf.yaml: the image of the Dockerfile in the project's folder.
 
     WERF_BUILDAH_MODE says what builds: docker (the Docker daemon), auto, native-chroot or native-rootless (the
-    embedded engine). Without it: Docker when its daemon answers, else the embedded engine. The image's id is printed.
+    embedded engine). Without it: Docker when its daemon answers, else the embedded engine. Printed are names,
+    references and ids of the images.
     """
     run = invocation(ctx)
     folder = flags["dir_"] or "."
@@ -129,7 +145,8 @@ def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
 
         def build() -> None:
             for image in _built(run, flags, reporter):
-                click.echo(f"{image.reference} {image.id}")
+                for line in _printed(image):
+                    click.echo(line)
 
         if not flags["follow"]:
             build()
@@ -145,9 +162,11 @@ def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
 
 
 def _built(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> list[BuiltImage]:
-    from pywerf.build.backends import open_backend
-    from pywerf.build.project.building import ImageBuildOptions, build_project
+    from pywerf.build.backends import LazyBackend, open_backend
+    from pywerf.build.project.building import build_project
+    from pywerf.build.project.options import ImageBuildOptions
     from pywerf.build.project.project import open_project
+    from pywerf.build.project.repos import Repos
 
     options = ImageBuildOptions(
         parallel=flags["parallel"],
@@ -157,15 +176,43 @@ def _built(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> list[B
         no_cache=flags["no_cache"],
         pull=flags["pull"],
         cache_from=tuple(flags["cache_from"]),
+        check_built=flags["check_built_images"],
+        skip_image_spec=flags["skip_image_spec_stage"],
+        custom_tags=tuple(flags["custom_tags"]),
+        pretty=flags["log_pretty"],
     )
     chosen = tuple(map(str, platforms(flags["platform"], "", "", "")))
+    registry = registry_options(flags)
     project = open_project(project_options(flags, chosen), reporter)
     run.secrets.extend(
         secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
     )
     names = project.images(flags["images"], final_only=flags["final_images_only"])
-    with open_backend(run.engine, reporter, docker_builder=flags["docker_builder"]) as backend:
-        return build_project(project, backend, names, options, reporter)
+    engine = msgspec.structs.replace(run.engine, registry=registry)
+    access = registry_access(registry)
+    with (
+        closing(access),
+        LazyBackend(lambda: open_backend(engine, reporter, docker_builder=flags["docker_builder"])) as backend,
+        Repos.open(
+            repo_options(flags),
+            project.config.meta.project,
+            access=lambda: access,
+            backend=backend,
+            reporter=reporter,
+        ) as repos,
+    ):
+        return build_project(project, backend, repos, names, options, reporter)
+
+
+def _printed(image: BuiltImage) -> list[str]:
+    """`NAME REFERENCE ID`; an image that is several and has no index: a line each, with the platform."""
+    from pywerf.config.werf_yaml.model import shown_name
+
+    name = shown_name(image.name)
+    published = image.published
+    if published is not None:
+        return [f"{name} {published.name} {published.image_id}"]
+    return [f"{name} {one.published.name} {one.published.image_id} {one.platform}" for one in image.platforms]
 
 
 def _agents(flags: dict[str, Any]) -> tuple[str, ...]:

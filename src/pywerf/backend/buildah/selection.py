@@ -10,12 +10,12 @@ from pywerf.backend.buildah.files import Files
 from pywerf.errors import BuildError
 from pywerf.graph.op import CopyOp
 from pywerf.oci.digest import Digest
-from pywerf.source.digests import content_digest
+from pywerf.source.digests import FileDigests, content_digest
 from pywerf.source.patterns import PatternMatcher, glob, has_wildcard
 from pywerf.util.filetree import FileTree, Node, join, resolve, walk
 from pywerf.util.suggest import nearest
 
-__all__ = ["Selected", "content_of", "known_content", "select", "shape_of"]
+__all__ = ["Selected", "content_of", "digest_of_selection", "known_content", "select", "shape_of"]
 
 _Test = Callable[[str], bool]
 _Chosen = Callable[[str, Node], bool]
@@ -181,11 +181,17 @@ def _listing(item: Selected, tree: FileTree) -> list[tuple[str, Node]]:
 
 def content_of(selected: list[Selected], source: Files, op: CopyOp) -> Digest:
     """The digest of what is copied: contents, modes, owners (unless they are set anyway); no times."""
-    tree = source.tree
+    return digest_of_selection(selected, source.tree, op, digests=source.digests)
+
+
+def digest_of_selection(
+    selected: list[Selected], tree: FileTree, op: CopyOp, *, digests: FileDigests | None = None
+) -> Digest:
+    """`content_of` files in any tree; without `digests` nothing is remembered."""
     return content_digest(
         tree,
         _places(selected),
-        digests=source.digests,
+        digests=digests,
         owners=op.keep_owner and op.owner is None,
         listed={item.path: _listing(item, tree) for item in selected},
     )

@@ -18,17 +18,28 @@ ESSENTIAL = frozenset(("werf", "werf-stage-content-digest", "werf.io/parent-stag
 """Labels that images are found by: `removeLabels` leaves them."""
 
 _SECOND = 1_000_000_000
+_NO_LABELS: Mapping[str, str] = {}
 
 
-def apply_image_spec(config: bytes, spec: ImageSpec, *, image: str, project: str, warn: Callable[[str], None]) -> bytes:
+def apply_image_spec(
+    config: bytes,
+    spec: ImageSpec,
+    *,
+    image: str,
+    project: str,
+    warn: Callable[[str], None],
+    essential: Mapping[str, str] = _NO_LABELS,
+) -> bytes:
     """The config (JSON, OCI's or Docker's) with what `spec` says: removals first, then additions.
+
+    `essential` are the labels by which the new image is found; those of them that `spec` removes stay away.
 
     `$NAME` and `${NAME}` in values of `env` stand for variables of the image as it was. Equal configs give equal bytes.
     """
     document: dict[str, Any] = json.loads(config)
     inner: dict[str, Any] = dict(document.get("config") or {})
     _env(inner, spec)
-    _labels(inner, spec, image, project, warn)
+    _labels(inner, spec, image, project, warn, essential)
     _sets(inner, spec)
     _commands(inner, spec)
     for key, clear, value in (
@@ -69,7 +80,14 @@ def _expanded(value: str, env: Mapping[str, str]) -> str:
     )
 
 
-def _labels(inner: dict[str, Any], spec: ImageSpec, image: str, project: str, warn: Callable[[str], None]) -> None:
+def _labels(
+    inner: dict[str, Any],
+    spec: ImageSpec,
+    image: str,
+    project: str,
+    warn: Callable[[str], None],
+    essential: Mapping[str, str],
+) -> None:
     old: dict[str, str] = dict(inner.get("Labels") or {})
     removed = _matcher(spec.remove_labels)
     kept: dict[str, str] = {}
@@ -90,6 +108,7 @@ def _labels(inner: dict[str, Any], spec: ImageSpec, image: str, project: str, wa
         return text.replace("%image%", image).replace("%project%", project)
 
     kept.update((filled(name), filled(value)) for name, value in spec.labels)
+    kept.update((name, value) for name, value in essential.items() if name in ESSENTIAL or not removed(name))
     _put(inner, "Labels", dict(sorted(kept.items())))
 
 

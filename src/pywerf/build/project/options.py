@@ -1,10 +1,10 @@
-"""What the command line says about a project: where it is, which commit is meant, what its templates see."""
+"""What the command line says about a project: where it is, which commit is meant, and how its images are built."""
 
 from __future__ import annotations
 
 import msgspec
 
-__all__ = ["ProjectOptions"]
+__all__ = ["ImageBuildOptions", "ProjectOptions"]
 
 
 class ProjectOptions(msgspec.Struct, frozen=True):
@@ -25,3 +25,24 @@ class ProjectOptions(msgspec.Struct, frozen=True):
     debug_templates: bool = False
     allow_includes_update: bool = False
     platforms: tuple[str, ...] = ()
+
+
+class ImageBuildOptions(msgspec.Struct, frozen=True):
+    """What the command line says about the building of all images. `limit` 0 or less: no limit.
+
+    `network` beats the image's own. `ssh` are agents as `--ssh` has them. `pull`: ask registries for newer bases.
+    `check_built`: build nothing, a missing stage is an error. `custom_tags` are further tags for final images, with
+    their placeholders. `pretty`: boxes around what is told of an image.
+    """
+
+    parallel: bool = True
+    limit: int = 5
+    network: str = ""
+    ssh: tuple[str, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    cache_from: tuple[str, ...] = ()
+    check_built: bool = False
+    skip_image_spec: bool = False
+    custom_tags: tuple[str, ...] = ()
+    pretty: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -77,6 +77,14 @@ class StageStorage(Protocol):
         holds the lock of the digest (publishing.py). The backend has the image by the name `REPO:TAG`, too.
         """
 
+    def derive(
+        self, base: StageId, stage: StageId, change: Callable[[bytes], bytes], backend: Callable[[], Backend]
+    ) -> StageDescription:
+        """Publish a stage that is `base` with another config, which `change` makes of its own; no layer is touched.
+
+        As `publish` otherwise. A registry needs no backend for it. Raises BuildError where it cannot be done.
+        """
+
     def publish_index(self, digest: str, members: Sequence[StageDescription]) -> StageDescription | None:
         """Join published stages, one a platform, in an index that is called by `digest`. Idempotent.
 
@@ -88,6 +96,9 @@ class StageStorage(Protocol):
 
         Raises RegistryNotFound, DigestMismatch … for one that is missing or damaged: it should be rejected then.
         """
+
+    def intact(self, stage: StageId) -> bool:
+        """Whether a stage is there as a whole, as far as that can be told without reading it. Nothing is remembered."""
 
     def reject(self, stage: StageId) -> None:
         """Mark a stage as never to be used again (local storage: remove it). Idempotent."""

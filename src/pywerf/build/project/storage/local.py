@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pywerf.build.project.storage.model import PROJECT_LABEL, StageDescription, StageId
@@ -66,15 +66,18 @@ class LocalStageStorage:
     def publish(self, image: str, stage: StageId, backend: Backend) -> StageDescription:
         """StageStorage."""
         name = self._name(stage)
-        if self._id_of(name) is not None:
-            raise BuildError(f"{name} is there already: a stage is never overwritten")
+        self._refuse_published(stage)
         backend.images.tag(image, [name])
-        self._note(stage)
-        found = self.describe(stage)
-        if found is None:
-            backend.images.remove([name])
-            raise BuildError(f"{name}: the image has not the label {PROJECT_LABEL}={self.project}")
-        return found
+        return self._published(stage, name)
+
+    def derive(
+        self, base: StageId, stage: StageId, change: Callable[[bytes], bytes], backend: Callable[[], Backend]
+    ) -> StageDescription:
+        """StageStorage."""
+        self._refuse_published(stage)
+        name = self._name(stage)
+        self._backend.configs.rewrite(self._name(base), change, tags=(name,))
+        return self._published(stage, name)
 
     def publish_index(self, digest: str, members: Sequence[StageDescription]) -> StageDescription | None:
         """StageStorage: the images of several platforms stay separate."""
@@ -85,6 +88,10 @@ class LocalStageStorage:
         name = self._name(stage)
         backend.images.inspect(name)
         return name
+
+    def intact(self, stage: StageId) -> bool:
+        """StageStorage."""
+        return self._id_of(self._name(stage)) is not None
 
     def reject(self, stage: StageId) -> None:
         """StageStorage."""
@@ -99,6 +106,11 @@ class LocalStageStorage:
             if self._known is not None:
                 self._known.discard(stage)
 
+    def _refuse_published(self, stage: StageId) -> None:
+        name = self._name(stage)
+        if self._id_of(name) is not None:
+            raise BuildError(f"{name} is there already: a stage is never overwritten")
+
     def _listed(self) -> set[StageId]:
         prefixes = tuple(f"{host}{self.project}:" for host in _HOSTS)
         tags = [
@@ -108,6 +120,14 @@ class LocalStageStorage:
             if name.startswith(prefixes)
         ]
         return {stage for tag in tags if (stage := StageId.parse(tag)) is not None}
+
+    def _published(self, stage: StageId, name: str) -> StageDescription:
+        self._note(stage)
+        found = self.describe(stage)
+        if found is None:
+            self._backend.images.remove([name])
+            raise BuildError(f"{name}: the image has not the label {PROJECT_LABEL}={self.project}")
+        return found
 
     def _note(self, stage: StageId) -> None:
         with self._lock:

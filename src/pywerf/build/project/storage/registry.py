@@ -6,7 +6,7 @@ stage never changes: a build that finds everything makes one request.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pywerf.build.project.storage.model import REJECTED, StageDescription, StageId
@@ -16,13 +16,14 @@ from pywerf.oci import media_types
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.manifest import Index
 from pywerf.oci.platform import Platform
+from pywerf.oci.reference import Reference
 from pywerf.util.rfc3339 import nanoseconds
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
     from pywerf.build.project.storage.memo import DescriptionMemo
 
-__all__ = ["RegistryRecords", "RegistryStageStorage"]
+__all__ = ["RegistryRecords", "RegistryStageStorage", "copy_stage"]
 
 
 class RegistryRecords:
@@ -98,15 +99,19 @@ class RegistryStageStorage:
     def publish(self, image: str, stage: StageId, backend: Backend) -> StageDescription:
         """StageStorage."""
         name = self._name(stage)
-        if self.repository.has(str(stage)):
-            raise BuildError(f"{name} is published already: a published stage is never overwritten")
+        self._refuse_published(stage)
         backend.images.tag(image, [name])  # it stays when the push fails: without it, the image could go as well
         backend.transfer.push(name)
         self.repository.note_tag(str(stage))
-        found = self.describe(stage)
-        if found is None:
-            raise RegistryError(f"{name} was pushed, but the registry does not have it")
-        return found
+        return self.published(stage)
+
+    def derive(
+        self, base: StageId, stage: StageId, change: Callable[[bytes], bytes], backend: Callable[[], Backend]
+    ) -> StageDescription:
+        """StageStorage."""
+        self._refuse_published(stage)
+        self.repository.put_changed(str(base), str(stage), change)
+        return self.published(stage)
 
     def publish_index(self, digest: str, members: Sequence[StageDescription]) -> StageDescription | None:
         """StageStorage."""
@@ -114,7 +119,8 @@ class RegistryStageStorage:
         for member in members:
             data, media_type, manifest = self.repository.client.manifest(self.repository.path, str(member.manifest))
             entries.append(Descriptor(media_type, manifest, len(data), Platform.parse(member.platform)))
-        index = Index(media_types.OCI_INDEX, tuple(entries))
+        docker = all(entry.media_type == media_types.DOCKER_MANIFEST for entry in entries)
+        index = Index(media_types.DOCKER_INDEX if docker else media_types.OCI_INDEX, tuple(entries))
         self.repository.client.put_manifest(self.repository.path, digest, index.to_json(), index.media_type)
         self.repository.note_tag(digest)
         return self.describe(StageId(digest))
@@ -128,6 +134,10 @@ class RegistryStageStorage:
             backend.transfer.pull(name)
         return name
 
+    def intact(self, stage: StageId) -> bool:
+        """StageStorage."""
+        return self.repository.is_whole(str(stage))
+
     def reject(self, stage: StageId) -> None:
         """StageStorage."""
         self._memo.forget(self.address, stage)
@@ -140,6 +150,17 @@ class RegistryStageStorage:
 
     def _name(self, stage: StageId) -> str:
         return f"{self.address}:{stage}"
+
+    def _refuse_published(self, stage: StageId) -> None:
+        if self.repository.has(str(stage)):
+            raise BuildError(f"{self._name(stage)} is published already: a published stage is never overwritten")
+
+    def published(self, stage: StageId) -> StageDescription:
+        """The description of what was just sent. Raises RegistryError when it is not there."""
+        found = self.describe(stage)
+        if found is None:
+            raise RegistryError(f"{self._name(stage)} was sent, but the registry does not have it")
+        return found
 
     def _describe(self, stage: StageId) -> StageDescription:
         _, digest, document = self.repository.manifest(str(stage))
@@ -157,3 +178,22 @@ class RegistryStageStorage:
             labels=config.config.labels,
             platform=str(config.platform),
         )
+
+
+def copy_stage(source: RegistryStageStorage, target: RegistryStageStorage, stage: StageId) -> StageDescription:
+    """Copy a stage, or an index with all its images, to another repository under the same tag. Idempotent.
+
+    Blobs that are there, or can be mounted, are not sent. Raises RegistryError.
+    """
+    from pywerf.registry.copy import copy_image
+
+    access = source.repository.access
+    origin = Reference(source.repository.reference.host, source.repository.reference.repository, str(stage))
+    place = Reference(target.repository.reference.host, target.repository.reference.repository, str(stage))
+    destination = target.repository.access.destination(place, [origin])
+    try:
+        copy_image(access.source(origin), destination, all_platforms=True)
+    finally:
+        destination.close()
+    target.repository.note_tag(str(stage))
+    return target.published(stage)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
-from pywerf.errors import InvalidDocument, RegistryNotFound
+from msgspec.structs import replace
+
+from pywerf.errors import DigestMismatch, InvalidDocument, RegistryNotFound
 from pywerf.oci import media_types
 from pywerf.oci.config import ContainerConfig, ImageConfig
 from pywerf.oci.descriptor import Descriptor
@@ -98,10 +101,35 @@ class Repository:
 
     def config(self, manifest: Manifest) -> ImageConfig:
         """The config of an image."""
-        what = f"{self.address}@{manifest.config.digest}"
-        if manifest.config.size > MAX_DOCUMENT:
-            raise InvalidDocument(f"{what}: a config of {manifest.config.size} bytes")
-        return ImageConfig.from_json(b"".join(self.client.blob(self.path, manifest.config)), what)
+        return ImageConfig.from_json(self._blob(manifest.config), f"{self.address}@{manifest.config.digest}")
+
+    def _blob(self, config: Descriptor) -> bytes:
+        if config.size > MAX_DOCUMENT:
+            raise InvalidDocument(f"{self.address}@{config.digest}: a config of {config.size} bytes")
+        return b"".join(self.client.blob(self.path, config))
+
+    def is_whole(self, tag: str) -> bool:
+        """Whether an image is there, and all its blobs."""
+        try:
+            _, _, document = self.manifest(tag)
+        except (RegistryNotFound, InvalidDocument, DigestMismatch):
+            return False
+        if isinstance(document, Index):
+            return all(self.is_whole(str(entry.digest)) for entry in document.manifests)
+        blobs = (document.config, *document.layers)
+        return all(self.client.find_blob(self.path, blob.digest) == blob.size for blob in blobs)
+
+    def put_changed(self, base: str, tag: str, change: Callable[[bytes], bytes]) -> None:
+        """Make an image that has another config than `base` has, and the same layers. Atomic."""
+        _, _, manifest = self.manifest(base)
+        if isinstance(manifest, Index):
+            raise InvalidDocument(f"{self.address}:{base}: an index where an image is expected")
+        config = change(self._blob(manifest.config))
+        descriptor = replace(manifest.config, digest=Digest.of(config), size=len(config))
+        changed = replace(manifest, config=descriptor)
+        self.client.put_blob(self.path, descriptor, lambda: iter((config,)))
+        self.client.put_manifest(self.path, tag, changed.to_json(), changed.media_type)
+        self.note_tag(tag)
 
     def point(self, tag: str, selector: str) -> None:
         """Make a tag mean what another tag or a digest means. Idempotent, atomic."""

@@ -1,0 +1,187 @@
+"""What an image with a Dockerfile is made from: the parts of the digest of its stage `dockerfile`.
+
+Each needed stage of the Dockerfile is one hash: of what it is built on, and of its instructions as they come to be,
+variables replaced. Files of the context count by paths, modes and git's blob ids: nothing is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from pywerf.backend.buildah.selection import digest_of_selection, select
+from pywerf.build.project.digests import canonical, sha256_of
+from pywerf.errors import DockerfileError, SourceExcerpt, WerfError
+from pywerf.frontend.dockerfile import commands as c
+from pywerf.frontend.dockerfile.args import DEFAULT_PATH, ArgScope, StageArgs, platform_args
+from pywerf.frontend.dockerfile.expansion import expand_instruction
+from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructions, parse_onbuild
+from pywerf.frontend.dockerfile.stages import StageLinks, find_target, link_stages
+from pywerf.graph.op import CopyOp
+from pywerf.oci.platform import Platform, host_platform
+from pywerf.source.digests import Revisioned
+
+if TYPE_CHECKING:
+    from pywerf.frontend.dockerfile.ast import Dockerfile
+    from pywerf.util.filetree import FileTree
+
+__all__ = ["BaseConfig", "ContextMemo", "dockerfile_parts"]
+
+R = TypeVar("R")
+
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
+
+
+class BaseConfig(msgspec.Struct, frozen=True):
+    """What a digest takes of a base image: its variables and its ONBUILD triggers."""
+
+    env: tuple[str, ...] = ()
+    onbuild: tuple[str, ...] = ()
+
+
+BaseOf = Callable[[str, Platform], BaseConfig]
+"""Gives the config of a base image; raises WerfError when nobody has it."""
+
+ContextMemo = Callable[[str, Callable[[], str]], str]
+"""Remembers answers that never change by a key: `memo(key, make)`."""
+
+
+def dockerfile_parts(
+    dockerfile: Dockerfile,
+    *,
+    target: str,
+    build_args: Mapping[str, str],
+    platform: Platform,
+    context: FileTree,
+    base: BaseOf,
+    memo: ContextMemo = lambda key, make: make(),
+    cache_version: str = "",
+    add_hosts: Sequence[str] = (),
+) -> list[str]:
+    """The parts of the digest. Raises DockerfileError, BuildError for missing files, and what `base` raises."""
+    work = _Work(dockerfile, target, build_args, platform, context, base, memo)
+    return [cache_version, *add_hosts, work.target_hash()]
+
+
+class _Work:
+    def __init__(
+        self,
+        dockerfile: Dockerfile,
+        target: str,
+        build_args: Mapping[str, str],
+        platform: Platform,
+        context: FileTree,
+        base: BaseOf,
+        memo: ContextMemo,
+    ) -> None:
+        self.escape = dockerfile.escape
+        self.platform = platform
+        self.context = context
+        self.base = base
+        self.memo = memo
+        self.stages, meta = parse_instructions(dockerfile)
+        self.target = find_target(self.stages, target)
+        defaults = platform_args(host_platform(), platform, target or self.stages[-1].name)
+        self.scope = ArgScope(meta, build_args, defaults, escape=dockerfile.escape)
+        self.links: tuple[StageLinks, ...] = link_stages(self.stages, self.scope)
+        self.done: dict[int, tuple[str, StageArgs]] = {}
+
+    def target_hash(self) -> str:
+        return self.stage(self.target.index)[0]
+
+    def stage(self, index: int) -> tuple[str, StageArgs]:
+        """A stage's hash, and the variables at its end."""
+        if index not in self.done:
+            self.done[index] = self._stage(self.links[index])
+        return self.done[index]
+
+    def _stage(self, link: StageLinks) -> tuple[str, StageArgs]:
+        parts: list[str] = []
+        triggers: tuple[str, ...] = ()
+        base = link.expanded
+        platform = Platform.parse(base.platform) if base.platform else self.platform
+        if base.platform and platform != self.platform:
+            parts.append(str(platform))
+        if link.base is not None:
+            inherited, args = self.stage(link.base)
+            parts.append(inherited)
+            args = self.scope.stage(parent=args)
+            triggers = tuple(
+                command.expression for command in self.stages[link.base].commands if isinstance(command, c.Onbuild)
+            )
+        elif base.image == "scratch":
+            parts.append("scratch")
+            args = self.scope.stage([("PATH", DEFAULT_PATH)])
+        else:
+            parts.append(base.image)
+            found = self._located(base.source, lambda: self.base(base.image, platform))
+            args = self.scope.stage(entry.partition("=")[::2] for entry in found.env)
+            triggers = found.onbuild
+        parts += [f"after {self.stage(other)[0]}" for other in link.needs if other != link.base]
+        commands = [parse_onbuild(text, base.source) for text in triggers]
+        for command in (*commands, *link.stage.commands):
+            parts += self._instruction(command, args)
+        return sha256_of(*parts), args
+
+    def _instruction(self, command: c.Command, args: StageArgs) -> Iterator[str]:
+        """The parts of an instruction; `args` are changed as it changes them."""
+        if isinstance(command, c.Arg):
+            expanded: c.Command = args.declare(command)
+        else:
+            expanded = expand_instruction(command, args.lookup, self.escape)
+        if isinstance(expanded, c.Env):
+            args.set_env((pair.key, pair.value) for pair in expanded.pairs)
+        yield _text(canonical(expanded))
+        if isinstance(expanded, c.Run):
+            yield _text([f"{name}={value}" for name, value in args.history_args()])
+            for mount in expanded.mounts:
+                if mount.type == "bind" and not mount.from_:
+                    yield self._content(CopyOp((mount.source or "/",), "/", True), command.source)
+                elif mount.from_:
+                    yield self._origin(mount.from_)
+        elif isinstance(expanded, c.Copy | c.Add):
+            origin = expanded.from_ if isinstance(expanded, c.Copy) else ""
+            parents = isinstance(expanded, c.Copy) and expanded.parents
+            if origin:
+                yield self._origin(origin)
+                return
+            sources = tuple(
+                source
+                for source in expanded.sources
+                if not (isinstance(expanded, c.Add) and source.startswith(_REMOTE))
+            )
+            if sources:
+                op = CopyOp(sources, "/", True, parents=parents, exclude=expanded.exclude)
+                yield self._content(op, command.source)
+
+    def _origin(self, name: str) -> str:
+        """What `from` means: the hash of a stage, or the image's name."""
+        stage = find_stage(self.stages, name)
+        return name if stage is None else self.stage(stage.index)[0]
+
+    def _content(self, op: CopyOp, source: SourceExcerpt) -> str:
+        """The digest of files of the context."""
+
+        def make() -> str:
+            selected = self._located(source, lambda: select(self.context, op, "the build context"))
+            return digest_of_selection(selected, self.context, op).hex
+
+        revision = self.context.revision if isinstance(self.context, Revisioned) else ""
+        return self.memo(sha256_of(revision, _text(canonical(op))), make) if revision else make()
+
+    def _located(self, source: SourceExcerpt, ask: Callable[[], R]) -> R:
+        try:
+            return ask()
+        except WerfError as error:
+            if error.source is None and not isinstance(error, DockerfileError):
+                error.source = source
+            raise
+
+
+def _text(value: object) -> str:
+    try:
+        return msgspec.json.encode(value, order="deterministic").decode()
+    except UnicodeEncodeError:  # text that is not UTF-8
+        return repr(value)

@@ -1,0 +1,68 @@
+"""The flags that name repositories, registries' manners and the lock service; and what they come to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pywerf.build.options import RegistryOptions
+from pywerf.cli.flags import flag, switch
+
+if TYPE_CHECKING:
+    from pywerf.build.project.repos import RepoOptions
+    from pywerf.registry.access import RegistryAccess
+
+__all__ = ["registry_access", "registry_options", "repo_flags", "repo_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FLAGS: tuple[Callable[[Any], Any], ...] = (
+    flag("--repo", metavar="REPO", help="Repository for stages (default: images of the backend)."),
+    flag("--final-repo", metavar="REPO", help="Repository that final images are copied to."),
+    flag("--cache-repo", "cache_repos", multiple=True, metavar="REPO", help="Repository that gets copies of stages."),
+    flag("--secondary-repo", "secondary_repos", multiple=True, metavar="REPO", help="Repository to take stages from."),
+    switch("--insecure-registry", help="Talk to registries in plain HTTP, too."),
+    switch("--skip-tls-verify-registry", help="Do not check the certificates of registries."),
+    flag("--docker-config", env=("DOCKER_CONFIG",), metavar="DIR", help="Directory of config.json (~/.docker)."),
+    flag("--synchronization", "-S", metavar="ADDRESS", help="Lock service: :local, http(s)://…, redis://…"),
+    flag("--home-dir", env=("WERF_HOME",), metavar="DIR", help="Directory for caches and locks (~/.werf)."),
+)
+
+
+def repo_flags(function: F) -> F:
+    """All of them, for a command."""
+    for one in reversed(_FLAGS):
+        function = one(function)
+    return function
+
+
+def repo_options(flags: Mapping[str, Any]) -> RepoOptions:
+    """The repositories that the values of the flags name."""
+    from pywerf.build.project.repos import RepoOptions
+    from pywerf.build.project.storage.open import werf_home
+
+    return RepoOptions(
+        repo=flags["repo"],
+        final_repo=flags["final_repo"],
+        cache_repos=tuple(flags["cache_repos"]),
+        secondary_repos=tuple(flags["secondary_repos"]),
+        synchronization=flags["synchronization"],
+        home=os.path.abspath(flags["home_dir"] or werf_home()),
+    )
+
+
+def registry_options(flags: Mapping[str, Any]) -> RegistryOptions:
+    """How registries are talked to. `--docker-config` counts for all that runs in this process from now on."""
+    if flags["docker_config"]:
+        os.environ["DOCKER_CONFIG"] = os.path.abspath(flags["docker_config"])
+    lax = flags["insecure_registry"] or flags["skip_tls_verify_registry"]
+    return RegistryOptions(tls_verify=False if lax else None)
+
+
+def registry_access(options: RegistryOptions) -> RegistryAccess:
+    """The way to all registries."""
+    from pywerf.registry.access import RegistryAccess
+    from pywerf.registry.settings import RegistrySettings
+
+    return RegistryAccess(RegistrySettings(tls_verify=options.tls_verify, retries=options.retries))
