@@ -82,7 +82,7 @@ class StageStorage(Protocol):
     ) -> StageDescription:
         """Publish a stage that is `base` with another config, which `change` makes of its own; no layer is touched.
 
-        As `publish` otherwise. A registry needs no backend for it. Raises BuildError where it cannot be done.
+        As `publish` otherwise. A registry needs no backend for it.
         """
 
     def publish_index(self, digest: str, members: Sequence[StageDescription]) -> StageDescription | None:
