@@ -192,7 +192,7 @@ class FileDigests:
     Not for use by several threads at once; the hashing itself is spread over threads.
     """
 
-    __slots__ = ("_changed", "_fresh", "_load", "_records", "_rest", "_save", "_selections", "_used")
+    __slots__ = ("_changed", "_fresh", "_load", "_records", "_rest", "_save", "_selections", "_used", "_young")
 
     def __init__(self, load: Callable[[], bytes | None], save: Callable[[bytes], None]) -> None:
         self._load: Callable[[], bytes | None] | None = load
@@ -202,6 +202,7 @@ class FileDigests:
         self._records: dict[str, bytes] | None = None
         self._used: set[str] = set()
         self._fresh: dict[str, tuple[bytes, bytes]] = {}  # what was read, but is too young to be kept
+        self._young: dict[str, bytes] = {}  # the same, of what was read for nothing but its digest
         self._changed = False
 
     def digest_of(self, tree: FileTree, path: str, node: Node) -> bytes:
@@ -233,14 +234,31 @@ class FileDigests:
                 path, node = files[index]
                 if size == node.size and _is_settled(node.ctime_ns, now):
                     self._remember(path, node, digest, 0)
+                else:
+                    self._young[path] = digest
         return result
 
-    def remember(self, path: str, node: Node, digest: bytes) -> None:
-        """Note a sha256 that was made in passing, while the file was read for something else."""
+    def remember(self, path: str, node: Node, digest: bytes) -> bool:
+        """Note a sha256 that was made in passing, while the file was read for something else.
+
+        False: the file had another content when it was read before; digests made with that one mean nothing any more.
+        """
+        stat = _STAT.pack(node.size, node.mtime_ns, node.ctime_ns, node.ino, node.dev)
+        record = self._file_records().get(path)
+        fresh = self._fresh.get(path)
+        if record is not None and record[: _STAT.size] == stat:
+            before = record[_DIGEST_AT:]
+        else:
+            before = fresh[1] if fresh is not None and fresh[0] == stat else self._young.pop(path, digest)
+        if before != digest:
+            self._forget(path)
+            self._fresh[path] = (stat, digest)
+            return False
         if _is_settled(node.ctime_ns, time.time_ns()):
             self._remember(path, node, digest, 0)
         else:
-            self._fresh[path] = (_STAT.pack(node.size, node.mtime_ns, node.ctime_ns, node.ino, node.dev), digest)
+            self._fresh[path] = (stat, digest)
+        return True
 
     def content_digest(
         self,
@@ -362,6 +380,11 @@ class FileDigests:
         key = _STAT.pack(node.size, node.mtime_ns, node.ctime_ns, node.ino, node.dev)
         self._file_records()[path] = key + _MARK.pack(_today(), flags) + digest
         self._used.add(path)
+        self._changed = True
+
+    def _forget(self, path: str) -> None:
+        self._file_records().pop(path, None)
+        self._selections.clear()
         self._changed = True
 
     def _read_header(self) -> None:

@@ -13,6 +13,7 @@ from pywerf.build.options import EngineOptions, RegistryOptions
 from pywerf.build.session import Session
 from pywerf.oci.platform import host_platform
 from pywerf.report.quiet import QuietReporter
+from pywerf.util.events import Reporter
 from support.fake_registry import FakeRegistry
 from support.image_values import Image, image, index_of, make_image
 
@@ -26,9 +27,9 @@ def make_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", "/dev/null")
     made: list[Session] = []
 
-    def make(name: str = "store") -> Session:
+    def make(name: str = "store", reporter: Reporter | None = None) -> Session:
         options = EngineOptions(root=str(tmp_path / name), storage_driver="vfs", registry=RegistryOptions(retries=0))
-        made.append(Session.open(options, QuietReporter(io.StringIO())))
+        made.append(Session.open(options, reporter or QuietReporter(io.StringIO())))
         return made[-1]
 
     yield make

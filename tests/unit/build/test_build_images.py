@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from pywerf.errors import BuildError, DockerfileError, UsageError, WerfError
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.manifest import Index, parse_manifest
 from pywerf.oci.platform import Platform
+from pywerf.report.quiet import QuietReporter
 from support.builds import write
 from support.fake_registry import FakeRegistry
 from support.image_values import Image
@@ -201,3 +205,43 @@ def test_a_context_in_which_a_name_is_not_utf_8(build: Build) -> None:
     config = build("FROM scratch\nCOPY . /all/\n", tags=("odd:1",))
     assert len(config.diff_ids) == 1
     assert build() == config, "and it is cached"
+
+
+class Meddler(QuietReporter):
+    """Changes a file of the context when its digest has been made: before its COPY reads it."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(io.StringIO())
+        self.file = file
+        self.changes: dict[int, str] = {}  # by how many digests are yet to come
+
+    @contextmanager
+    def span(self, kind: str, name: str) -> Iterator[None]:
+        """The time line's hook."""
+        yield
+        if kind == "digest" and self.changes:
+            self.changes = {count - 1: content for count, content in self.changes.items()}
+            if 0 in self.changes:
+                self.file.write_text(self.changes.pop(0))
+
+
+def test_a_file_that_changes_under_its_copy_is_not_taken_for_what_it_was(
+    make_session: Callable[..., Session], tmp_path: Path
+) -> None:
+    file = tmp_path / "context" / "f"
+    meddler = Meddler(file)
+    build = Build(make_session(reporter=meddler), write(tmp_path / "context", {"f": "1111"}))
+    layers = [build("FROM scratch\nCOPY f /\n").diff_ids]
+    file.write_text("2222")
+    meddler.changes = {2: "3333"}  # the first one looks whether it is remembered
+    build()
+    assert file.read_text() == "3333"
+    for content in ("2222", "3333"):
+        file.write_text(content)
+        (layer,) = build().diff_ids
+        with tarfile.open(fileobj=io.BytesIO(build.session.store.blobs.read(layer))) as tar:
+            member = tar.extractfile("f")
+            assert member is not None
+            assert member.read().decode() == content
+        layers.append((layer,))
+    assert len(set(layers)) == 3

@@ -79,8 +79,12 @@ def copy_layer(
     made_ns: int,
     created: str,
     scratch_dir: str,
+    changed: Callable[[], None],
 ) -> LayerInfo:
-    """The layer of a COPY or ADD: written to the store as an uncompressed blob, in one pass over the sources."""
+    """The layer of a COPY or ADD: written to the store as an uncompressed blob, in one pass over the sources.
+
+    `changed` is called when a file is not what its digest said any more: the layer has what was read now.
+    """
     owner = owner_numbers(op.owner, lower)
     if owner is None and not op.keep_owner:
         owner = (0, 0)
@@ -97,7 +101,7 @@ def copy_layer(
         if op.unpack and any(item.node.kind == "file" for item in selected):
             spool = os.open(scratch_dir, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         _plan_sources(op, plan, source.tree, selected, spool)
-        return _write(plan, store, clamp=clamp, created=created, digested=_remember(source))
+        return _write(plan, store, clamp=clamp, created=created, digested=_remember(source, changed))
     finally:
         if spool >= 0:
             os.close(spool)
@@ -158,11 +162,16 @@ def _opener(tree: FileTree, path: str) -> Callable[[], Iterator[bytes]]:
     return chunks
 
 
-def _remember(source: Files) -> Callable[[FileTree, Planned, bytes], None] | None:
+def _remember(source: Files, changed: Callable[[], None]) -> Callable[[FileTree, Planned, bytes], None] | None:
     digests = source.digests
     if digests is None:
         return None
-    return lambda tree, entry, digest: digests.remember(entry.source, entry.node, digest)
+
+    def digested(tree: FileTree, entry: Planned, digest: bytes) -> None:
+        if not digests.remember(entry.source, entry.node, digest):
+            changed()
+
+    return digested
 
 
 def _write(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pywerf.backend.buildah.empty_tree import EmptyTree
+from pywerf.backend.buildah.contents import Contents
 from pywerf.backend.buildah.files import Files, Result
 from pywerf.backend.buildah.ref import LayerInfo, Ref
 from pywerf.backend.buildah.running import Running
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.cache_mounts import CacheWatcher
-    from pywerf.backend.buildah.selection import Selected
     from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.backend.buildah.volumes import Volume
     from pywerf.isolation.network import Resolver
@@ -84,14 +83,11 @@ class Engine:
         self._resolver = resolver
         self._running = Running()
         self._exports: BindExports | None = None
+        self._exports_lock = threading.Lock()
         self._failure: BaseException | None = None  # of a thread that works behind a step
         self._hashing: list[Promise[LayerInfo]] = []
         self._own: list[str] = []  # snapshots that only this build uses
-        self._content: dict[tuple[str, int], str] = {}
-        self._content_lock = threading.Lock()
-        self._digest_lock = threading.Lock()
-        self._trees: dict[int, tuple[Ref | None, Files]] = {}  # keeps the refs alive, so that their ids stay theirs
-        self._selections: dict[tuple[str, int], list[Selected]] = {}
+        self._contents = Contents(store, snapshots, self._span)
 
     # what the solver asks
 
@@ -101,33 +97,24 @@ class Engine:
     def shape(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> str:
         op = vertex.op
         if isinstance(op, CopyOp) and isinstance(source := inputs[1], Files) and source.digests is not None:
-            from pywerf.backend.buildah.selection import shape_of
-
-            return shape_of(self._select(op, vertex.op_digest, source), source.tree, vertex.op_digest)
+            return self._contents.shape(op, vertex.op_digest, source)
         return ""
 
     def is_known(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> bool:
         op = vertex.op
         if not (isinstance(op, CopyOp) and op.sources and isinstance(source := inputs[1], Files)) or source.identity:
             return False
-        from pywerf.backend.buildah.selection import known_content
-
-        with self._digest_lock, self._span("digest", source.name):
-            known = known_content(self._select(op, vertex.op_digest, source), source, op)
-        if known is not None:
-            with self._content_lock:
-                self._content[vertex.op_digest, id(source)] = str(known)
-        return known is not None
+        return self._contents.is_known(op, vertex.op_digest, source)
 
     def components(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> dict[str, str]:
-        return self._components(vertex, inputs, self._content_of)
+        return self._components(vertex, inputs, self._contents.digest)
 
     def identities(self, vertex: Vertex, inputs: tuple[Result | None, ...]) -> dict[str, str]:
         """As `components`, but other stages and images are named by their layers: nothing of them is read."""
 
         def name(op: CopyOp, op_digest: str, source: Result | None) -> str:
             if isinstance(source, Files):
-                return self._content_of(op, op_digest, source)
+                return self._contents.digest(op, op_digest, source)
             return f"{'scratch' if source is None else source.identity} {op_digest[:16]}"
 
         return self._components(vertex, inputs, name)
@@ -157,8 +144,8 @@ class Engine:
         found: list[tuple[str, Callable[[], bytes]]] = []
 
         def note(op: CopyOp, op_digest: str, source: Result | None) -> str:
-            component = self._content_of(op, op_digest, source)
-            found.append((component, lambda: self._listing(op, op_digest, source)))
+            component = self._contents.digest(op, op_digest, source)
+            found.append((component, lambda: self._contents.listing(op, op_digest, source)))
             return component
 
         self._components(vertex, inputs, note)
@@ -295,7 +282,7 @@ class Engine:
     def _bind_exports(self) -> BindExports:
         from pywerf.backend.buildah.bind_exports import BindExports
 
-        with self._content_lock:
+        with self._exports_lock:
             if self._exports is None:
                 self._exports = BindExports(self._store)
             return self._exports
@@ -336,17 +323,18 @@ class Engine:
         if isinstance(op, MkdirOp):
             info = mkdir_layer(op, lower, self._store, clamp=self._clamp, made_ns=made_ns, created=created)
         else:
-            source = self._files_of(inputs[1] if len(inputs) > 1 else None)
+            source = self._contents.files_of(inputs[1] if len(inputs) > 1 else None)
             info = copy_layer(
                 op,
                 lower,
                 source,
-                self._select(op, op_digest, source),
+                self._contents.select(op, op_digest, source),
                 self._store,
                 clamp=self._clamp,
                 made_ns=made_ns,
                 created=created,
                 scratch_dir=os.path.join(self._store.root, "tmp"),
+                changed=lambda: self._contents.forget(source),
             )
         ref = Ref(parent, Promise.of(info))
         if not info.empty:
@@ -372,82 +360,6 @@ class Engine:
         return record.snapshot
 
     # contents
-
-    def _files_of(self, source: Result | None) -> Files:
-        """The files of an input; of an image or stage one tree a build."""
-        if isinstance(source, Files):
-            return source
-        with self._content_lock:
-            known = self._trees.get(id(source))
-        if known is None:
-            tree = self._snapshots.tree(source)
-            # What a COPY reads need not be read again for its cache key, nor for the list of its files.
-            from pywerf.source.digests import FileDigests
-
-            digests = FileDigests(lambda: None, lambda data: None)
-            known = (source, Files("the image", EmptyTree() if tree is None else tree, digests=digests))
-            with self._content_lock:
-                self._trees[id(source)] = known
-        return known[1]
-
-    def _select(self, op: CopyOp, op_digest: str, source: Files) -> list[Selected]:
-        """The sources of an op, looked up and listed once a build."""
-        key = (op_digest, id(source.tree))
-        with self._content_lock:
-            known = self._selections.get(key)
-        if known is None:
-            from pywerf.backend.buildah.selection import select
-
-            known = select(source.tree, op, source.name)
-            with self._content_lock:
-                self._selections[key] = known
-        return known
-
-    def _content_of(self, op: CopyOp, op_digest: str, source: Result | None) -> str:
-        """The digest of what an op takes from a source: contents, modes, owners; no times."""
-        key = (op_digest, id(source))
-        with self._content_lock:
-            known = self._content.get(key)
-        if known is None:
-            known = self._digest_content(op, op_digest, source)
-            with self._content_lock:
-                self._content[key] = known
-        return known
-
-    def _digest_content(self, op: CopyOp, op_digest: str, source: Result | None) -> str:
-        if isinstance(source, Files) and source.identity:
-            return f"{source.identity} {op_digest[:16]}"
-        memo_key = ""
-        if not isinstance(source, Files):
-            memo_key = f"{'scratch' if source is None else source.identity} {op_digest}"
-        elif revision := _revision(source):
-            memo_key = f"{revision} {op_digest}"
-        if memo_key:
-            kept = self._store.memo.get("selection", memo_key)
-            if kept is not None:
-                return kept.decode()
-        files = self._files_of(source)
-        with self._digest_lock, self._span("digest", files.name):  # FileDigests serves one thread at a time
-            from pywerf.backend.buildah.selection import content_of
-
-            digest = content_of(self._select(op, op_digest, files), files, op)
-        if memo_key:
-            self._store.memo.put("selection", memo_key, str(digest).encode())
-        return str(digest)
-
-    def _listing(self, op: CopyOp, op_digest: str, source: Result | None) -> bytes:
-        from pywerf.backend.buildah.listing import listing_of
-
-        files = self._files_of(source)
-        with self._digest_lock:
-            return listing_of(self._select(op, op_digest, files), files, owners=op.keep_owner and op.owner is None)
-
-
-def _revision(files: Files) -> str:
-    """What names all of a tree's content without reading it; "" when nothing does."""
-    from pywerf.source.digests import Revisioned
-
-    return files.tree.revision if isinstance(files.tree, Revisioned) else ""
 
 
 def _names_owner(op: CopyOp) -> bool:

@@ -66,6 +66,7 @@ def copy(store: Store, tmp_path: Path) -> Copy:
             made_ns=1_000_000_000,
             created="",
             scratch_dir=str(tmp_path),
+            changed=lambda: None,
         )
         return {
             member.name: ("d" if member.isdir() else "f", member.mode, member.uid, member.gid)
@@ -145,7 +146,16 @@ def test_add_unpacks_archives_alone(copy: Copy) -> None:
 def test_nothing_to_copy_is_an_empty_layer(store: Store, tmp_path: Path) -> None:
     op = CopyOp(sources=("*.none",), dest="/", dest_is_dir=True)
     info = copy_layer(
-        op, IMAGE, Files("x", SOURCE), [], store, clamp=None, made_ns=0, created="", scratch_dir=str(tmp_path)
+        op,
+        IMAGE,
+        Files("x", SOURCE),
+        [],
+        store,
+        clamp=None,
+        made_ns=0,
+        created="",
+        scratch_dir=str(tmp_path),
+        changed=lambda: None,
     )
     assert info.empty
     assert info.descriptor is None
