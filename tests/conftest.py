@@ -23,6 +23,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def werf_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory for locks and memories of this test process, instead of the developer's."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WERF_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def service_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for the data of services; unmounted and removed at the end."""

@@ -26,6 +26,13 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     flag("--dev-branch", default="_werf-dev", metavar="NAME", help="The branch for --dev."),
     flag("--dev-ignore", multiple=True, metavar="GLOB", help="Files that --dev leaves out."),
     switch("--allow-includes-update", help="Take the newest commits of werf-includes.yaml."),
+    flag(
+        "--home-dir",
+        own_scalar=False,
+        env=("WERF_HOME",),
+        metavar="DIR",
+        help="Directory for caches (default: ~/.werf).",
+    ),
     switch("--debug-templates", help="Let the *_debug functions of templates print; tell more of errors in templates."),
 )
 
@@ -55,4 +62,5 @@ def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -
         debug_templates=flags["debug_templates"],
         allow_includes_update=flags["allow_includes_update"],
         platforms=platforms,
+        home_dir=flags["home_dir"],
     )

@@ -28,13 +28,13 @@ def command(host: str, port: str, local: bool, local_lock_manager_base_dir: str,
 
     from pywerf.locks.server import LockServer
     from pywerf.locks.table import LeaseTable
+    from pywerf.util.home import werf_home
 
     if kubernetes or not local:
         raise UsageError("locks are kept in a database on this host alone", hint="leave --kubernetes and --local out")
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise UsageError(f"--port {port!r} is no port number")
-    home = os.environ.get("WERF_HOME") or os.path.expanduser("~/.werf")
-    folder = local_lock_manager_base_dir or os.path.join(home, "synchronization_server")
+    folder = local_lock_manager_base_dir or os.path.join(werf_home(), "synchronization_server")
     server = LockServer(LeaseTable(os.path.join(folder, "locks.sqlite")), host, int(port))
     try:
         click.echo(f"serving locks on {server.address}", err=True)

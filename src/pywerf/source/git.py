@@ -100,9 +100,10 @@ class GitRepository:
         return self._tree(commit, submodules, 0)
 
     def _tree(self, commit: str, submodules: bool, depth: int) -> GitTree:
+        from pywerf.source.git_objects import GitObjects
         from pywerf.source.git_tree import GitTree, pinned_submodules
 
-        tree = GitTree(self.repo, commit)
+        tree = GitTree(GitObjects(self.path, self.repo), commit)
         if not submodules:
             return tree
         nested: dict[str, GitTree] = {}

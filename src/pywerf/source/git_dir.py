@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from pywerf.source.git_objects import GitObjects, commit_tree, tree_entries
 from pywerf.source.git_tree import GitTree
 from pywerf.source.local import LocalTree
 from pywerf.util.filetree import Node
@@ -12,6 +13,8 @@ from pywerf.util.filetree import Node
 __all__ = ["WithGitDir"]
 
 _NAME = ".git"
+_SUBMODULE = 0o160000
+_KINDS = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}  # libgit2's types.h
 
 
 class WithGitDir:
@@ -68,32 +71,32 @@ def _make(tree: GitTree, folder: str, url: str) -> str:
 
     repo = pygit2.init_repository(folder)
     repo.remotes.create("origin", url)
-    found: Any = tree.repo[tree.commit]
-    _copy_object(tree.repo, repo, found.id)
-    todo = [found.tree.id]
+    _, root = _copy(tree.objects, repo, tree.commit)
+    todo = [commit_tree(root)]
     seen = set()
     while todo:
         oid = todo.pop()
         if oid in seen:
             continue
         seen.add(oid)
-        _copy_object(tree.repo, repo, oid)
-        entries: Any = tree.repo[oid]
-        if entries.type_str == "tree":
-            todo.extend(entry.id for entry in entries if entry.type_str != "commit")  # commits are submodules
+        kind, data = _copy(tree.objects, repo, oid)
+        if kind == "tree":
+            todo.extend(entry for mode, entry in tree_entries(data).values() if mode != _SUBMODULE)
     git = os.path.join(folder, _NAME)
     # The commit itself is asked: in a repository that is shallow already it seems to have no parents.
-    if b"\nparent " in tree.repo.odb.read(found.id)[1].partition(b"\n\n")[0]:
+    if b"\nparent " in root.partition(b"\n\n")[0]:
         _write(os.path.join(git, "shallow"), tree.commit)
     _write(os.path.join(git, "HEAD"), tree.commit)
-    repo.index.read_tree(found.tree.id)
+    repo.index.read_tree(pygit2.Oid(hex=commit_tree(root)))
     repo.index.write()
     return git
 
 
-def _copy_object(source: Any, target: Any, oid: Any) -> None:
-    kind, data = source.odb.read(oid)
-    target.odb.write(kind, data)
+def _copy(source: GitObjects, target: Any, oid: str) -> tuple[str, bytes]:
+    """Copy one object; gives its kind and content."""
+    kind, data = source.read(oid)
+    target.odb.write(_KINDS[kind], data)
+    return kind, data
 
 
 def _write(path: str, commit: str) -> None:

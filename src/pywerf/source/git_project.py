@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from pywerf.errors import GitError
+from pywerf.source.git_objects import GitObjects, commit_time
+from pywerf.source.git_place import ChangeKind, GitPlace, find_place
 from pywerf.source.git_tree import GitTree, pinned_submodules
 
 if TYPE_CHECKING:
     from pygit2 import Repository
 
-__all__ = ["Change", "ChangeKind", "GitProject", "find_work_tree"]
+    from pywerf.source.git_memory import GitMemory
 
-ChangeKind = Literal["untracked", "changed", "submodule", "dirty submodule"]
+__all__ = ["Change", "ChangeKind", "GitProject", "find_work_tree"]
 
 _MAX_DEPTH = 10
 
@@ -48,11 +50,13 @@ def find_work_tree(folder: str) -> str:
 
 
 class GitProject:
-    """A project directory in a git work tree. `root` is the work tree, `subdir` the project in it ("" for all)."""
+    """A project directory in a git work tree. `root` is the work tree, `subdir` the project in it ("" for all).
 
-    def __init__(self, project_dir: str, work_tree: str = "") -> None:
-        import pygit2
+    With a `memory` (a directory), what the work tree looked like is remembered there: as long as it looks the same, the
+    changes are known without libgit2.
+    """
 
+    def __init__(self, project_dir: str, work_tree: str = "", *, memory: str = "") -> None:
         directory = os.path.realpath(project_dir or ".")
         if not os.path.isdir(directory):
             raise GitError(f"{project_dir}: no such directory", hint="it was named with --dir")
@@ -61,11 +65,36 @@ class GitProject:
             raise GitError(f"the project directory {directory} lies outside of the git work tree {self.root}")
         self.subdir = "" if directory == self.root else directory[len(self.root.rstrip("/")) + 1 :]
         self.directory = directory
-        try:
-            self.repo: Repository = pygit2.Repository(self.root)
-        except pygit2.GitError as error:
-            self._fail(error)
+        self._repo: Repository | None = None
         self._changes: tuple[Change, ...] | None = None
+        # whose repositories are trusted (safe.directory) is libgit2's to say
+        self.place = find_place(self.root)
+        if self.place is None or not _owned(self.root, self.place):
+            self.objects = GitObjects(self.repo.path, self.repo)
+        else:
+            self.objects = GitObjects(self.place.common_dir)
+        self._memory: GitMemory | None = None
+        if memory and self.place is not None:
+            from pywerf.source.git_memory import GitMemory
+
+            self._memory = GitMemory(memory, self.root, self.place)
+
+    def look(self) -> None:
+        """Begin to look at the work tree, beside what else is to be done before `changes` is called."""
+        if self._memory is not None:
+            self._memory.look()
+
+    @property
+    def repo(self) -> Repository:
+        """The repository as libgit2 has it, opened when it is first asked for. Raises GitError."""
+        if self._repo is None:
+            import pygit2
+
+            try:
+                self._repo = pygit2.Repository(self.root)
+            except pygit2.GitError as error:
+                self._fail(error)
+        return self._repo
 
     def _fail(self, error: Exception) -> NoReturn:
         text = str(error)
@@ -78,6 +107,9 @@ class GitProject:
 
     def head(self) -> str:
         """The 40 hexadecimal digits of the head commit. Raises GitError when there is none yet."""
+        commit = self.place.head() if self.place is not None else None
+        if commit is not None:
+            return commit
         import pygit2
 
         try:
@@ -88,12 +120,11 @@ class GitProject:
 
     def tree(self, commit: str) -> GitTree:
         """The files of a commit from the root of the work tree on, with its submodules. Raises GitError."""
-        return _with_submodules(self.repo, commit, self.root, 0)
+        return _with_submodules(self.objects, commit, self.root, 0)
 
     def committer(self, commit: str) -> tuple[int, int]:
         """(seconds since 1970, offset of the zone in minutes) of a commit."""
-        found: Any = self.repo[commit]
-        return found.committer.time, found.committer.offset
+        return commit_time(self.objects.read(commit)[1])
 
     def proposed_name(self) -> str:
         """A name for the project: from the URL of `origin`, else from the directory."""
@@ -113,25 +144,51 @@ class GitProject:
     def changes(self) -> tuple[Change, ...]:
         """All that `git status` would tell, sorted by path; looked up once. Raises GitError."""
         if self._changes is None:
-            import pygit2
-
-            try:
-                found = self.repo.status(untracked_files="all")
-            except (pygit2.GitError, OSError) as error:
-                self._fail(error)
-            self._changes = tuple(
-                self._change(path, int(flags)) for path, flags in sorted(found.items()) if not int(flags) & _IGNORED
-            )
+            memory, head = self._memory, self.place.head() if self.place is not None else None
+            known = memory.recall(head) if memory is not None and head is not None else None
+            if known is not None:
+                self._changes = tuple(Change(path, kind) for path, kind in known)
+                return self._changes
+            self._changes, ignored = self._ask()
+            if memory is not None and head is not None:
+                self._remember(memory, head, ignored)
         return self._changes
+
+    def forget(self) -> None:
+        """Look at the work tree anew."""
+        self._changes = None
+
+    def _ask(self) -> tuple[tuple[Change, ...], list[str]]:
+        """What libgit2 says: the changes, and the files that are ignored."""
+        import pygit2
+
+        try:
+            found = self.repo.status(untracked_files="all", ignored=self._memory is not None)
+        except (pygit2.GitError, OSError) as error:
+            self._fail(error)
+        changes = tuple(
+            self._change(path, int(flags)) for path, flags in sorted(found.items()) if not int(flags) & _IGNORED
+        )
+        return changes, [path for path, flags in found.items() if int(flags) & _IGNORED]
+
+    def _remember(self, memory: GitMemory, head: str, ignored: list[str]) -> None:
+        configured = [
+            os.path.expanduser(value or "")
+            for key in ("core.excludesfile", "core.attributesfile")
+            for value in self.repo.config.get_multivar(key)
+        ]
+        memory.remember(
+            head,
+            tuple((change.path, change.kind) for change in self._changes or ()),
+            ignored=ignored,
+            tracked=(entry.path for entry in self.repo.index),
+            inputs=[os.path.join(self.root, path) for path in configured],
+        )
 
     def change_of(self, path: str) -> Change | None:
         """The change of one path. Raises GitError."""
         # libgit2 looks at the whole index for a single path, too: one look at all is cheaper than two at single ones
         return next((change for change in self.changes() if change.path == path), None)
-
-    def forget(self) -> None:
-        """Look at the work tree anew."""
-        self._changes = None
 
     def _change(self, path: str, flags: int) -> Change:
         recorded = self._recorded_submodule(path.rstrip("/"))
@@ -209,28 +266,30 @@ class _MissingSubmodule:
         return self.commit
 
 
-def _with_submodules(repo: Repository, commit: str, root: str, depth: int) -> GitTree:
-    import pygit2
-
+def _with_submodules(objects: GitObjects, commit: str, root: str, depth: int) -> GitTree:
     try:
-        tree = GitTree(repo, commit)
-    except (KeyError, pygit2.GitError) as error:
+        tree = GitTree(objects, commit)
+    except (KeyError, ValueError) as error:
         raise GitError(f"the commit {commit[:12]} is not in the repository {root}") from error
     nested: dict[str, Any] = {}
     for path, pinned in _pinned(tree):
-        place = os.path.join(root, path)
+        whole = os.path.join(root, path)
         nested[path] = _MissingSubmodule(path, pinned)
-        if depth >= _MAX_DEPTH or not os.path.lexists(os.path.join(place, ".git")):
+        place = find_place(whole) if depth < _MAX_DEPTH else None
+        if place is None:
             continue
-        try:
-            inner = pygit2.Repository(place)
-        except pygit2.GitError:
-            continue
+        inner = GitObjects(place.common_dir)
         if pinned in inner:
-            nested[path] = _with_submodules(inner, pinned, place, depth + 1)
+            nested[path] = _with_submodules(inner, pinned, whole, depth + 1)
     return tree.with_submodules(nested) if nested else tree
 
 
 def _pinned(tree: GitTree) -> Iterator[tuple[str, str]]:
     for path, commit, _ in pinned_submodules(tree):
         yield path, commit
+
+
+def _owned(root: str, place: GitPlace) -> bool:
+    """Whether work tree and repository are the user's own."""
+    user = os.geteuid()
+    return all(os.lstat(path).st_uid == user for path in (root, os.path.join(root, ".git"), place.common_dir))

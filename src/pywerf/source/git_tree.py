@@ -5,14 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from pywerf.errors import ContextError
+from pywerf.source.git_objects import GitObjects, commit_time, commit_tree, tree_entries
 from pywerf.source.wildcards import clean
 from pywerf.util.filetree import Kind, Node, join
-
-if TYPE_CHECKING:
-    from pygit2 import Repository
 
 __all__ = ["GitTree", "pinned_submodules"]
 
@@ -29,19 +26,19 @@ class GitTree:
     or with what `with_submodules` gave them. Methods may be called from several threads.
     """
 
-    __slots__ = ("_root", "_seconds", "_submodules", "_trees", "commit", "repo", "subdir")
+    __slots__ = ("_root", "_seconds", "_submodules", "_trees", "commit", "objects", "subdir")
 
     def __init__(
-        self, repo: Repository, commit: str, subdir: str = "", *, submodules: Mapping[str, GitTree] | None = None
+        self, objects: GitObjects, commit: str, subdir: str = "", *, submodules: Mapping[str, GitTree] | None = None
     ) -> None:
-        found: Any = repo[commit]
-        self.repo = repo
+        _, data = objects.read(commit)
+        self.objects = objects
         self.commit = commit
         self.subdir = subdir
-        self._seconds: int = found.committer.time
+        self._seconds = commit_time(data)[0]
         self._submodules: dict[str, GitTree] = dict(submodules or {})  # by their path in the whole commit
-        self._root: Any = found.tree
-        self._trees: dict[str, Any] = {"": self._root}
+        self._root = commit_tree(data)
+        self._trees: dict[str, dict[str, tuple[int, str]]] = {"": tree_entries(objects.read(self._root)[1])}
         if subdir and (self.lstat("") is None):
             raise ContextError(
                 f"no folder {subdir!r} in commit {commit[:12]}",
@@ -50,14 +47,14 @@ class GitTree:
 
     def with_submodules(self, submodules: Mapping[str, GitTree]) -> GitTree:
         """The same tree with trees in the places of its submodules, by their paths in the whole commit."""
-        return GitTree(self.repo, self.commit, self.subdir, submodules=submodules)
+        return GitTree(self.objects, self.commit, self.subdir, submodules=submodules)
 
     def below(self, subdir: str) -> GitTree:
         """The tree from a folder on. Raises ContextError when there is no such folder."""
         place, inner = self._enter(clean("/" + subdir)[1:])
         if inner is not None:
             return inner.below(place) if place else inner
-        return GitTree(self.repo, self.commit, place, submodules=self._submodules)
+        return GitTree(self.objects, self.commit, place, submodules=self._submodules)
 
     def lstat(self, path: str) -> Node | None:
         """See FileTree."""
@@ -65,7 +62,7 @@ class GitTree:
         name = path.rpartition("/")[2]
         if inner is not None:
             node = inner.lstat(place)
-            return node if place or node is None else self._node(name, _TREE, None)
+            return node if place or node is None else self._node(name, _TREE, "")
         entry = self._entry(place)
         if entry is None or (not path and entry[0] != _TREE):
             return None
@@ -83,7 +80,7 @@ class GitTree:
                 return []
             number = errno.ENOENT if entry is None else errno.ENOTDIR
             raise OSError(number, os.strerror(number), path)
-        nodes = [self._node(os.fsdecode(entry.raw_name), int(entry.filemode), entry.id) for entry in tree]
+        nodes = [self._node(name, mode, oid) for name, (mode, oid) in tree.items()]
         nodes.sort(key=lambda node: os.fsencode(node.name))  # git sorts a folder as if its name ended in a slash
         return nodes
 
@@ -119,14 +116,14 @@ class GitTree:
         entry = self._entry(place)
         if entry is None or entry[0] in (_TREE, _SUBMODULE):
             raise ContextError(f"{path}: no file in commit {self.commit[:12]}")
-        return b"git blob " + bytes(entry[1].raw)
+        return b"git blob " + bytes.fromhex(entry[1])
 
     @property
     def tree_id(self) -> str:
         """The id of this tree's object: equal trees of equal commits of submodules have equal ids."""
         entry = self._entry(self.subdir)
         assert entry is not None
-        return str(entry[1])
+        return entry[1]
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Node]]:
         """(path relative to the directory `path`, node) of all that is inside of it, in component order."""
@@ -159,19 +156,19 @@ class GitTree:
                 return place[len(at) + 1 :], tree
         return place, None
 
-    def _tree(self, place: str) -> Any | None:
+    def _tree(self, place: str) -> dict[str, tuple[int, str]] | None:
         tree = self._trees.get(place)
         if tree is None:
             entry = self._entry(place)
             if entry is None or entry[0] != _TREE:
                 return None
-            tree = self._trees[place] = self.repo[entry[1]]
+            tree = self._trees[place] = tree_entries(self._object(entry[1]))
         return tree
 
-    def _entry(self, place: str) -> tuple[int, Any] | None:
+    def _entry(self, place: str) -> tuple[int, str] | None:
         """(mode, object id) of a path of the whole commit."""
         if not place:
-            return _TREE, self._root.id
+            return _TREE, self._root
         names = place.split("/")
         if any(name in ("", ".", "..") for name in names):
             return None
@@ -180,30 +177,26 @@ class GitTree:
             done -= 1
         tree = self._trees["/".join(names[:done])]
         for index in range(done, len(names)):
-            try:
-                entry = tree[names[index]]
-            except KeyError:
-                entry = self._by_raw_name(tree, names[index])
-                if entry is None:
-                    return None
-            mode = int(entry.filemode)
-            if index == len(names) - 1:
-                return mode, entry.id
-            if mode != _TREE:
+            entry = tree.get(names[index])
+            if entry is None or index == len(names) - 1:
+                return entry
+            if entry[0] != _TREE:
                 return None
-            tree = self._trees["/".join(names[: index + 1])] = self.repo[entry.id]
+            tree = self._trees["/".join(names[: index + 1])] = tree_entries(self._object(entry[1]))
         return None
 
-    def _by_raw_name(self, tree: Any, name: str) -> Any | None:
-        """An entry whose name is not UTF-8."""
-        if name.isprintable():
-            return None
-        wanted = os.fsencode(name)
-        return next((entry for entry in tree if entry.raw_name == wanted), None)
+    def _object(self, oid: str) -> bytes:
+        try:
+            return self.objects.read(oid)[1]
+        except KeyError as error:
+            raise ContextError(
+                f"commit {self.commit[:12]}: the object {oid[:12]} is missing or damaged",
+                hint="git fsck tells more; a partial clone has not all objects",
+            ) from error
 
-    def _node(self, name: str, mode: int, oid: Any) -> Node:
+    def _node(self, name: str, mode: int, oid: str) -> Node:
         kind: Kind = "dir" if mode in (_TREE, _SUBMODULE) else "symlink" if mode == _LINK else "file"
-        size = 0 if kind == "dir" else self.repo.odb.read_header(oid)[1]
+        size = 0 if kind == "dir" else self.objects.size(oid)
         permissions = 0o777 if kind == "symlink" else 0o755 if kind == "dir" or mode & 0o100 else 0o644
         return Node(name, kind, permissions, 0, 0, size, self._seconds * 1_000_000_000)
 
@@ -213,8 +206,7 @@ class GitTree:
             raise ContextError(f"{path}: no such file in commit {self.commit[:12]}")
         if entry[0] in (_TREE, _SUBMODULE) or (entry[0] == _LINK) != links:
             raise ContextError(f"{path}: not a {'symlink' if links else 'regular file'}")
-        data: bytes = self.repo[entry[1]].data  # type: ignore[attr-defined, unused-ignore]
-        return data
+        return self._object(entry[1])
 
 
 def pinned_submodules(tree: GitTree) -> list[tuple[str, str, str]]:
@@ -233,5 +225,5 @@ def pinned_submodules(tree: GitTree) -> list[tuple[str, str, str]]:
     for path, url in read_modules(text):
         entry = tree._entry(path)
         if entry is not None and entry[0] == _SUBMODULE:
-            found.append((path, str(entry[1]), url))
+            found.append((path, entry[1], url))
     return found

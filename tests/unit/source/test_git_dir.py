@@ -10,6 +10,7 @@ import pytest
 
 from pywerf.backend.buildah.export_tree import export_tree
 from pywerf.source.git_dir import WithGitDir
+from pywerf.source.git_objects import GitObjects
 from pywerf.source.git_tree import GitTree
 
 WHO = pygit2.Signature("somebody", "s@example.org", 1_600_000_000, 0)
@@ -36,7 +37,7 @@ def repository(tmp_path: Path) -> pygit2.Repository:
 
 def _tree(repository: pygit2.Repository, tmp_path: Path, commit: str = "") -> WithGitDir:
     return WithGitDir(
-        GitTree(repository, commit or str(repository.references["refs/heads/main"].target)),
+        GitTree(GitObjects(repository.path), commit or str(repository.references["refs/heads/main"].target)),
         str(tmp_path),
         "https://example.org/r.git",
     )

@@ -25,6 +25,7 @@ class ProjectOptions(msgspec.Struct, frozen=True):
     debug_templates: bool = False
     allow_includes_update: bool = False
     platforms: tuple[str, ...] = ()
+    home_dir: str = ""
 
 
 class ImageBuildOptions(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from pywerf.config.werf_yaml.project import parse_config
 from pywerf.errors import ConfigError, ContextError, GiterminismError, GitError, UsageError
 from pywerf.source.git_project import GitProject
 from pywerf.util.globs import covers
+from pywerf.util.home import werf_home
 
 if TYPE_CHECKING:
     from pywerf.build.project.options import ProjectOptions
@@ -108,7 +109,10 @@ def open_project(options: ProjectOptions, reporter: Reporter) -> Project:
 
     Nothing in the work tree is changed; with `dev` a commit is made on a branch of its own.
     """
-    git = GitProject(options.dir, options.git_work_tree)
+    memory = os.path.join(werf_home(options.home_dir), "git-status")
+    git = GitProject(options.dir, options.git_work_tree, memory=memory)
+    if not options.loose_giterminism:
+        git.look()
     commit = _commit(git, options, reporter)
     tree = git.tree(commit)
     loose = options.loose_giterminism
