@@ -26,12 +26,11 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     switch("--skip-tls-verify-registry", help="Do not check the certificates of registries."),
     flag("--docker-config", env=("DOCKER_CONFIG",), metavar="DIR", help="Directory of config.json (~/.docker)."),
     flag("--synchronization", "-S", metavar="ADDRESS", help="Lock service: :local, http(s)://…, redis://…"),
-    flag("--home-dir", env=("WERF_HOME",), metavar="DIR", help="Directory for caches and locks (~/.werf)."),
 )
 
 
 def repo_flags(function: F) -> F:
-    """All of them, for a command."""
+    """All of them, for a command with the project flags (whose `--home-dir` counts here, too)."""
     for one in reversed(_FLAGS):
         function = one(function)
     return function
@@ -40,7 +39,7 @@ def repo_flags(function: F) -> F:
 def repo_options(flags: Mapping[str, Any]) -> RepoOptions:
     """The repositories that the values of the flags name."""
     from pywerf.build.project.repos import RepoOptions
-    from pywerf.build.project.storage.open import werf_home
+    from pywerf.util.home import werf_home
 
     return RepoOptions(
         repo=flags["repo"],
@@ -48,7 +47,7 @@ def repo_options(flags: Mapping[str, Any]) -> RepoOptions:
         cache_repos=tuple(flags["cache_repos"]),
         secondary_repos=tuple(flags["secondary_repos"]),
         synchronization=flags["synchronization"],
-        home=os.path.abspath(flags["home_dir"] or werf_home()),
+        home=os.path.abspath(werf_home(flags["home_dir"])),
     )
 
 

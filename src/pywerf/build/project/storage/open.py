@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pywerf.build.project.storage.local import LOCAL
@@ -16,12 +15,7 @@ if TYPE_CHECKING:
     from pywerf.registry.access import RegistryAccess
     from pywerf.registry.deletion import VendorAccess
 
-__all__ = ["open_registry_storage", "open_storage", "werf_home"]
-
-
-def werf_home(environ: Mapping[str, str] = os.environ) -> str:
-    """The directory for caches and locks: `WERF_HOME`, else `~/.werf`."""
-    return environ.get("WERF_HOME") or os.path.expanduser("~/.werf")
+__all__ = ["open_registry_storage", "open_storage"]
 
 
 def open_storage(

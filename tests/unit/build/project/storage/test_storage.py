@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pywerf.build.embedded import EmbeddedBackend
 from pywerf.build.project.storage.local import LocalStageStorage
 from pywerf.build.project.storage.memo import DescriptionMemo
 from pywerf.build.project.storage.model import StageDescription
-from pywerf.build.project.storage.open import open_registry_storage, open_storage, werf_home
+from pywerf.build.project.storage.open import open_registry_storage, open_storage
 from pywerf.build.project.storage.records import ClientId, CustomTag, ManagedImage, custom_tags, managed_images
 from pywerf.build.project.storage.registry import RegistryStageStorage
 from pywerf.build.session import Session
@@ -215,11 +214,6 @@ def test_without_a_repository_the_backend_has_the_stages(backend: EmbeddedBacken
 def test_what_is_no_repository(repo: str, make_access: Callable[..., RegistryAccess]) -> None:
     with pytest.raises(UsageError, match="--final-repo"):
         open_registry_storage(repo, make_access(), home="/nowhere", flag="--final-repo")
-
-
-def test_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert werf_home({"WERF_HOME": "/x"}) == "/x"
-    assert werf_home({}) == os.path.expanduser("~/.werf")
 
 
 def test_the_oldest_client_id_is_first() -> None:
