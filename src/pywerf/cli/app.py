@@ -10,6 +10,9 @@ __all__ = ["app"]
 _COMMANDS = {
     "build": ("pywerf.cli.build", "Build the images of a project, or of a Dockerfile."),
     "buildah": ("pywerf.cli.buildah", "Build and handle images with the embedded engine, as buildah does."),
+    "cleanup": ("pywerf.cli.cleanup", "Delete what a project's repository need not keep."),
+    "purge": ("pywerf.cli.purge", "Delete everything of a project in its repository."),
+    "managed-images": ("pywerf.cli.managed_images", "The images that cleanup counts among a project's."),
     "host": ("pywerf.cli.host", "Examine this machine; keep its store within limits."),
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),
     "synchronization": ("pywerf.cli.synchronization", "Serve locks to the builders of many hosts."),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pywerf.build.project.options import ProjectOptions
 from pywerf.cli.flags import flag, switch
+from pywerf.errors import UsageError
 
-__all__ = ["project_flags", "project_options"]
+if TYPE_CHECKING:
+    from pywerf.util.events import Reporter
+
+__all__ = ["project_flags", "project_name", "project_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,3 +68,17 @@ def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -
         platforms=platforms,
         home_dir=flags["home_dir"],
     )
+
+
+def project_name(flags: Mapping[str, Any], reporter: Reporter) -> str:
+    """The project's name: as the command line has it, else of its werf.yaml, which is not read before that."""
+    if flags["project_name"]:
+        from pywerf.config.werf_yaml.meta import check_project_name
+
+        why = check_project_name(flags["project_name"])
+        if why:
+            raise UsageError(f"--project-name {flags['project_name']}: {why}")
+        return str(flags["project_name"])
+    from pywerf.build.project.project import open_project
+
+    return open_project(project_options(flags), reporter).config.meta.project

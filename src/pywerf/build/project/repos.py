@@ -129,6 +129,12 @@ class Repos:
         with self._opened_locker().lock(f"{self.project}.stage.{digest}") as hold:
             yield hold
 
+    @contextmanager
+    def alone(self, what: str) -> Iterator[Hold]:
+        """Hold a lock of the project's that has nothing to do with a digest. Raises LockError."""
+        with self._opened_locker().lock(f"{self.project}.{what}") as hold:
+            yield hold
+
     def _opened_locker(self) -> Locker:
         with self._lock:
             if self._locker is None:
