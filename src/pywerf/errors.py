@@ -28,6 +28,7 @@
     ├── LockError                 a lock service that does not answer, or refuses
     │   └── LockLost              a lock that is not ours any more
     ├── IsolationError            a container cannot be started as asked
+    │   └── RuntimeFailed         an OCI runtime made no container
     ├── ContainerFailed           the command of a RUN, or of `werf run`, ended with a status that is not 0
     └── BuildError                a build that cannot go on, for a reason that is none of the above
         └── BuildStopped          a step that was given up because another one had failed
@@ -67,6 +68,7 @@ __all__ = [
     "RegistryError",
     "RegistryNotFound",
     "RegistryUnauthorized",
+    "RuntimeFailed",
     "SnapshotError",
     "SourceExcerpt",
     "StoreError",
@@ -247,6 +249,25 @@ class LockLost(LockError):
 
 class IsolationError(WerfError):
     """A container cannot be started as asked."""
+
+
+class RuntimeFailed(IsolationError):
+    """An OCI runtime made no container. `logged` is why, from its log, or empty.
+
+    It wrote to the container's own descriptors: all that those carry is its words.
+    """
+
+    def __init__(self, message: str, *, logged: str, status: int, hint: str | None = None) -> None:
+        why = logged or f"it ended with status {status}; what it has to say stands above"
+        super().__init__(f"{message}: {why}", hint=hint)
+        self.logged = logged
+        self._unexplained = f"{message}: it ended with status {status}"
+
+    def explain(self, words: str) -> None:
+        """Take what it wrote to standard error into the message, if its log does not tell why."""
+        if not self.logged:
+            self.message = f"{self._unexplained}: {words}" if words else f"{self._unexplained} and did not say why"
+            self.args = (self.message,)
 
 
 class ContainerFailed(WerfError):

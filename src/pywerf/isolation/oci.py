@@ -8,7 +8,7 @@ import secrets
 import shlex
 from typing import Any
 
-from pywerf.errors import IsolationError
+from pywerf.errors import IsolationError, RuntimeFailed
 from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template
 from pywerf.isolation.cgroups import hierarchy_mode
 from pywerf.isolation.launched import LaunchingIsolation
@@ -69,11 +69,11 @@ class OciIsolation(LaunchingIsolation):
             hint = "use --network host or --network none"
             if not os.access(_TUN, os.R_OK | os.W_OK):
                 hint = f"ordinary users must be able to open {_TUN}: chmod 666 {_TUN}; or {hint}"
-        elif not number:
+        elif number < 0:
             hint = "with --log-debug its bundle is kept; --runtime names another runtime"
             if self._keep:
                 hint = f"its bundle, without the root file system, is kept in {_keep_bundle(plan['runtime'], text)}"
-            text = errors_in(text)
+            return RuntimeFailed(f"cannot {step}", logged=errors_in(text), status=-number, hint=hint)
         elif number == errno.EPERM:
             hint = "OCI isolation needs root, or a user namespace: `werf host doctor` shows what this machine can do"
         return IsolationError(f"cannot {step}: {text}", hint=hint)
@@ -91,7 +91,7 @@ def _keep_bundle(runtime: dict[str, Any], log: str) -> str:
 
 
 def errors_in(log: str) -> str:
-    """The messages of a JSON log's errors, in order; what is no JSON is a message itself."""
+    """The messages of a JSON log's errors, in order; what is no JSON is a message itself. Empty: there is none."""
     import msgspec.json
 
     found: list[str] = []
@@ -103,4 +103,4 @@ def errors_in(log: str) -> str:
             continue
         if str(entry.get("level", "")) in ("error", "fatal", "panic"):
             found.append(str(entry.get("msg", "")).strip())
-    return "; ".join(dict.fromkeys(found[-_SHOWN:])) or "it did not say why"
+    return "; ".join(dict.fromkeys(found[-_SHOWN:]))

@@ -237,14 +237,17 @@ class Supervisor:
             self._note(pid, status)
 
     def _failure(self, status: int) -> SetupFailed:
-        """What the runtime has logged; it may have said more on standard error, which is the container's."""
+        """What the runtime has logged, and its status as a number below 0: errno is above.
+
+        Until its log is there it says what is wrong on standard error, which is the container's: who reads that knows.
+        """
         try:
             with open(LOG, encoding="utf-8", errors="replace") as file:
                 said = file.read(LOG_MAX)
         except FileNotFoundError:
             said = ""
         name = self.argv[0].rpartition("/")[2]
-        return SetupFailed(f"run the container with {name}", 0, said or f"it ended with status {status}")
+        return SetupFailed(f"run the container with {name}", -status, said)
 
 
 def find_command(plan: dict[str, Any], root: Root) -> tuple[bool, OSError | None]:

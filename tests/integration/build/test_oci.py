@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,24 @@ def test_a_runtime_that_fails_says_why_itself(werf: Werf, busybox_layout: Path, 
     assert str(bundle) in done.stderr
     assert {path.name for path in bundle.iterdir()} == {"config.json", "log", "command"}
     assert str(broken) in (bundle / "command").read_text()
+
+
+@pytest.mark.parametrize("runtime", [*RUNTIMES, "runsc"])
+def test_what_a_runtime_says_before_it_logs_is_in_the_error(werf: Werf, busybox_layout: Path, runtime: str) -> None:
+    pull_base(werf.run, busybox_layout)
+    flags = ("--isolation=oci", f"--runtime={runtime}", "--runtime-flag=nonsense", "-")
+    done = werf.run("buildah", "build", "--no-cache", *flags, stdin=b"FROM base\nRUN true\n", check=False)
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert re.search(f"cannot run the container with {runtime}: it ended with status [0-9]+: .*-nonsense", error)
+
+
+def test_a_command_of_run_has_the_standard_error_that_the_runtime_writes_to(werf: Werf, busybox_layout: Path) -> None:
+    pull_base(werf.run, busybox_layout)
+    flags = ("--buildah-mode=native-rootless", "--runtime=crun", "--runtime-flag=nonsense")
+    done = werf.run("run", *flags, "base", "--", "true", check=False)
+    said, _, error = done.stderr.partition("Error: ")
+    assert "-nonsense" in said
+    assert "what it has to say stands above" in error
 
 
 def test_a_file_system_that_another_program_mounts(werf: Werf, busybox_layout: Path, context: Path) -> None:

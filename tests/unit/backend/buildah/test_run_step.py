@@ -11,7 +11,7 @@ import pytest
 
 from pywerf.backend.buildah.run_step import run_container
 from pywerf.backend.buildah.running import Running
-from pywerf.errors import ContainerFailed, IsolationError
+from pywerf.errors import ContainerFailed, IsolationError, RuntimeFailed
 from pywerf.isolation.spec import ContainerResult, ContainerSpec
 from pywerf.linux.mount import Mount
 
@@ -44,9 +44,11 @@ class Processes:
         self.created = created
         self.started: list[Process] = []
         self.error: Exception | None = None
+        self.words = b""
 
     def start(self, spec: ContainerSpec, stdin: int, stdout: int, stderr: int) -> Process:
         if self.error is not None:
+            os.write(stderr, self.words)
             raise self.error
         process = subprocess.Popen(spec.argv, stdin=stdin, stdout=stdout, stderr=stderr)
         self.started.append(Process(process, self.created))
@@ -158,6 +160,25 @@ def test_a_container_that_cannot_be_started(isolation: Processes, output: Output
     running = Running()
     with pytest.raises(IsolationError):
         run_container(isolation, shell("true"), running, output, "RUN")
+
+
+@pytest.mark.parametrize(
+    ("logged", "words", "message"),
+    [
+        ("", b"bad flag\n\n usage: it\n -x\n", "cannot run it: it ended with status 64: bad flag; usage: it"),
+        ("", b"", "cannot run it: it ended with status 64 and did not say why"),
+        ("no space", b"time=now no space\n", "cannot run it: no space"),
+    ],
+)
+def test_a_runtime_that_fails_is_quoted(
+    isolation: Processes, output: Output, logged: str, words: bytes, message: str
+) -> None:
+    isolation.error = RuntimeFailed("cannot run it", logged=logged, status=64)
+    isolation.words = words
+    with pytest.raises(RuntimeFailed) as caught:
+        run_container(isolation, shell("true"), Running(), output, "RUN")
+    assert str(caught.value) == caught.value.message == message
+    assert output.err == words
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("of the view")])
