@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import Any
 
 from pywerf.isolation.spec import Container, ContainerResult
 
@@ -22,8 +24,8 @@ class Console:
     def __init__(self, master: int, stdin: int) -> None:
         self._master = master
         self._stdin = stdin
-        self._saved: list[object] | None = None
-        self._handler: object = None
+        self._saved: list[Any] | None = None  # as termios has it: numbers, and a list of characters
+        self._handler: Callable[[int, FrameType | None], Any] | int | None = None  # as signal() has it
 
     def __enter__(self) -> Console:
         if os.isatty(self._stdin):
@@ -44,8 +46,8 @@ class Console:
             import signal
             import termios
 
-            signal.signal(signal.SIGWINCH, self._handler)  # type: ignore[arg-type]
-            termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+            signal.signal(signal.SIGWINCH, self._handler)
+            termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._saved)
             self._saved = None
 
     def _on_resize(self, _signum: int, _frame: FrameType | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +140,7 @@ class LaunchedContainer:
         self._end()
 
 
-class LaunchingIsolation:
+class LaunchingIsolation(ABC):
     """An Isolation whose containers the launcher starts: what chroot and OCI isolation have in common."""
 
     def __init__(self) -> None:
@@ -157,17 +158,22 @@ class LaunchingIsolation:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """See Isolation.name."""
+
+    @abstractmethod
     def _template(self, spec: ContainerSpec) -> tuple[int, list[tuple[Any, ...]]]:
         """What most containers share of a plan (see Launcher.prepare)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _plan(self, spec: ContainerSpec, cgroups: tuple[str, ...], stdin: int) -> dict[str, Any]:
         """The plan of a container that joins `cgroups`. Raises IsolationError for what cannot be done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _failed(self, plan: dict[str, Any], step: str, number: int, text: str) -> IsolationError:
         """The error of a container that could not be made."""
-        raise NotImplementedError
 
     def start(self, spec: ContainerSpec, stdin: int, stdout: int, stderr: int) -> LaunchedContainer:
         """See Isolation.start."""

@@ -116,8 +116,7 @@ class Walk:
                         data = os_read(fd, size) if size else b""
                         if len(data) != size:
                             data += read_exactly(fd, size - len(data), rel + name)
-                        # As a tuple, a status has whole seconds.
-                        put_small(rel + name, mode & 0o7777, uid, gid, mtime, data)  # type: ignore[arg-type]
+                        put_small(rel + name, mode & 0o7777, uid, gid, mtime, data)  # type: ignore[arg-type]  # as a tuple, a status has whole seconds
                     elif not (self._overlay and size == 0 and is_whiteout_mark(attributes)):
                         self._put_file(rel + name, owners.seen(fd, status), fd, read_xattrs(fd, attributes))
                 finally:

@@ -29,25 +29,20 @@ import gc
 import marshal
 import os
 import select
-import struct
 
 from pywerf.linux import syscalls as sys
-from pywerf.linux.apply import run
-from pywerf.linux.own_network import Connector
-from pywerf.linux.runtime import run_runtime
-from pywerf.linux.stage import SetupFailed, prepare
+from pywerf.linux.contained import GIVEN, be_container, be_spare, exit_after
+from pywerf.linux.frames import read_all, received_descriptors, send_descriptors, send_frame
 from pywerf.linux.supervision import Supervision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
-__all__ = ["main", "read_all", "send_frame"]
+__all__ = ["main"]
 
 SIGKILL = 9
 PIDFD_ENDED = select.POLLIN
-STDIO_AND_CONTROL_AND_PLAN = 5
 ROUNDS = 50  # how often the processes that a container left are looked for
 
 
@@ -85,7 +80,7 @@ def main(request_fd: int, parent: int, host_pids: int = 0) -> None:
         sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
         os.close(parent_fd)
         os.close(cgroups_fd)
-        _exit_after(Launcher(request_fd).serve)
+        exit_after(Launcher(request_fd).serve)
     os.close(request_fd)
     # This process stays until the last container is gone: it runs the interpreter's binary, which the
     # kernel therefore lets nobody write to, not even a container that got hold of it by /proc/self/exe.
@@ -148,6 +143,18 @@ class Process:
         self.supervision: Supervision | None = None
         self.mark = -1
 
+    def take(self, descriptors: list[int]) -> bool:
+        """Give a spare its container. False: it has died; its end is noticed like any other's."""
+        if self.handover is None:
+            return False
+        try:
+            send_descriptors(self.handover, b"P", descriptors)
+        except OSError:
+            return False
+        self.handover.close()
+        self.handover = None
+        return True
+
 
 class Launcher:
     """The serving loop. With `host_pids` containers get no pid namespaces but those that they are to join."""
@@ -163,7 +170,7 @@ class Launcher:
         self.poll.register(self.mounts, select.POLLPRI)
         self.processes: dict[int, Process] = {}  # by pidfd
         self.controls: dict[int, Process] = {}  # by the control socket's descriptor
-        self.supervised: dict[int, Process] = {}  # by what their supervision waits for
+        self.supervised: dict[int, tuple[Process, Supervision]] = {}  # by what the supervision waits for
         self.template: tuple[int, list[tuple[Any, ...]]] | None = None
         self.spare: Process | None = None
 
@@ -193,9 +200,7 @@ class Launcher:
     # -------------------------------------------------------------- requests
 
     def _on_request(self) -> bool:
-        data, ancillary, _, _ = self.requests.recvmsg(
-            1 << 16, _socket.CMSG_SPACE(4 * STDIO_AND_CONTROL_AND_PLAN), _socket.MSG_CMSG_CLOEXEC
-        )
+        data, ancillary, _, _ = self.requests.recvmsg(1 << 16, _socket.CMSG_SPACE(4 * GIVEN), _socket.MSG_CMSG_CLOEXEC)
         if not data:
             return False
         kind, body = data[:1], data[1:]
@@ -203,8 +208,8 @@ class Launcher:
             self.template = marshal.loads(body)
             self._drop_spare()
             return True
-        descriptors = _received(ancillary)
-        if len(descriptors) != STDIO_AND_CONTROL_AND_PLAN:
+        descriptors = received_descriptors(ancillary)
+        if len(descriptors) != GIVEN:
             # This process has no descriptors left; the end of the control socket tells it.
             for fd in descriptors:
                 os.close(fd)
@@ -214,14 +219,9 @@ class Launcher:
             supervision, theirs = Supervision.begin()
             descriptors.append(theirs)
         if kind == b"P" and self.spare is not None:
-            process, self.spare = self.spare, None
-            try:
-                _send_descriptors(process.handover, b"P", descriptors)
-            except OSError:
-                process = None  # it died; its end is noticed like any other's
-            else:
-                process.handover.close()  # type: ignore[union-attr]
-                process.handover = None
+            spare, self.spare = self.spare, None
+            if spare.take(descriptors):
+                process = spare
         if process is None:
             process = self._fork(descriptors, body.removeprefix(b"S").decode("utf-8", "surrogateescape"))
         control = _socket.socket(fileno=descriptors[3])
@@ -234,7 +234,7 @@ class Launcher:
             return True
         if supervision is not None:
             process.supervision = supervision
-            self._await_supervision(process)
+            self._await_supervision(process, supervision)
         process.control = control
         self.controls[control.fileno()] = process
         self.poll.register(control.fileno(), select.POLLIN)
@@ -261,9 +261,10 @@ class Launcher:
                 pid = os.fork()
                 if pid == 0:
                     sys.prctl(sys.PR_SET_PDEATHSIG, SIGKILL)
-                    if theirs is not None:
-                        _exit_after(lambda: self._be_spare(theirs))
-                    _exit_after(lambda: self._be_container(descriptors or [], marked))
+                    template = self.template
+                    if theirs is not None and template is not None:
+                        exit_after(lambda: be_spare(theirs, template))
+                    exit_after(lambda: be_container(descriptors or [], marked))
             finally:
                 # Only children are in the new namespace, and only one shall be.
                 sys.setns(self.own_pid_namespace, sys.CLONE_NEWPID)
@@ -300,65 +301,6 @@ class Launcher:
             os.waitpid(process.pid, 0)
             _kill_rest(process)
 
-    # -------------------------------------------------------------- children's side
-
-    def _be_spare(self, handover: _socket.socket) -> None:
-        fd = handover.fileno()
-        _close_others([fd])
-        failure = None
-        try:
-            prepare(*self.template)  # type: ignore[misc]
-        except SetupFailed as error:
-            failure = error
-        data, ancillary, _, _ = handover.recvmsg(
-            1, _socket.CMSG_SPACE(4 * (STDIO_AND_CONTROL_AND_PLAN + 1)), _socket.MSG_CMSG_CLOEXEC
-        )
-        if not data:
-            return
-        self._contain(_received(ancillary), failure, prepared=True)
-
-    def _be_container(self, descriptors: list[int], mark: int) -> None:
-        _close_others([*descriptors, mark] if mark >= 0 else descriptors)
-        self._contain(descriptors, None, prepared=False, mark=mark)
-
-    def _contain(self, descriptors: list[int], failure: SetupFailed | None, *, prepared: bool, mark: int = -1) -> None:
-        control = _socket.socket(fileno=descriptors[3])
-
-        def ready(created: list[str], console: int | None) -> None:
-            send_frame(control, b"R", created, console)
-
-        def failed(error: SetupFailed) -> None:
-            send_frame(control, b"E", (error.step, error.number, error.text))
-
-        try:
-            if failure is not None:
-                raise failure
-            plan = marshal.loads(read_all(descriptors[4]))
-            if not prepared:
-                connector = self._connector(plan)
-                prepare(plan["namespaces"], plan["stage"])
-                if connector is not None:
-                    connector.connect()
-            if mark >= 0:
-                os.write(mark, str(os.stat("/proc/self/ns/mnt").st_ino).encode())
-                os.close(mark)
-            if "runtime" in plan:
-                run_runtime(plan, descriptors[:3], ready, failed, *descriptors[5:])
-            run(plan, descriptors[:3], ready, *descriptors[5:])
-        except SetupFailed as error:
-            failed(error)
-        except Exception as error:
-            send_frame(control, b"E", ("follow the plan", 0, f"{type(error).__name__}: {error}"))
-
-    def _connector(self, plan: dict[str, Any]) -> Connector | None:
-        """What connects a private network: started before this process leaves the host's."""
-        if "runtime" not in plan or plan["runtime"]["connector"] is None:
-            return None
-        try:
-            return Connector(plan["runtime"]["connector"])
-        except OSError as error:
-            raise SetupFailed("start a process", error.errno or 0, error.strerror or "") from error
-
     # -------------------------------------------------------------- containers that run
 
     def _on_control(self, process: Process) -> None:
@@ -381,19 +323,18 @@ class Launcher:
             except ProcessLookupError:
                 return
 
-    def _await_supervision(self, process: Process) -> None:
-        fd = process.supervision.fd  # type: ignore[union-attr]
-        self.supervised[fd] = process
-        self.poll.register(fd, select.POLLIN)
+    def _await_supervision(self, process: Process, supervision: Supervision) -> None:
+        self.supervised[supervision.fd] = process, supervision
+        self.poll.register(supervision.fd, select.POLLIN)
 
     def _on_supervision(self, fd: int, events: int) -> None:
         """The next thing that a container's supervision waited for; without it the container must not go on."""
-        process = self.supervised.pop(fd)
+        process, supervision = self.supervised.pop(fd)
         self.poll.unregister(fd)
-        if not process.supervision.advance(events, _close_others):  # type: ignore[union-attr]
+        if not supervision.advance(events):
             _signal.pidfd_send_signal(process.pidfd, SIGKILL)
-        elif process.supervision.fd >= 0:  # type: ignore[union-attr]
-            self._await_supervision(process)
+        elif supervision.fd >= 0:
+            self._await_supervision(process, supervision)
 
     def _on_exit(self, process: Process) -> None:
         _, status = os.waitpid(process.pid, 0)
@@ -439,70 +380,3 @@ def _kill_rest(process: Process) -> None:
     process.mark = -1
     if inode:
         _kill_in_mount_namespace(int(inode))
-
-
-def _exit_after(work: Callable[[], None]) -> NoReturn:
-    """Run a child's whole life and exit: never back into the parent's stack. Bugs show on standard error."""
-    try:
-        work()
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(1)
-
-
-# ---------------------------------------------------------------- messages
-
-
-def _received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    descriptors: list[int] = []
-    for level, kind, data in ancillary:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            descriptors += struct.unpack(f"{len(data) // 4}i", data)
-    return descriptors
-
-
-def _send_descriptors(to: _socket.socket | None, data: bytes, descriptors: list[int]) -> None:
-    if to is not None:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
-        to.sendmsg([data], rights, _socket.MSG_NOSIGNAL)
-
-
-def send_frame(to: _socket.socket, kind: bytes, value: object, descriptor: int | None = None) -> None:
-    """A frame, with a descriptor on its first byte. The other side may be gone: that is its business."""
-    body = marshal.dumps(value)  # type: ignore[arg-type]
-    frame = kind + len(body).to_bytes(4, "little") + body
-    rights = []
-    if descriptor is not None:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor))]
-    try:
-        sent = to.sendmsg([frame], rights, _socket.MSG_NOSIGNAL)
-        if sent < len(frame):
-            to.sendall(frame[sent:], _socket.MSG_NOSIGNAL)
-    except ConnectionError:
-        return
-
-
-def read_all(fd: int) -> bytes:
-    size = os.fstat(fd).st_size
-    pieces = []
-    offset = 0
-    while offset < size:
-        piece = os.pread(fd, size - offset, offset)
-        if not piece:
-            break
-        pieces.append(piece)
-        offset += len(piece)
-    return b"".join(pieces)
-
-
-def _close_others(keep: list[int]) -> None:
-    """Close every descriptor above 2 but these: a child must not hold other containers' pipes open."""
-    first = 3
-    for fd in sorted(keep):
-        if fd > first:
-            sys.close_range(first, fd - 1)
-        first = fd + 1
-    sys.close_range(first, -1)

@@ -20,7 +20,7 @@ import select
 
 from pywerf.linux import syscalls as sys
 from pywerf.linux.apply import execute, own_terminal, take_identity
-from pywerf.linux.child import read_all, send_frame
+from pywerf.linux.frames import read_all, send_frame
 from pywerf.linux.orphans import descendants
 from pywerf.linux.stage import SetupFailed, Steps
 from pywerf.linux.stand_ins import StandIns

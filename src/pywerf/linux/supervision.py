@@ -14,10 +14,10 @@ import select
 import struct
 
 from pywerf.linux import notify  # now: a container's process has its own file system over ours
+from pywerf.linux.frames import close_others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["Supervision", "hand_over", "send"]
@@ -78,14 +78,14 @@ class Supervision:
         mine, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         return cls(mine), theirs.detach()
 
-    def advance(self, events: int, close_others: Callable[[list[int]], None]) -> bool:
+    def advance(self, events: int) -> bool:
         """What `fd` waited for has come (poll(2)). False: the supervisor is lost, and the container has to end."""
         if self._socket is not None:
             self._receive()
             return True
         if not self._pid:
             if events & select.POLLIN:
-                return self._start(close_others)
+                return self._start()
             self._close()  # no call any more: all processes have ended
             self.fd = -1
             return True
@@ -104,14 +104,14 @@ class Supervision:
             self._settings = marshal.loads(data)
             self.fd = self._descriptors[0]
 
-    def _start(self, close_others: Callable[[list[int]], None]) -> bool:
+    def _start(self) -> bool:
         try:
             self._pid = os.fork()
         except OSError as error:
             self.lost = f"its system calls cannot be supervised: {error.strerror}"
             return False
         if self._pid == 0:
-            _live(self._descriptors, self._settings, close_others)
+            _live(self._descriptors, self._settings)
         self._close()
         self.fd = os.pidfd_open(self._pid)
         return True
@@ -140,7 +140,7 @@ class Supervision:
             self._reap()
 
 
-def _live(descriptors: list[int], settings: dict[str, Any], close_others: Callable[[list[int]], None]) -> None:
+def _live(descriptors: list[int], settings: dict[str, Any]) -> None:
     """The supervisor's whole life. It ends with the launcher. Bugs show on standard error."""
     from pywerf.linux import syscalls as sys
 

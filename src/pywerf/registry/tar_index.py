@@ -100,7 +100,7 @@ class TarIndex:
         import tarfile
 
         try:
-            with tarfile.open(fileobj=_HeaderReader(file, self.what), mode="r:") as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=_HeaderReader(file, self.what), mode="r:") as tar:  # type: ignore[call-overload]  # read, seek and tell are enough
                 for _ in range(MAX_MEMBERS):
                     member = tar.next()
                     if member is None:

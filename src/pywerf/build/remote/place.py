@@ -111,9 +111,12 @@ class Place:
         try:
             if self._where.transport == "oci":
                 return Digest.of(open_source(self._where, self._session.registries()).manifest()[0])
+            from pywerf.registry.docker_registry import RegistryDestination
+
             destination = self.destination()
-            reference = destination.reference  # type: ignore[attr-defined]  # a RegistryDestination
-            found = destination.client.find_manifest(reference.repository, reference.selector)  # type: ignore[attr-defined]
+            assert isinstance(destination, RegistryDestination)
+            reference = destination.reference
+            found = destination.client.find_manifest(reference.repository, reference.selector)
             return None if found is None else found.digest
         except RegistryNotFound:
             return None
