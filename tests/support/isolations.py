@@ -1,7 +1,7 @@
 """Every way in which a RUN is isolated, for tests that all of them have to pass: who calls, and with which flags.
 
-A new isolation or rung joins by a line in ISOLATIONS. runsc is not there: these tests ask the host's kernel for its
-answers, and gVisor's gives its own (tests/integration/build/test_matrix.py and test_oci.py have what it does).
+A new isolation or rung joins by a line in ISOLATIONS. What a command of runsc sees is gVisor's kernel: tests that ask
+for the host's answers look at `own_kernel`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["ISOLATIONS", "Isolated", "run_output"]
+__all__ = ["ISOLATIONS", "OWN_KERNEL", "Isolated", "run_output"]
 
 # name: (the fixture of who calls, flags of `build`)
 ISOLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -22,7 +22,11 @@ ISOLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "crun-user": ("builder", ("--isolation=rootless", "--runtime=crun")),
     "runc-root": ("root", ("--isolation=oci", "--runtime=runc")),
     "runc-user": ("builder", ("--isolation=rootless", "--runtime=runc")),
+    "runsc-root": ("root", ("--isolation=oci", "--runtime=runsc")),
+    "runsc-user": ("builder", ("--isolation=rootless", "--runtime=runsc")),
 }
+
+OWN_KERNEL = ("runsc-root", "runsc-user")
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,6 +39,11 @@ class Isolated(NamedTuple):
     werf: Call
     write: Callable[[str, str], Path]
     flags: tuple[str, ...]
+
+    @property
+    def own_kernel(self) -> bool:
+        """Whether the kernel that a command sees is gVisor's."""
+        return self.name in OWN_KERNEL
 
     def build(
         self, script: str, *flags: str, check: bool = True, env: dict[str, str] | None = None

@@ -8,13 +8,13 @@ image. The runtime finds it ready, and adds what only it can: processes of their
 from __future__ import annotations
 
 import base64
-import posixpath
 from typing import Any
 
 import msgspec
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.bundle_seccomp import default_rules, notify_about_devices, profile_rules
+from pywerf.isolation.own_kernel import check_own_kernel
 from pywerf.isolation.plan import (
     MASKED,
     READ_ONLY,
@@ -24,7 +24,7 @@ from pywerf.isolation.plan import (
     plan_container,
 )
 from pywerf.isolation.private_network import make_connector_plan
-from pywerf.isolation.runtimes import Adapter, Runtime, command_line
+from pywerf.isolation.runtimes import Adapter, Runtime, command_line, kill_command
 from pywerf.isolation.spec import ContainerSpec
 from pywerf.linux import caps, notify_filter
 from pywerf.linux import syscalls as sys
@@ -53,7 +53,8 @@ class RuntimeFacts(msgspec.Struct, frozen=True):
 
     `cgroups` is `v1`, `v2`, `hybrid` or `none`, `unified` where v2 is mounted; `nofile` the process's own limit of open
     files, which programs written in Go raise for themselves and for what they start; `mount` the program mount(8), or
-    empty; `connectors` the programs that connect private networks, the first that is to be taken first.
+    empty; `connectors` the programs that connect private networks, the first that is to be taken first; `hostname` the
+    host's name, which a kernel of its own does not know.
     """
 
     host: HostFacts
@@ -62,6 +63,7 @@ class RuntimeFacts(msgspec.Struct, frozen=True):
     nofile: tuple[int, int] = (1024, 1024)
     mount: str = ""
     connectors: tuple[str, ...] = ()
+    hostname: str = ""
 
 
 def make_bundle_template(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> tuple[int, list[Operation]]:
@@ -92,8 +94,9 @@ def make_bundle_plan(
 
         argv, env, config    the words that start it, its environment, the content of config.json
         config_with_tmp      the same for an image that has a folder /tmp, where that makes a difference
-        cgroups              operations on its view of cgroups, once `cgroups` are joined
+        view                 operations on what it sees of the machine, once `cgroups` are joined
         detaches             whether it leaves the container alone
+        kill                 of one that stays: the words that send the container a signal, whose number comes last
         connector            None, or what connects a private network (see `pywerf.isolation.private_network`)
 
     `name` is the container's, `window` the size (columns, lines) of its terminal.
@@ -113,18 +116,7 @@ def make_bundle_plan(
             hint="chroot isolation takes any bytes: --isolation chroot",
         ) from error
     if runtime.adapter.own_kernel:
-        for target in (*(mount.target for mount in spec.mounts), *(file[0] for file in spec.files)):
-            if posixpath.normpath(target).startswith(("/dev/", "/proc/", "/sys/")):
-                raise IsolationError(
-                    f"{target}: {runtime.name} has a /dev, /proc and /sys of its own: nothing can be mounted there",
-                    hint="use another target, or another runtime: --runtime crun",
-                )
-    known = runtime.adapter.own_limits
-    if unknown := [limit.type for limit in spec.rlimits if known is not None and limit.type not in known]:
-        raise IsolationError(
-            f"ulimit {unknown[0]}: {runtime.name} has a kernel of its own, which has no such limit",
-            hint="leave it out, or use another runtime: --runtime crun",
-        )
+        check_own_kernel(spec, runtime)
     plan = plan_container(spec, facts.host, cgroups)
     if not runtime.adapter.notifies:
         plan["supervision"] = None
@@ -144,8 +136,9 @@ def make_bundle_plan(
     plan["runtime"] = {
         "argv": command_line(runtime, stage=STAGE, name=name, network=spec.network, terminal=spec.terminal),
         "env": ENVIRONMENT,
-        "cgroups": _cgroup_operations(facts, runtime.adapter),
+        "view": _view(spec, facts, runtime.adapter),
         "detaches": runtime.adapter.detaches,
+        "kill": [] if runtime.adapter.detaches else kill_command(runtime, stage=STAGE, name=name),
         "config": msgspec.json.encode(config),
         "config_with_tmp": _with_tmp(config) if runtime.adapter.own_kernel else b"",
         "connector": make_connector_plan(facts.connectors, spec.namespaces.network) if spec.own_network else None,
@@ -169,11 +162,20 @@ def _with_tmp(config: dict[str, Any]) -> bytes:
     return msgspec.json.encode(config | {"mounts": [*config["mounts"], tmp]})
 
 
-def _cgroup_operations(facts: RuntimeFacts, adapter: Adapter) -> list[Operation]:
-    """What is done to the cgroups' file systems before the runtime sees them, and after the container's were joined."""
+def _view(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> list[Operation]:
+    """What is done to the machine's file systems before the runtime sees them, and after cgroups were joined."""
+    view: list[Operation] = []
     if adapter.refuses_hybrid and facts.cgroups == "hybrid":
-        return [("mount", "tmpfs", "tmpfs", sys.MS_RDONLY | NOSUID_NOEXEC_NODEV, "size=0k,mode=755", facts.unified)]
-    return [("read-only", "/sys/fs/cgroup")] if adapter.makes_cgroups else []
+        view.append(_covered(facts.unified))
+    elif adapter.makes_cgroups:
+        view.append(("read-only", "/sys/fs/cgroup"))
+    if adapter.hosts_network_by and spec.network == "private":
+        view.append(_covered(adapter.hosts_network_by))
+    return view
+
+
+def _covered(folder: str) -> Operation:
+    return ("mount", "tmpfs", "tmpfs", sys.MS_RDONLY | NOSUID_NOEXEC_NODEV, "size=0k,mode=755", folder)
 
 
 def make_config(
@@ -183,20 +185,24 @@ def make_config(
     capabilities = container_capabilities(spec, facts.host)
     own = ("pid", "mount", *(kind for kind in ("uts", "cgroup") if getattr(spec.namespaces, kind) == "private"))
     linux: dict[str, Any] = {"namespaces": [{"type": kind} for kind in own]}
+    if adapter.own_kernel and spec.network == "private":
+        # The one that it is started in: else it would take one of its own, with nothing in it.
+        linux["namespaces"].append({"type": "network", "path": "/proc/self/ns/net"})
     if not spec.privileged:
         linux["maskedPaths"] = [f"/{path}" for path in MASKED]
         linux["readonlyPaths"] = [f"/{path}" for path in READ_ONLY]
     config: dict[str, Any] = {
         "ociVersion": SPEC_VERSION,
         "root": {"path": f"{STAGE}/root", "readonly": spec.read_only},
-        "mounts": _mounts(adapter),
+        "mounts": _mounts(spec, adapter),
         "process": _process(spec, facts, capabilities),
         "linux": linux,
     }
     if adapter.forgets_nodev and facts.host.device_nodes and not spec.privileged:
         config["hooks"] = {"createContainer": [_nodev_again(spec, facts)]}
-    if spec.hostname and "uts" in own:
-        config["hostname"] = spec.hostname
+    hostname = spec.hostname or (facts.hostname if adapter.own_kernel else "")
+    if hostname and "uts" in own:
+        config["hostname"] = hostname
     rules = _seccomp(spec, facts, capabilities)
     if supervised:
         rules = notify_about_devices(rules, facts.host.machine) | {"listenerPath": LISTENER}
@@ -214,10 +220,12 @@ def _seccomp(spec: ContainerSpec, facts: RuntimeFacts, capabilities: int) -> dic
     return profile_rules(spec.seccomp, facts.host.machine, names, facts.host.release)
 
 
-def _mounts(adapter: Adapter) -> list[dict[str, Any]]:
+def _mounts(spec: ContainerSpec, adapter: Adapter) -> list[dict[str, Any]]:
     proc = {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}
     if adapter.own_kernel:
-        return [proc]
+        size = f"size={spec.shm_size}"
+        shm = {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "mode=1777", size]}
+        return [proc, shm]
     # A /dev that is bound is left as it is: without this line runtimes would make device nodes in it.
     dev = {"destination": "/dev", "type": "bind", "source": f"{STAGE}/root/dev", "options": DEV_OPTIONS}
     return [dev, proc]

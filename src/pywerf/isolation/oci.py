@@ -34,7 +34,15 @@ def runtime_facts() -> RuntimeFacts:
 
     connectors = tuple(filter(None, map(find_tool, CONNECTORS)))
     mode, unified = hierarchy_mode(read_text("/proc/self/mountinfo"))
-    return RuntimeFacts(host_facts(), mode, unified, rlimits.current()["nofile"], find_tool("mount") or "", connectors)
+    return RuntimeFacts(
+        host_facts(),
+        mode,
+        unified,
+        rlimits.current()["nofile"],
+        find_tool("mount") or "",
+        connectors,
+        os.uname().nodename,
+    )
 
 
 class OciIsolation(LaunchingIsolation):

@@ -13,7 +13,7 @@ import msgspec
 from pywerf.errors import IsolationError
 from pywerf.linux.runtime import CONSOLE, LOG, PID, STATE
 
-__all__ = ["ADAPTERS", "SEARCHED", "Adapter", "Runtime", "adapter_for", "command_line", "find_runtime"]
+__all__ = ["ADAPTERS", "SEARCHED", "Adapter", "Runtime", "adapter_for", "command_line", "find_runtime", "kill_command"]
 
 
 class Adapter(msgspec.Struct, frozen=True):
@@ -26,6 +26,8 @@ class Adapter(msgspec.Struct, frozen=True):
     - `refuses_hybrid`: it does not start where a version 2 hierarchy with controllers stands beside those of version 1.
     - `makes_cgroups`: it makes cgroups for every container, unless it may not: then it goes on without. They are made
       read-only for it; the container's limits are those of the cgroup that it is started in.
+    - `hosts_network_by`: by what is in this folder it tells the host's network, which it refuses to take over. Newer
+      kernels have that in every network namespace: it is hidden for private networks.
     - `forgets_nodev`: it mounts the root file system anew, without the flag that keeps devices in it from being opened.
     - `detaches`: `run --detach` leaves the container's first process behind, with its exit status. Else the runtime
       stays, and ends with that status.
@@ -40,6 +42,7 @@ class Adapter(msgspec.Struct, frozen=True):
     own_limits: tuple[str, ...] | None = None
     refuses_hybrid: bool = False
     makes_cgroups: bool = False
+    hosts_network_by: str = ""
     forgets_nodev: bool = False
     detaches: bool = True
     raw_filter: str = ""
@@ -63,11 +66,13 @@ ADAPTERS = {
     # The command line of Kata Containers 1 (`kata-runtime --help`): the later ones have a shim for containerd only.
     "kata-runtime": Adapter("kata-runtime", own_kernel=True),
     # gVisor's `runsc flags`. Its own network stack needs a network namespace with addresses: host's is passed through.
+    # Without the other flags it ignores the filter of system calls, takes CAP_NET_RAW away, and connects no sockets.
     "runsc": Adapter(
         "runsc",
-        flags=("--ignore-cgroups",),
+        flags=("--ignore-cgroups", "--oci-seccomp", "--net-raw", "--host-uds=open"),
         network_flags={"host": ("--network=host",), "none": ("--network=none",), "private": ("--network=sandbox",)},
         own_kernel=True,
+        hosts_network_by="/proc/sys/net/core",
         detaches=False,
         own_limits=("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "rss", "stack"),
     ),
@@ -141,14 +146,29 @@ def command_line(
     """
     adapter = runtime.adapter
     return [
-        runtime.path,
-        *adapter.flags,
-        *adapter.network_flags.get(network, ()),
-        *("--root", f"{stage}/{STATE}", "--log", f"{stage}/{LOG}", "--log-format", "json"),
-        *runtime.flags,
+        *_call(runtime, stage, adapter.network_flags.get(network, ()), log=f"{stage}/{LOG}"),
         "run",
         *(("--detach",) if adapter.detaches else ()),
         # By its name alone: the address of a socket has room for 107 bytes (unix(7)).
         *(("--console-socket", CONSOLE.rpartition("/")[2]) if adapter.detaches and terminal else ()),
         *("--pid-file", f"{stage}/{PID}", name),
+    ]
+
+
+def kill_command(runtime: Runtime, *, stage: str, name: str) -> list[str]:
+    """The words that send a signal, whose number is to follow, to the first process of the container `name`.
+
+    Nobody needs to know when it has ended already: what is in the container's log is why it could not be run.
+    """
+    return [*_call(runtime, stage, log="/dev/null"), "kill", name]
+
+
+def _call(runtime: Runtime, stage: str, network_flags: tuple[str, ...] = (), *, log: str) -> list[str]:
+    """All that comes before the command."""
+    return [
+        runtime.path,
+        *runtime.adapter.flags,
+        *network_flags,
+        *("--root", f"{stage}/{STATE}", "--log", log, "--log-format", "json"),
+        *runtime.flags,
     ]

@@ -53,7 +53,7 @@ def run_runtime(
     try:
         os.setsid()
         join_cgroups(plan, step)
-        for operation in runtime["cgroups"]:
+        for operation in runtime["view"]:
             step(f"set up {operation[0]} {operation[-1]}")
             OPERATIONS[operation[0]](*operation[1:])
         step("mount the root file system")
@@ -134,7 +134,9 @@ class Supervisor:
         self.argv: list[str] = plan["runtime"]["argv"]
         self.env: dict[str, str] = plan["runtime"]["env"]
         self.detaches: bool = plan["runtime"]["detaches"]
+        self.kill: list[str] = plan["runtime"]["kill"]
         self.descriptors = descriptors
+        self.files: list[int] = []  # that a runtime which stays writes to
         self.terminal: bool = plan["terminal"]
         self.supervised: dict[str, Any] | None = plan["supervision"]
         self.supervision = supervision
@@ -177,10 +179,16 @@ class Supervisor:
         if self.terminal:
             console, terminal = open_terminal(descriptors[0], "/dev/ptmx")
             descriptors = [terminal, terminal, terminal]
+        else:
+            # It keeps places in files by itself, from 0 on, and moves none on for whoever writes after it.
+            self.files = [os.dup(fd) for fd in descriptors[1:] if stat.S_ISREG(os.fstat(fd).st_mode)]
+            descriptors = [descriptors[0], *map(appending, descriptors[1:])]
         self.container = self._spawn(descriptors)
         return console
 
-    def _spawn(self, descriptors: list[int]) -> int:
+    def _spawn(self, descriptors: list[int], argv: list[str] | None = None) -> int:
+        """Start the runtime in the bundle, or another command of its."""
+        argv, terminal = (self.argv, self.terminal) if argv is None else (argv, False)
         pid = os.fork()
         if pid:
             return pid
@@ -189,13 +197,13 @@ class Supervisor:
             for number, fd in enumerate(descriptors):
                 os.dup2(fd, number)
             sys.close_range(3, -1)
-            if self.terminal and not self.detaches:
+            if terminal and not self.detaches:
                 os.setsid()
                 own_terminal()
             _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
-            os.execve(self.argv[0], self.argv, self.env)
+            os.execve(argv[0], argv, self.env)
         except OSError as error:
-            os.write(2, os.fsencode(f"{self.argv[0]}: {error.strerror}\n"))
+            os.write(2, os.fsencode(f"{argv[0]}: {error.strerror}\n"))
         finally:
             os._exit(127)
 
@@ -216,14 +224,26 @@ class Supervisor:
             if number == _signal.SIGCHLD:
                 self._note_all()
                 continue
-            try:
-                os.kill(self.container, number)
-            except ProcessLookupError:
-                continue  # it has ended, as the next signal will tell
+            self._send(number)
+        for fd in self.files:
+            os.lseek(fd, 0, os.SEEK_END)
         code = self.ended[self.container]
-        if code and not self.detaches and not os.path.exists(PID):
+        if code and not self.detaches and (not os.path.exists(PID) or _logged()):
             failed(self._failure(code))
         return code
+
+    def _send(self, number: int) -> None:
+        """A runtime that stays would end of a signal, and take the container with it: it is asked to pass it on."""
+        if self.kill and os.path.exists(PID):
+            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+            argv = [*self.kill, str(number)]
+            self._spawn([null, null, null], argv)
+            os.close(null)
+            return
+        try:
+            os.kill(self.container, number)
+        except ProcessLookupError:
+            return  # it has ended, as the next signal will tell
 
     def _note_all(self) -> None:
         """Signals of children's ends are not counted: one may stand for several."""
@@ -241,13 +261,26 @@ class Supervisor:
 
         Until its log is there it says what is wrong on standard error, which is the container's: who reads that knows.
         """
-        try:
-            with open(LOG, encoding="utf-8", errors="replace") as file:
-                said = file.read(LOG_MAX)
-        except FileNotFoundError:
-            said = ""
         name = self.argv[0].rpartition("/")[2]
-        return SetupFailed(f"run the container with {name}", -status, said)
+        return SetupFailed(f"run the container with {name}", -status, _logged())
+
+
+def _logged() -> str:
+    try:
+        with open(LOG, encoding="utf-8", errors="replace") as file:
+            return file.read(LOG_MAX)
+    except FileNotFoundError:
+        return ""
+
+
+def appending(fd: int) -> int:
+    """A descriptor that writes to the end of what is a file, whatever place the writer has in mind; else the same."""
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        try:
+            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError:
+            return fd  # somebody else's, whom we have it from
+    return fd
 
 
 def find_command(plan: dict[str, Any], root: Root) -> tuple[bool, OSError | None]:

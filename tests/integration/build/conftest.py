@@ -12,7 +12,7 @@ import pytest
 
 from support import machine
 from support.bases import pull_base
-from support.isolations import ISOLATIONS, Isolated
+from support.isolations import ISOLATIONS, OWN_KERNEL, Isolated
 from support.users import User, user
 from support.werf import Werf
 
@@ -86,9 +86,25 @@ def root(service_folder: Path, busybox_for_all: Path) -> Isolated:
 @pytest.fixture(params=list(ISOLATIONS))
 def isolated(request: pytest.FixtureRequest, busybox_for_all: Path) -> Isolated:
     """Each isolation in turn, with the busybox base under the name `base`."""
+    return _isolated(request, busybox_for_all)
+
+
+@pytest.fixture(params=[name for name in ISOLATIONS if name not in OWN_KERNEL])
+def on_host_kernel(request: pytest.FixtureRequest, busybox_for_all: Path) -> Isolated:
+    """The same, of those whose commands see the host's kernel."""
+    return _isolated(request, busybox_for_all)
+
+
+@pytest.fixture(params=OWN_KERNEL)
+def on_own_kernel(request: pytest.FixtureRequest, busybox_for_all: Path) -> Isolated:
+    """The same, of those whose commands do not."""
+    return _isolated(request, busybox_for_all)
+
+
+def _isolated(request: pytest.FixtureRequest, busybox: Path) -> Isolated:
     who, flags = ISOLATIONS[request.param]
     caller = request.getfixturevalue(who)
     if isinstance(caller, Isolated):
         return caller._replace(name=request.param, flags=flags)
-    pull_base(caller.werf, busybox_for_all)
+    pull_base(caller.werf, busybox)
     return Isolated(request.param, caller.run, caller.werf, caller.write, flags)

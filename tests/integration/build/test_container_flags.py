@@ -39,9 +39,10 @@ def test_a_volume_is_given_to_the_user_of_the_command(isolated: Isolated, volume
     isolated.build("true\nUSER 0:0\nRUN true", f"--volume={volume}:/v:U")  # gives it back
 
 
-def test_a_read_only_volume_without_programs(isolated: Isolated, volume: Path) -> None:
+def test_a_read_only_volume_without_programs(on_host_kernel: Isolated) -> None:
+    volume = on_host_kernel.write("read-only/file", "original\n").parent
     script = "cp /bin/busybox /tmp/; (echo x > /v/new) 2>/dev/null || echo ro; grep ' /v ' /proc/self/mountinfo"
-    lines = run_output(isolated.build(script, f"--volume={volume}:/v:ro,noexec"))
+    lines = run_output(on_host_kernel.build(script, f"--volume={volume}:/v:ro,noexec"))
     assert lines[0] == "ro"
     assert "noexec" in lines[1]
     assert not (volume / "new").exists()
@@ -64,16 +65,18 @@ def test_names_as_the_image_has_them_are_part_of_it(isolated: Isolated) -> None:
     assert run_output(done) == ["nameserver image", "192.0.2.9 own"]
 
 
-def test_a_device(isolated: Isolated) -> None:
-    lines = run_output(isolated.build("head -c 3 /dev/deep/z | wc -c; ls /dev/deep", "--device=/dev/zero:/dev/deep/z"))
+def test_a_device(on_host_kernel: Isolated) -> None:
+    lines = run_output(
+        on_host_kernel.build("head -c 3 /dev/deep/z | wc -c; ls /dev/deep", "--device=/dev/zero:/dev/deep/z")
+    )
     assert lines == ["3", "z"]
 
 
 @pytest.mark.parametrize("kind", ["uts", "ipc", "cgroup"])
-def test_the_hosts_namespace(isolated: Isolated, kind: str) -> None:
+def test_the_hosts_namespace(on_host_kernel: Isolated, kind: str) -> None:
     flag = "--cgroupns=host" if kind == "cgroup" else f"--{kind}=host"
-    theirs = run_output(isolated.build(f"readlink /proc/self/ns/{kind}", flag))
-    own = run_output(isolated.build(f"readlink /proc/self/ns/{kind}"))
+    theirs = run_output(on_host_kernel.build(f"readlink /proc/self/ns/{kind}", flag))
+    own = run_output(on_host_kernel.build(f"readlink /proc/self/ns/{kind}"))
     assert theirs == [os.readlink(f"/proc/self/ns/{kind}")]
     assert own != theirs
 
@@ -84,17 +87,36 @@ def test_a_size_of_shared_memory(isolated: Isolated) -> None:
     ]
 
 
-def test_limits_or_what_would_give_them(isolated: Isolated) -> None:
+def test_limits_or_what_would_give_them(on_host_kernel: Isolated) -> None:
     """Where the doctor says that limits work they do; elsewhere the error names the flag and the way out."""
-    checks = json.loads(isolated.werf("host", "doctor", "--json").stdout)["checks"]
+    checks = json.loads(on_host_kernel.werf("host", "doctor", "--json").stdout)["checks"]
     works = next(check["state"] for check in checks if check["name"] == "limits of cpuset") == "ok"
-    done = isolated.build("grep Cpus_allowed_list /proc/self/status", "--cpuset-cpus=0", check=False)
+    done = on_host_kernel.build("grep Cpus_allowed_list /proc/self/status", "--cpuset-cpus=0", check=False)
     if works:
         assert run_output(done) == ["Cpus_allowed_list:\t0"]
     else:
         assert done.returncode != 0
         assert "--cpuset-cpus and --cpuset-mems: no cgroup can be made: " in done.stderr
         assert "systemd-run --user --scope -p Delegate=yes" in done.stderr
+
+
+REFUSED = {
+    "--device=/dev/zero": "--device /dev/zero",
+    "--uts=host": "--uts host",
+    "--ipc=host": "--ipc host",
+    "--cgroupns=host": "--cgroupns host",
+    "--pid=host": "--pid",
+    "--volume=/etc:/v:ro,noexec": "mount of /v",
+    "--security-opt=label=type:a_t": "--security-opt label",
+}
+
+
+@pytest.mark.parametrize("flag", REFUSED)
+def test_what_a_kernel_of_its_own_has_not_is_an_error(on_own_kernel: Isolated, flag: str) -> None:
+    done = on_own_kernel.build("true", flag, check=False)
+    assert done.returncode != 0
+    assert f"Dockerfile:2: {REFUSED[flag]}" in done.stderr
+    assert "use another runtime: --runtime crun" in done.stderr or "--isolation chroot can" in done.stderr
 
 
 def test_run_has_the_same_flags(root: Isolated) -> None:

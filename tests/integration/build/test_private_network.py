@@ -65,7 +65,8 @@ def dockerfile(outside: str, loopback: int) -> str:
         return f"sleep 1 | timeout 2 nc -w 2 {address} {port} | grep 'from the host'"
 
     return rf"""FROM base
-RUN ip -o link | cut -d: -f2 | tr -d ' ' | tr '\n' ' ' > /interfaces; ip -o -4 addr show dev tap0 | grep 10.0.2.100/24
+RUN ip -o link | cut -d: -f2 | tr -d ' ' | sort | tr '\n' ' ' > /interfaces
+RUN ip -o -4 addr show dev tap0 | grep 10.0.2.100/24
 RUN for try in 1 2 3 4 5; do {ask(host, port)} > /answer && break; done; \
     ! {ask("127.0.0.1", loopback)} && ! {ask("10.0.2.2", loopback)} && \
     ! ps | grep -e pasta -e slirp4netns | grep -v grep
@@ -90,7 +91,7 @@ def connectors_left() -> list[str]:
 
 
 @pytest.mark.parametrize("connector", CONNECTORS)
-@pytest.mark.parametrize("runtime", ["crun", "runc"])
+@pytest.mark.parametrize("runtime", ["crun", "runc", "runsc"])
 def test_root_has_private_networks(
     werf: Werf, busybox_layout: Path, tmp_path: Path, servers: tuple[str, int], connector: str, runtime: str
 ) -> None:
@@ -103,13 +104,14 @@ def test_root_has_private_networks(
     assert connectors_left() == []
 
 
-@pytest.mark.parametrize("connector", CONNECTORS)
+@pytest.mark.parametrize(("runtime", "connector"), [("crun", "pasta"), ("crun", "slirp4netns"), ("runsc", "pasta")])
 def test_a_user_has_private_networks(
-    builder: User, busybox_for_all: Path, servers: tuple[str, int], tun_for_all: None, connector: str
+    builder: User, busybox_for_all: Path, servers: tuple[str, int], tun_for_all: None, runtime: str, connector: str
 ) -> None:
     pull_base(builder.werf, busybox_for_all)
     builder.write("private/Dockerfile", dockerfile(*servers))
-    done = builder.werf("buildah", "build", "--isolation=rootless", f"--network={connector}", "--no-cache", "private")
+    flags = ("--isolation=rootless", f"--runtime={runtime}", f"--network={connector}", "--no-cache")
+    done = builder.werf("buildah", "build", *flags, "private")
     assert ANSWER.decode() in done.stderr + done.stdout
     assert connectors_left() == []
 

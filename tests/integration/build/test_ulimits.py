@@ -55,11 +55,11 @@ def lower(hard: str) -> tuple[int, int]:
     return most * 3 // 4, most * 7 // 8
 
 
-def test_every_type_arrives(isolated: Isolated) -> None:
-    wanted = {name: lower(hard) for name, (_, hard) in present(isolated).items() if name != "as"}
+def test_every_type_arrives(on_host_kernel: Isolated) -> None:
+    wanted = {name: lower(hard) for name, (_, hard) in present(on_host_kernel).items() if name != "as"}
     assert set(wanted) == set(TYPES)
     flags = [f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in wanted.items()]
-    found = limits(run_output(isolated.build("cat /proc/self/limits", *flags)))
+    found = limits(run_output(on_host_kernel.build("cat /proc/self/limits", *flags)))
     assert {name: found[name] for name in TYPES} == {name: (str(s), str(h)) for name, (s, h) in wanted.items()}
 
 
@@ -86,17 +86,17 @@ def test_every_type_arrives_on_the_fourth_rung(
     assert {name: found[str(NUMBERS[name])] for name in TYPES} == {name: f"{s} {h}" for name, (s, h) in wanted.items()}
 
 
-def test_the_variable_has_the_same_types(isolated: Isolated) -> None:
-    hard = {name: most for name, (_, most) in present(isolated).items() if name != "as"}
+def test_the_variable_has_the_same_types(on_host_kernel: Isolated) -> None:
+    hard = {name: most for name, (_, most) in present(on_host_kernel).items() if name != "as"}
     wanted = {name: lower(most)[1] for name, most in hard.items()}
     value = ",".join(f"{name}:{number}" for name, number in wanted.items())
-    done = isolated.build("cat /proc/self/limits", env={"WERF_BUILDAH_ULIMIT": value})
+    done = on_host_kernel.build("cat /proc/self/limits", env={"WERF_BUILDAH_ULIMIT": value})
     found = limits(run_output(done))
     assert {name: found[name] for name in TYPES} == {name: (str(n), str(n)) for name, n in wanted.items()}
 
 
-def test_unset_they_are_inherited(isolated: Isolated) -> None:
-    assert limits(run_output(isolated.build("cat /proc/self/limits"))) == present(isolated)
+def test_unset_they_are_inherited(on_host_kernel: Isolated) -> None:
+    assert limits(run_output(on_host_kernel.build("cat /proc/self/limits"))) == present(on_host_kernel)
 
 
 def test_the_flag_beats_the_variable_and_types_are_not_repeated(isolated: Isolated) -> None:
@@ -105,6 +105,16 @@ def test_the_flag_beats_the_variable_and_types_are_not_repeated(isolated: Isolat
     done = isolated.build("true", "--ulimit=nofile=70", "--ulimit=nofile=80", check=False)
     assert done.returncode != 0
     assert 'ulimit item 2 "nofile=80": nofile is already given by item 1' in done.stderr
+
+
+def test_a_kernel_of_its_own_has_ten_types_or_says_so(on_own_kernel: Isolated) -> None:
+    """It has no /proc/self/limits: the shell shows what its commands have (test_own_kernel.py: each type)."""
+    script = "ulimit -Sn; ulimit -Hn; ulimit -Sc; ulimit -Hs"
+    done = on_own_kernel.build(script, "--ulimit=nofile=60:70", "--ulimit=core=512:1024", "--ulimit=stack=1048576")
+    assert run_output(done) == ["60", "70", "1", "1024"]
+    done = on_own_kernel.build("true", "--ulimit=nice=0", check=False)
+    assert "ulimit nice: runsc has a kernel of its own, which has no such limit" in done.stderr
+    assert "--runtime crun" in done.stderr
 
 
 @pytest.mark.parametrize(

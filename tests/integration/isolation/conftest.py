@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import pywerf
+from pywerf.isolation.oci import OciIsolation
 from pywerf.isolation.plain import PlainIsolation
 from pywerf.isolation.spec import ContainerSpec, Isolation
 from pywerf.linux.copytree import copy_tree
@@ -46,6 +47,11 @@ class Runner:
         work.mkdir()
         options = (f"lowerdir={image or self.image}", f"upperdir={upper}", f"workdir={work}")
         return ContainerSpec(rootfs=Mount("overlay", "overlay", "", options), argv=argv, **fields)
+
+    @property
+    def own_kernel(self) -> bool:
+        """Whether what a container sees of a kernel is gVisor's: its devices, /proc and /sys are not the host's."""
+        return isinstance(self.isolation, OciIsolation) and self.isolation._runtime.adapter.own_kernel
 
     @property
     def upper(self) -> Path:
@@ -119,7 +125,14 @@ def host_mounts(folder: Path) -> list[str]:
     return [line for line in lines if any(path in line for path in ours)]
 
 
-@pytest.fixture(scope="session", params=sorted(IMPLEMENTATIONS))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module's own SHARED, or all."""
+    if "shared_isolation" in metafunc.fixturenames:
+        names = sorted(getattr(metafunc.module, "SHARED", IMPLEMENTATIONS))
+        metafunc.parametrize("shared_isolation", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def shared_isolation(request: pytest.FixtureRequest, busybox_image: Path) -> Iterator[Isolation]:
     """One launcher for many containers, as a build has it; nothing stays mounted on the host."""
     isolation = IMPLEMENTATIONS[request.param]()

@@ -17,8 +17,11 @@ from pywerf.isolation.network import container_files
 from pywerf.isolation.spec import ContainerSpec, Rlimit
 from pywerf.linux import caps, rlimits
 from pywerf.linux.mount import Mount
+from support.container_drivers import HOST_KERNEL
 
 pytestmark = pytest.mark.integration
+
+SHARED = HOST_KERNEL  # what is seen here is the host's kernel; gVisor's is looked at by test_own_kernel.py
 
 
 def test_environment_and_working_directory(runner: Any) -> None:

@@ -70,7 +70,13 @@ def test_device_nodes_can_be_made_but_not_opened(runner: Any, tmp_path: Path, fo
         mknod {folder}/disk b {os.major(device)} {os.minor(device)} && mknod {folder}/mem c 1 1 &&
         mknod {folder}/nul c 1 5 && echo made
         for node in disk mem nul; do head -c 1 {folder}/$node && echo opened $node; done 2>/dev/null; echo end"""
-    assert runner.shell(f"({script}) 2>/dev/null", mounts=mounts) == (0, "made\nend\n")
+    status, output = runner.shell(f"({script}) 2>/dev/null", mounts=mounts)
+    if runner.own_kernel:
+        # it makes its own devices only where the file system is its own: none of them is the host's
+        assert not {"opened disk", "opened mem"} & set(output.split("\n"))
+        assert output.endswith("end\n")
+    else:
+        assert (status, output) == (0, "made\nend\n")
 
 
 def test_a_device_that_is_given_works(runner: Any) -> None:
@@ -109,7 +115,8 @@ def test_only_the_standard_streams_are_open(runner: Any) -> None:
 def test_the_launchers_memory_and_files_are_out_of_reach(runner: Any) -> None:
     status, output = runner.shell("readlink /proc/1/exe; ls /proc | grep -c '^[0-9]'", seccomp="unconfined")
     assert status == 0
-    assert output.split()[0] == "/bin/busybox"
+    *shown, _ = output.split()
+    assert shown == ([] if runner.own_kernel else ["/bin/busybox"])
 
 
 def test_proc_self_exe_as_command_cannot_be_written(runner: Any) -> None:

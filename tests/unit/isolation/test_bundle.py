@@ -12,7 +12,7 @@ from pywerf.errors import IsolationError
 from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template, make_config
 from pywerf.isolation.plan import HostFacts
 from pywerf.isolation.runtimes import ADAPTERS, find_runtime
-from pywerf.isolation.spec import ContainerSpec, Namespaces, Resources, Rlimit
+from pywerf.isolation.spec import ContainerSpec, Device, Namespaces, Resources, Rlimit
 from pywerf.linux import caps, seccomp
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
@@ -48,7 +48,7 @@ def config(name: str = "runc", facts: RuntimeFacts = ROOT, **fields: Any) -> dic
 def test_what_a_runtime_sees_of_cgroups(cgroups: str, name: str, operations: list[tuple[str, str]]) -> None:
     runtime = find_runtime(name, lambda name: name)
     plan = make_bundle_plan(spec(), RuntimeFacts(HOST, cgroups, "/cg/unified", mount="/bin/mount"), runtime, "name")
-    assert [(operation[0], operation[-1]) for operation in plan["runtime"]["cgroups"]] == operations
+    assert [(operation[0], operation[-1]) for operation in plan["runtime"]["view"]] == operations
 
 
 def test_the_runtime_makes_the_names_and_cgroups_itself() -> None:
@@ -184,12 +184,66 @@ def test_what_json_cannot_hold_is_an_error() -> None:
         make_bundle_plan(spec(env=("A=\udcff",)), ROOT, runtime, "name")
 
 
+def runsc_plan(**fields: Any) -> dict[str, Any]:
+    facts = msgspec.structs.replace(ROOT, connectors=("/bin/pasta",), hostname="machine")
+    return make_bundle_plan(spec(**fields), facts, find_runtime("runsc", lambda name: f"/bin/{name}"), "name")
+
+
 def test_limits_that_a_kernel_of_its_own_has_not() -> None:
-    runtime = find_runtime("runsc", lambda name: f"/bin/{name}")
-    plan = make_bundle_plan(spec(rlimits=(Rlimit("core", 0, 0),)), ROOT, runtime, "name")
-    assert b"RLIMIT_CORE" in plan["runtime"]["config"]
+    assert b"RLIMIT_CORE" in runsc_plan(rlimits=(Rlimit("core", 0, 0),))["runtime"]["config"]
     with pytest.raises(IsolationError, match="ulimit nice: runsc has a kernel of its own, which has no such limit"):
-        make_bundle_plan(spec(rlimits=(Rlimit("nice", 0, 0),)), ROOT, runtime, "name")
+        runsc_plan(rlimits=(Rlimit("nice", 0, 0),))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"devices": (Device("/dev/fuse", "/dev/fuse"),)}, "--device /dev/fuse: "),
+        ({"mounts": (Mount("tmpfs", "tmpfs", "/dev/../dev/pipes"),)}, "/dev/../dev/pipes: "),
+        ({"files": (("/proc/x", b"", 0o644),)}, "/proc/x: "),
+        ({"mounts": (Mount("bind", "/a", "/b", ("ro", "noexec")),)}, "mount of /b: "),
+        ({"namespaces": Namespaces(ipc="host")}, "--ipc host: "),
+        ({"namespaces": Namespaces(uts="/proc/1/ns/uts")}, "--uts /proc/1/ns/uts: "),
+        ({"namespaces": Namespaces(cgroup="host")}, "--cgroupns host: "),
+        ({"apparmor": "mine"}, "--security-opt apparmor=mine: "),
+        ({"selinux_label": "u:r:t:s0"}, "--security-opt label: "),
+    ],
+)
+def test_what_a_kernel_of_its_own_cannot_do_is_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(IsolationError) as caught:
+        runsc_plan(**fields)
+    assert str(caught.value).startswith(f"{said}runsc ")
+    assert "--runtime crun" in str(caught.value.hint)
+
+
+def test_a_kernel_of_its_own_is_told_what_it_cannot_see() -> None:
+    made = msgspec.json.decode(runsc_plan(shm_size=5 << 20, apparmor="unconfined")["runtime"]["config"])
+    assert made["hostname"] == "machine"
+    assert [mount["destination"] for mount in made["mounts"]] == ["/proc", "/dev/shm"]
+    assert "size=5242880" in made["mounts"][1]["options"]
+    assert "hostname" not in config("crun", msgspec.structs.replace(ROOT, hostname="machine"))
+
+
+def test_a_kernel_of_its_own_takes_over_a_private_network() -> None:
+    plan = runsc_plan(network="private")["runtime"]
+    assert [(operation[0], operation[-1]) for operation in plan["view"]] == [("mount", "/proc/sys/net/core")]
+    networks = [one for one in msgspec.json.decode(plan["config"])["linux"]["namespaces"] if one["type"] == "network"]
+    assert networks == [{"type": "network", "path": "/proc/self/ns/net"}]
+    assert "--network=sandbox" in plan["argv"]
+    for network in ("host", "none"):
+        plan = runsc_plan(network=network)["runtime"]
+        assert plan["view"] == []
+        assert b'"network"' not in plan["config"]
+        assert f"--network={network}" in plan["argv"]
+
+
+def test_a_runtime_that_stays_is_asked_to_pass_signals_on() -> None:
+    plan = runsc_plan()["runtime"]
+    assert plan["kill"][0] == "/bin/runsc"
+    assert plan["kill"][-2:] == ["kill", "name"]
+    assert set(plan["kill"][1:-2]) - set(plan["argv"]) == {"/dev/null"}
+    crun = make_bundle_plan(spec(), ROOT, find_runtime("crun", lambda name: name), "name")["runtime"]
+    assert (crun["detaches"], crun["kill"]) == (True, [])
 
 
 @pytest.mark.parametrize(
