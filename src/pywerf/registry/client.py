@@ -15,6 +15,7 @@ from pywerf.registry import download, upload
 from pywerf.registry.credentials import Credential
 from pywerf.registry.http import origin
 from pywerf.registry.responses import next_link, read_limited, release
+from pywerf.registry.retry import Broken
 from pywerf.registry.session import Answer, RegistrySession, Schemes
 from pywerf.registry.settings import DEFAULT_SETTINGS, RegistrySettings
 from pywerf.registry.verify import MAX_DOCUMENT, check_document
@@ -116,15 +117,24 @@ class RegistryClient:
         digest = Digest.of(data)
         if ":" in selector:
             digest = check_document(data, Digest.parse(selector), what)
-        answer = self.session.request(
-            "PUT",
-            self._path(repository, "manifests", selector),
-            scopes=(push_scope(repository),),
-            what=what,
-            headers={"Content-Type": media_type},
-            body=data,
-            expect=(200, 201, 202),
-        )
+        patience = self.session.patience()
+        while True:
+            try:
+                answer = self.session.attempt(
+                    "PUT",
+                    self._path(repository, "manifests", selector),
+                    scopes=(push_scope(repository),),
+                    what=what,
+                    headers={"Content-Type": media_type},
+                    body=data,
+                    expect=(200, 201, 202),
+                )
+                break
+            except Broken as broken:
+                # docker-registry says so as well while another client's push of the same blob is being linked
+                if broken.error.code == "DIGEST_INVALID":
+                    broken.transient = True
+                patience.wait_after(broken)
         release(answer.response)
         claimed = self._claimed(answer, what)
         if claimed is not None and claimed.algorithm == digest.algorithm and claimed != digest:

@@ -62,6 +62,18 @@ def test_put_manifest(client: RegistryClient, fake_registry: FakeRegistry) -> No
         client.put_manifest("app", "2", data, MANIFEST_TYPE)
 
 
+def test_a_manifest_whose_blobs_others_push_just_now(client: RegistryClient, fake_registry: FakeRegistry) -> None:
+    """docker-registry takes a link that is being written for a wrong digest: a moment later it is right."""
+    data = b'{"schemaVersion":2}'
+    said = {"errors": [{"code": "DIGEST_INVALID", "message": "provided digest did not match uploaded content"}]}
+    fake_registry.fail("PUT", "/manifests/", 400, times=2, body=said)
+    assert client.put_manifest("app", "1", data, MANIFEST_TYPE) == Digest.of(data)
+    assert len(fake_registry.seen("PUT", "/manifests/")) == 3
+    fake_registry.fail("PUT", "/manifests/", 400, times=10, body=said)
+    with pytest.raises(RegistryError, match="provided digest"):
+        client.put_manifest("app", "1", data, MANIFEST_TYPE)
+
+
 def test_delete_manifest(client: RegistryClient, fake_registry: FakeRegistry) -> None:
     digest = fake_registry.add_image("app", "1", (b"layer",))
     client.delete_manifest("app", digest)
