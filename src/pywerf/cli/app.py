@@ -15,6 +15,8 @@ _COMMANDS = {
     "managed-images": ("pywerf.cli.managed_images", "The images that cleanup counts among a project's."),
     "host": ("pywerf.cli.host", "Examine this machine; keep its store within limits."),
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),
+    "export": ("pywerf.cli.export", "Copy images of a project to names of their own."),
+    "stage": ("pywerf.cli.stage", "Tell what the stages of images are called."),
     "synchronization": ("pywerf.cli.synchronization", "Serve locks to the builders of many hosts."),
     "slugify": ("pywerf.cli.slugify", "Print a text as a valid name."),
     "cr": ("pywerf.cli.cr", "Log in to a container registry, and out."),

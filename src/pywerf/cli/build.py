@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +10,9 @@ import msgspec
 
 from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
-from pywerf.cli.project_flags import project_flags, project_options
-from pywerf.cli.repo_flags import registry_access, registry_options, repo_flags, repo_options
+from pywerf.cli.project_build import build_flags, chosen_options, opened_project, report_path_flag
+from pywerf.cli.project_flags import has_config, project_flags
+from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.values import labels, optional_pairs, platforms
 from pywerf.errors import UsageError, WerfError
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pywerf.report.events import Reporter
 
 __all__ = ["command"]
-
-CONFIGS = ("werf.yaml", "werf.yml")
 
 # Flags that say what werf.yaml says, for each image; their values when they are not given are false.
 _WITHOUT_CONFIG = (
@@ -48,8 +46,11 @@ _WITHOUT_CONFIG = (
 @flag("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG.")
 @flag("--label", "labels_", multiple=True, metavar="KEY[=VALUE]", help="Label for the image.")
 @flag("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="One more line for /etc/hosts in RUN.")
-@flag("--backend-network", "--network", "network", metavar="MODE", help="Network of RUN: host, none, or the backend's.")
-@flag("--platform", multiple=True, split=True, metavar="OS/ARCH[/VARIANT]", help="Platform instead of this machine's.")
+@flag(
+    *("--backend-network", "--network", "backend_network"),
+    metavar="MODE",
+    help="Network of RUN: host, none, or the backend's.",
+)
 @switch("--no-cache", help="Do not use results of earlier builds.")
 @switch("--pull", help="Ask the registry for newer base images.")
 @switch("--squash", help="Make one layer of all new ones.")
@@ -72,27 +73,12 @@ _WITHOUT_CONFIG = (
 @flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
 @flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
 @flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
-@flag(
-    "--docker-builder",
-    type=click.Choice(["auto", "buildkit", "classic"]),
-    default="auto",
-    metavar="NAME",
-    help="The Docker daemon's builder: buildkit or classic (auto: DOCKER_BUILDKIT, else BuildKit).",
-)
 @switch("--parallel", "-p", default=True, help="Build independent images at the same time (true by default).")
-@flag("--parallel-tasks-limit", type=int, default=5, metavar="N", help="Images at the same time (0: no limit).")
 @switch("--final-images-only", help="Only images with final: true, and what they need.")
-@flag("--ssh-key", "ssh_keys", multiple=True, metavar="FILE", help="Key for RUN --mount=type=ssh.")
+@build_flags
 @flag("--add-custom-tag", "custom_tags", multiple=True, metavar="TAG", help="Further tag for final images: %image%, …")
-@switch(
-    "--check-built-images",
-    "--require-built-images",
-    "-Z",
-    "check_built_images",
-    help="Build nothing: fail when a stage is missing.",
-)
-@switch("--skip-image-spec-stage", hidden=True)
-@switch("--log-pretty", default=True, help="Boxes around what is told of an image (true by default).")
+@switch("--save-build-report", help="Write a report of the images.")
+@report_path_flag
 @switch("--follow", help="Build again for each new commit, with --dev for each change.")
 @project_flags
 @repo_flags
@@ -113,7 +99,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     """
     run = invocation(ctx)
     folder = flags["dir_"] or "."
-    if not flags["file"] and _has_config(folder, flags["config"]):
+    if not flags["file"] and has_config(folder, flags["config"]):
         return _build_project(run, flags)
     path = _dockerfile(folder, flags["file"], flags["images"])
     from pywerf.build.backends import open_backend
@@ -130,17 +116,11 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     return 0
 
 
-def _has_config(folder: str, config: str) -> bool:
-    return bool(config) or any(os.path.lexists(os.path.join(folder, name)) for name in CONFIGS)
-
-
 def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
     """Build images of a werf.yaml; prints their names and ids."""
     for name, shown in _WITHOUT_CONFIG:
         if flags[name]:
             raise UsageError(f"{shown} is for builds without a werf.yaml", hint="say it in werf.yaml, for each image")
-    chosen = tuple(map(str, platforms(flags["platform"], "", "", "")))
-    options = project_options(flags, chosen)
     with run.reporter() as reporter:
 
         def build() -> None:
@@ -157,51 +137,22 @@ def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
         def tell(error: WerfError) -> None:
             click.echo(explain(error, secrets=run.secrets), err=True)
 
-        follow(options, build, reporter, tell)
+        follow(chosen_options(flags), build, reporter, tell)
     return 0
 
 
 def _built(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> list[BuiltImage]:
-    from pywerf.build.backends import LazyBackend, open_backend
-    from pywerf.build.project.building import build_project
-    from pywerf.build.project.options import ImageBuildOptions
-    from pywerf.build.project.project import open_project
-    from pywerf.build.project.repos import Repos
+    with opened_project(run, flags, reporter) as opened:
+        names = opened.project.images(flags["images"], final_only=flags["final_images_only"])
+        if not flags["save_build_report"]:
+            return opened.build(names)
+        from pywerf.build.project.report import check_report, report_path
 
-    options = ImageBuildOptions(
-        parallel=flags["parallel"],
-        limit=flags["parallel_tasks_limit"],
-        network=flags["network"],
-        ssh=_agents(flags),
-        no_cache=flags["no_cache"],
-        pull=flags["pull"],
-        cache_from=tuple(flags["cache_from"]),
-        check_built=flags["check_built_images"],
-        skip_image_spec=flags["skip_image_spec_stage"],
-        custom_tags=tuple(flags["custom_tags"]),
-        pretty=flags["log_pretty"],
-    )
-    chosen = tuple(map(str, platforms(flags["platform"], "", "", "")))
-    registry = registry_options(flags)
-    project = open_project(project_options(flags, chosen), reporter)
-    run.secrets.extend(
-        secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
-    )
-    names = project.images(flags["images"], final_only=flags["final_images_only"])
-    engine = msgspec.structs.replace(run.engine, registry=registry)
-    access = registry_access(registry)
-    with (
-        closing(access),
-        LazyBackend(lambda: open_backend(engine, reporter, docker_builder=flags["docker_builder"])) as backend,
-        Repos.open(
-            repo_options(flags),
-            project.config.meta.project,
-            access=lambda: access,
-            backend=backend,
-            reporter=reporter,
-        ) as repos,
-    ):
-        return build_project(project, backend, repos, names, options, reporter)
+        path = report_path(flags["build_report_path"])
+        check_report(path, names)
+        built = opened.build(names)
+        opened.report(path, names, built)
+        return built
 
 
 def _printed(image: BuiltImage) -> list[str]:
@@ -213,15 +164,6 @@ def _printed(image: BuiltImage) -> list[str]:
     if published is not None:
         return [f"{name} {published.name} {published.image_id}"]
     return [f"{name} {one.published.name} {one.published.image_id} {one.platform}" for one in image.platforms]
-
-
-def _agents(flags: dict[str, Any]) -> tuple[str, ...]:
-    """What `--mount=type=ssh` gets: named keys, or the agent of the user if there is one."""
-    if flags["ssh"]:
-        return tuple(flags["ssh"])
-    if flags["ssh_keys"]:
-        return ("default=" + ",".join(os.path.expanduser(key) for key in flags["ssh_keys"]),)
-    return ("default",) if os.environ.get("SSH_AUTH_SOCK") else ()
 
 
 def _dockerfile(folder: str, file: str, images: tuple[str, ...]) -> str:
@@ -259,7 +201,7 @@ def _with_flags(build: DockerfileBuild, flags: dict[str, Any]) -> DockerfileBuil
         build_args={name: value for name, value in arguments.items() if value is not None},
         labels=dict(labels("--label", flags["labels_"])),
         add_hosts=tuple(flags["add_hosts"]),
-        network=flags["network"],
+        network=flags["backend_network"],
         platforms=platforms(flags["platform"], "", "", ""),
         no_cache=flags["no_cache"],
         pull=flags["pull"],

@@ -12,7 +12,7 @@ from pywerf.build.options import ContainerOptions
 from pywerf.cli.declare import flag, switch
 from pywerf.cli.values import CONNECTORS
 
-__all__ = ["container_flags", "container_options"]
+__all__ = ["CONTAINER_NAMES", "container_flags", "container_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +50,7 @@ _FLAGS = (
     flag("--dns-option", multiple=True, split=True, metavar="OPTION", help="Option for /etc/resolv.conf."),
     switch("--no-hosts", help="Leave /etc/hosts as the image has it."),
 )
-_NAMES = (
+CONTAINER_NAMES = (
     *("memory", "memory_swap", "cpu_shares", "cpu_quota", "cpu_period", "cpuset_cpus", "cpuset_mems", "cgroup_parent"),
     *("cgroupns", "ipc", "pid", "uts", "userns", "userns_uid_map", "userns_gid_map", "userns_uid_map_user"),
     *("userns_gid_map_group", "security_opts", "devices", "dns", "dns_search", "dns_option", "no_hosts"),
@@ -66,7 +66,7 @@ def container_flags(function: F) -> F:
 
 def container_options(flags: dict[str, Any], network: str = "", add_hosts: Sequence[str] = ()) -> ContainerOptions:
     """What the flags (by parameter name) ask for. Raises UsageError, which names the flag."""
-    if not network.startswith("ns:") and network not in CONNECTORS and not any(flags[name] for name in _NAMES):
+    if not network.startswith("ns:") and network not in CONNECTORS and not any(flags[name] for name in CONTAINER_NAMES):
         return ContainerOptions()
     from pywerf.cli.container_values import read_options
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,10 +13,13 @@ from pywerf.errors import UsageError
 if TYPE_CHECKING:
     from pywerf.util.events import Reporter
 
-__all__ = ["project_flags", "project_name", "project_options"]
+__all__ = ["has_config", "project_flags", "project_flags_but_env", "project_name", "project_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_CONFIGS = ("werf.yaml", "werf.yml")
+
+_ENV = flag("--env", metavar="NAME", help="Name of the environment, which templates see as .Env.")
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
     flag("--dir", "dir_", metavar="DIR", help="Project directory, in the git work tree (default: the current one)."),
     flag("--git-work-tree", metavar="DIR", help="Root of the git work tree (default: found from the directory up)."),
@@ -24,7 +28,7 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     flag("--config-render-path", own_scalar=False, metavar="FILE", help="File for the rendered configuration."),
     flag("--giterminism-config", default="werf-giterminism.yaml", metavar="FILE", help="What the project permits."),
     switch("--loose-giterminism", help="Read the configuration from the work tree, and permit everything."),
-    flag("--env", metavar="NAME", help="Name of the environment, which templates see as .Env."),
+    _ENV,
     flag("--project-name", "-N", metavar="NAME", help="Name of the project instead of that in werf.yaml."),
     switch("--dev", help="Build the work tree as it is, by a commit on a branch of its own."),
     flag("--dev-branch", default="_werf-dev", metavar="NAME", help="The branch for --dev."),
@@ -46,6 +50,19 @@ def project_flags(function: F) -> F:
     for one in reversed(_FLAGS):
         function = one(function)
     return function
+
+
+def project_flags_but_env(function: F) -> F:
+    """All but `--env`, for a command that has a meaning of its own for that."""
+    for one in reversed(_FLAGS):
+        if one is not _ENV:
+            function = one(function)
+    return function
+
+
+def has_config(folder: str, config: str) -> bool:
+    """Whether a folder is that of a project: a configuration is named, or there."""
+    return bool(config) or any(os.path.lexists(os.path.join(folder, name)) for name in _CONFIGS)
 
 
 def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -> ProjectOptions:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pywerf.build.options import RegistryOptions
-from pywerf.cli.flags import flag, switch
+from pywerf.cli.declare import flag
+from pywerf.cli.registry_flags import docker_config_flag, tls_flags, tls_verify
 
 if TYPE_CHECKING:
     from pywerf.build.project.repos import RepoOptions
@@ -22,9 +23,8 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     flag("--final-repo", metavar="REPO", help="Repository that final images are copied to."),
     flag("--cache-repo", "cache_repos", multiple=True, metavar="REPO", help="Repository that gets copies of stages."),
     flag("--secondary-repo", "secondary_repos", multiple=True, metavar="REPO", help="Repository to take stages from."),
-    switch("--insecure-registry", help="Talk to registries in plain HTTP, too."),
-    switch("--skip-tls-verify-registry", help="Do not check the certificates of registries."),
-    flag("--docker-config", env=("DOCKER_CONFIG",), metavar="DIR", help="Directory of config.json (~/.docker)."),
+    tls_flags,
+    docker_config_flag,
     flag("--synchronization", "-S", metavar="ADDRESS", help="Lock service: :local, http(s)://…, redis://…"),
 )
 
@@ -54,9 +54,9 @@ def repo_options(flags: Mapping[str, Any]) -> RepoOptions:
 def registry_options(flags: Mapping[str, Any]) -> RegistryOptions:
     """How registries are talked to. `--docker-config` counts for all that runs in this process from now on."""
     if flags["docker_config"]:
-        os.environ["DOCKER_CONFIG"] = os.path.abspath(flags["docker_config"])
-    lax = flags["insecure_registry"] or flags["skip_tls_verify_registry"]
-    return RegistryOptions(tls_verify=False if lax else None)
+        for name in ("DOCKER_CONFIG", "WERF_DOCKER_CONFIG"):
+            os.environ[name] = os.path.abspath(os.path.expanduser(flags["docker_config"]))
+    return RegistryOptions(tls_verify=tls_verify(flags["insecure_registry"], flags["skip_tls_verify_registry"]))
 
 
 def registry_access(options: RegistryOptions) -> RegistryAccess:

@@ -69,11 +69,15 @@ def parse_creds(text: str) -> Credential:
 
 
 def auth_files(settings: RegistrySettings, environ: Mapping[str, str]) -> tuple[tuple[str, ...], bool]:
-    """The auth files to look into, in order, and whether the user has named them (then the first must be there)."""
+    """The auth files to look into, in order, and whether the user has named one (then it must be there)."""
     named = settings.authfile or environ.get("REGISTRY_AUTH_FILE", "")
     if named:
         return (named,), bool(settings.authfile)
     files = []
+    own = environ.get("WERF_DOCKER_CONFIG", "")
+    if own:
+        # that of a CI job, or the one named on the command line: it knows better than what is left of other logins
+        files.append(os.path.join(own, "config.json"))
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime:
         files.append(os.path.join(runtime, "containers/auth.json"))

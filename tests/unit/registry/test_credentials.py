@@ -265,3 +265,11 @@ def test_files_without_runtime_folder() -> None:
     assert not named
     assert files[0].startswith("/run/containers/")
     assert files[1:] == ("/home/u/.config/containers/auth.json", "/home/u/.docker/config.json")
+
+
+def test_the_directory_of_a_job_is_looked_into_first(environ: dict[str, str], tmp_path: Path) -> None:
+    environ["WERF_DOCKER_CONFIG"] = str(tmp_path / "job")
+    files, named = auth_files(RegistrySettings(), environ)
+    assert files[0] == str(tmp_path / "job/config.json")
+    assert not named
+    assert auth_files(RegistrySettings(authfile="/a.json"), environ) == (("/a.json",), True)

@@ -8,7 +8,7 @@ from pywerf.config.werf_yaml.model import ProjectConfig
 from pywerf.errors import PatternError, UsageError
 from pywerf.source.patterns import match
 
-__all__ = ["select_images"]
+__all__ = ["select_images", "select_names"]
 
 MAX_PATTERN = 100
 _FORBIDDEN = "&|$"
@@ -20,7 +20,11 @@ def select_images(config: ProjectConfig, patterns: Sequence[str] = (), *, final_
     What an including pattern names literally stays, whatever is excluded. Raises UsageError for a pattern that is
     none, or that matches nothing.
     """
-    names = [image.name for image in config.images if image.final or not final_only]
+    return select_names([image.name for image in config.images if image.final or not final_only], patterns)
+
+
+def select_names(names: Sequence[str], patterns: Sequence[str] = ()) -> tuple[str, ...]:
+    """Those of `names` that patterns choose, in their order. Raises UsageError as `select_images` does."""
     for pattern in patterns:
         _check(pattern)
     including = [pattern for pattern in patterns if not pattern.startswith("!")]

@@ -170,12 +170,12 @@ def test_run_flags(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-p", "80:80", "app"], "the container uses the host's network"),
+        (["-p", "8080:80", "app"], "the container uses the host's network"),
         (["--rm=false", "app"], "containers are never kept"),
         (["--entrypoint", "[x", "app"], "not a JSON list"),
         (["--entrypoint", "[1]", "app"], "not a JSON list of strings"),
         (["--name", "x", "app"], "unknown flag: --name"),
-        ([], "missing argument"),
+        ([], "no image to run"),
     ],
 )
 def test_run_refuses(words: list[str], said: str, werf: Werf, session: Any) -> None:

@@ -1,0 +1,243 @@
+"""What the commands share that build a project's images and then do something with them: flags, and the build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from pywerf.cli.declare import flag, switch
+from pywerf.cli.project_flags import project_options
+from pywerf.cli.repo_flags import registry_access, registry_options, repo_options
+from pywerf.cli.values import platforms
+from pywerf.errors import UsageError
+
+if TYPE_CHECKING:
+    from pywerf.backend.contract import Backend
+    from pywerf.build.backends import LazyBackend
+    from pywerf.build.project.operations import Operations
+    from pywerf.build.project.options import ProjectOptions
+    from pywerf.build.project.project import Project
+    from pywerf.build.project.report_file import ReportedImage
+    from pywerf.build.project.repos import Repos
+    from pywerf.build.project.results import BuiltImage
+    from pywerf.cli.invocation import Invocation
+    from pywerf.registry.access import RegistryAccess
+    from pywerf.util.events import Reporter
+
+__all__ = [
+    "OpenedProject",
+    "build_flags",
+    "chosen_options",
+    "final_image",
+    "opened_project",
+    "report_path_flag",
+    "reported_images",
+    "use_report_flags",
+]
+
+_TRUE = ("1", "true")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BUILD_FLAGS: tuple[Callable[[Any], Any], ...] = (
+    flag(
+        "--platform", multiple=True, split=True, metavar="OS/ARCH[/VARIANT]", help="Platform instead of this machine's."
+    ),
+    flag(
+        "--docker-builder",
+        type=click.Choice(["auto", "buildkit", "classic"]),
+        default="auto",
+        metavar="NAME",
+        help="The Docker daemon's builder: buildkit or classic (auto: DOCKER_BUILDKIT, else BuildKit).",
+    ),
+    flag("--parallel-tasks-limit", type=int, default=5, metavar="N", help="Images at the same time (0: no limit)."),
+    flag("--ssh-key", "ssh_keys", multiple=True, metavar="FILE", help="Key for RUN --mount=type=ssh."),
+    switch(
+        *("--check-built-images", "--require-built-images", "-Z", "check_built_images"),
+        help="Build nothing: fail when a stage is missing.",
+    ),
+    switch("--skip-image-spec-stage", hidden=True),
+    switch("--log-pretty", default=True, help="Boxes around what is told of an image (true by default)."),
+)
+
+
+def build_flags(function: F) -> F:
+    """What all of them take; beside it each has `--parallel`, and what names images."""
+    for one in reversed(_BUILD_FLAGS):
+        function = one(function)
+    return function
+
+
+def report_path_flag(function: F) -> F:
+    """`--build-report-path`."""
+    return flag("--build-report-path", metavar="FILE", help="File of the report: .json (the default) or .env.")(
+        function
+    )
+
+
+def use_report_flags(function: F) -> F:
+    """`--use-build-report` and `--build-report-path`."""
+    return switch("--use-build-report", help="Take images of a report instead of building them.")(
+        report_path_flag(function)
+    )
+
+
+class OpenedProject:
+    """A project with all that its images are built by. Nothing is asked of backend or registry before it is needed."""
+
+    def __init__(
+        self,
+        run: Invocation,
+        flags: Mapping[str, Any],
+        project: Project,
+        backend: LazyBackend,
+        repos: Repos,
+        access: RegistryAccess,
+        reporter: Reporter,
+        operations: Operations | None,
+    ) -> None:
+        self.invocation = run
+        self.flags = flags
+        self.project = project
+        self.backend = backend
+        self.repos = repos
+        self.access = access
+        self.reporter = reporter
+        self._operations = operations
+
+    def build(self, names: Sequence[str]) -> list[BuiltImage]:
+        """Build these images, and what they need; the result has all of them."""
+        from pywerf.build.project.building import build_project
+        from pywerf.build.project.options import ImageBuildOptions
+
+        flags = self.flags
+        options = ImageBuildOptions(
+            parallel=flags["parallel"],
+            limit=flags["parallel_tasks_limit"],
+            network=flags["backend_network"],
+            ssh=_agents(flags),
+            no_cache=flags.get("no_cache", False),
+            pull=flags.get("pull", False) is True,  # of `werf run` it says when its own image is pulled
+            cache_from=tuple(flags.get("cache_from", ())),
+            check_built=flags["check_built_images"],
+            skip_image_spec=flags["skip_image_spec_stage"],
+            custom_tags=tuple(flags.get("custom_tags", ())),
+            pretty=flags["log_pretty"],
+        )
+        return build_project(self.project, self.backend, self.repos, names, options, self.reporter)
+
+    @property
+    def backend_name(self) -> str:
+        """docker or buildah: what builds, or would build."""
+        if self.backend.opened is not None:
+            return self.backend.opened.name
+        from pywerf.backend.select import select_backend
+
+        return "docker" if select_backend(self.invocation.engine.mode, os.environ).docker else "buildah"
+
+    def report(self, path: str, names: Sequence[str], built: Sequence[BuiltImage]) -> None:
+        """Write the report of the images that were asked for."""
+        from pywerf.build.project.report import write_report
+        from pywerf.linux.facts import in_container
+
+        chosen = set(names)
+        further: dict[str, object] = {}
+        if self._operations is not None:
+            from pywerf.build.project.operations import stage_cache
+
+            further = {"Operations": self._operations.statistics(), "StageCache": stage_cache(built)}
+        write_report(
+            path,
+            [image for image in built if image.name in chosen],
+            {"Backend": self.backend_name, "InContainer": in_container()},
+            by_platform=os.environ.get("WERF_ENABLE_REPORT_BY_PLATFORM", "") in _TRUE,
+            further=further,
+        )
+
+
+def chosen_options(flags: Mapping[str, Any]) -> ProjectOptions:
+    """The options of the project that the flags name."""
+    return project_options(flags, tuple(map(str, platforms(flags["platform"], "", "", ""))))
+
+
+@contextmanager
+def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter) -> Iterator[OpenedProject]:
+    """The project that the flags name. Values of secrets are from now on kept out of all output."""
+    from pywerf.build.backends import LazyBackend, open_backend
+    from pywerf.build.project.operations import Operations, measured
+    from pywerf.build.project.project import open_project
+    from pywerf.build.project.repos import Repos
+
+    registry = registry_options(flags)
+    project = open_project(chosen_options(flags), reporter)
+    run.secrets.extend(
+        secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
+    )
+    engine = msgspec.structs.replace(run.engine, registry=registry)
+    access = registry_access(registry)
+    operations = None
+    if run.verbosity == "debug" and flags.get("save_build_report"):
+        operations = Operations()
+
+    def make() -> AbstractContextManager[Backend]:
+        backend = open_backend(engine, reporter, docker_builder=flags["docker_builder"])
+        return backend if operations is None else measured(backend, operations)
+
+    with (
+        closing(access),
+        LazyBackend(make) as backend,
+        Repos.open(
+            repo_options(flags),
+            project.config.meta.project,
+            access=lambda: access,
+            backend=backend,
+            reporter=reporter,
+        ) as repos,
+    ):
+        yield OpenedProject(run, flags, project, backend, repos, access, reporter, operations)
+
+
+def reported_images(flags: Mapping[str, Any], names: Sequence[str], *, final_only: bool) -> list[ReportedImage]:
+    """The images of the report that names and patterns choose. Raises UsageError, BuildError."""
+    from pywerf.build.project.report import report_path
+    from pywerf.build.project.report_file import read_report
+    from pywerf.build.project.selection import select_names
+
+    if not flags["build_report_path"]:
+        raise UsageError(
+            "--use-build-report needs --build-report-path", hint="it names the file that a build has written"
+        )
+    images = read_report(report_path(flags["build_report_path"]))
+    there = [name for name, image in images.items() if image.final or not final_only]
+    return [images[name] for name in select_names(there, names)]
+
+
+def final_image(names: Sequence[str], finals: Sequence[str]) -> str:
+    """The one image that is meant: the one of `names`, those that were asked for, or the only final one.
+
+    Raises UsageError.
+    """
+    found = names or finals
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError("there is no final image", hint="name the image")
+    from pywerf.config.werf_yaml.model import shown_name
+
+    raise UsageError(
+        "there are several images, and one can be meant", hint=f"name one of {', '.join(map(shown_name, found))}"
+    )
+
+
+def _agents(flags: Mapping[str, Any]) -> tuple[str, ...]:
+    """What `--mount=type=ssh` gets: named keys, or the agent of the user if there is one."""
+    if flags.get("ssh"):
+        return tuple(flags["ssh"])
+    if flags["ssh_keys"]:
+        return ("default=" + ",".join(os.path.expanduser(key) for key in flags["ssh_keys"]),)
+    return ("default",) if os.environ.get("SSH_AUTH_SOCK") else ()

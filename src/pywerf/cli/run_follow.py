@@ -1,0 +1,128 @@
+"""`werf run --follow`: the container again for each new commit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from pywerf.cli.flags import Flag
+from pywerf.cli.project_build import chosen_options
+from pywerf.errors import UsageError, WerfError
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from pywerf.cli.invocation import Invocation
+    from pywerf.cli.run_project import Ready, Runner
+    from pywerf.util.events import Reporter
+
+__all__ = ["container_name", "run_and_follow"]
+
+_GRACE = 10.0  # seconds that a container has to end
+
+
+def run_and_follow(run: Invocation, flags: dict[str, Any], runner: Runner, prepare: Callable[[Reporter], Ready]) -> int:
+    """Run the image, and a new container of it whenever there is another image. Ends by a signal only."""
+    from pywerf.build.project.follow import follow
+    from pywerf.cli.failures import explain
+
+    if flags["use_build_report"]:
+        raise UsageError("--follow and --use-build-report cannot be used together")
+    container = _Container(runner)
+
+    def tell(error: WerfError) -> None:
+        click.echo(explain(error, secrets=run.secrets), err=True)
+
+    with run.reporter() as reporter:
+        try:
+            follow(chosen_options(flags), lambda: container.renew(prepare(reporter)), reporter, tell)
+        finally:
+            container.stop()
+    return 0
+
+
+class _Container:
+    """The container of the image that was built last: of Docker a detached one, of the embedded engine a process."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reference = ""
+
+    def renew(self, ready: Ready) -> None:
+        """Run the image in place of the one that runs; nothing happens when it is the same."""
+        import subprocess
+
+        if ready.reference == self._reference:
+            return
+        words = self._runner.words(ready)
+        if ready.docker:
+            from pywerf.cli.run_project import run_docker
+
+            name = container_name(self._runner.options)
+            subprocess.run(
+                ["docker", "rm", "--force", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            )
+            status = run_docker(words)
+            if status:
+                raise UsageError(f"docker run ended with status {status}", hint="see what it has said above")
+        else:
+            self.stop()
+            own = _engine_words(self._runner.ctx)
+            self._process = subprocess.Popen([sys.executable, "-m", "pywerf", "run", *own, *words[2:]])
+        self._reference = ready.reference
+
+    def stop(self) -> None:
+        """End the process; a detached container stays."""
+        import subprocess
+
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+def container_name(options: Sequence[str]) -> str:
+    """The name that docker's options give a detached container. Raises UsageError when they do not."""
+    name = ""
+    detached = False
+    for place, word in enumerate(options):
+        if word in ("-d", "--detach", "--detach=true"):
+            detached = True
+        elif word == "--name":
+            name = "".join(options[place + 1 : place + 2])
+        elif word.startswith("--name="):
+            name = word.removeprefix("--name=")
+    if not (name and detached):
+        raise UsageError(
+            "--follow needs -d and --name in --docker-options: the container is replaced by its name",
+            hint='for instance --docker-options "-d --name app"',
+        )
+    return name
+
+
+def _engine_words(ctx: click.Context) -> list[str]:
+    """The flags of engine and log that the command line has, for a process of our own."""
+    words: list[str] = []
+    place: click.Context | None = ctx
+    while place is not None:
+        for param in place.command.params:
+            if not isinstance(param, Flag) or not param.spec.shared or param.name is None:
+                continue
+            if place.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+                value = place.params.get(param.name)
+                values = value if isinstance(value, tuple) else (value,)
+                words.extend(
+                    f"--{param.spec.long_name}={str(one).lower() if isinstance(one, bool) else one}" for one in values
+                )
+        place = place.parent
+    return words

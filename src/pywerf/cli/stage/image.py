@@ -1,0 +1,41 @@
+"""`werf stage image`: what an image's last stage is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pywerf.cli.flags import Command
+from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.project_build import build_flags, final_image, opened_project
+from pywerf.cli.project_flags import project_flags
+from pywerf.cli.repo_flags import repo_flags
+from pywerf.errors import UsageError
+
+__all__ = ["command"]
+
+
+@click.command("image", cls=Command, usage_line="[IMAGE]", short_help="Print the name of an image's last stage.")
+@build_flags
+@project_flags
+@repo_flags
+@progress_flags
+@engine_flags
+@click.argument("image", default="")
+@click.pass_context
+def command(ctx: click.Context, /, **flags: Any) -> int:
+    """Print the full name of the last stage of IMAGE, or of the only final image. It must have been built."""
+    run = invocation(ctx)
+    wanted = (flags["image"],) if flags["image"] else ()
+    flags.update(check_built_images=True, parallel=False, backend_network="")
+    with run.reporter(quiet=True) as reporter, opened_project(run, flags, reporter) as opened:
+        chosen = opened.project.images(wanted) if wanted else ()
+        name = final_image(chosen, opened.project.images(final_only=True))
+        built = next(image for image in opened.build((name,)) if image.name == name)
+        if built.result is None:
+            raise UsageError(
+                f"image {name} is for several platforms, and has no index", hint="choose one with --platform"
+            )
+        click.echo(built.result.name)
+    return 0
