@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary
-from pywerf.errors import BuildError, ImageNotFound
+from pywerf.errors import BuildError, ImageNotFound, RegistryNotFound
 from pywerf.oci.config import ContainerConfig
 from pywerf.oci.digest import Digest
-from pywerf.oci.platform import host_platform
+from pywerf.oci.platform import Platform, host_platform
 
 __all__ = ["FakeBackend"]
 
@@ -99,8 +99,15 @@ class FakeImages:
         return id
 
 
+class NoTransfer:
+    """ImageTransfer that reaches no registry."""
+
+    def pull(self, name: str, *, platform: Platform | None = None) -> Digest:
+        raise RegistryNotFound(f"{name}: not found")
+
+
 class FakeBackend:
-    """Backend, without `stages` and `transfer`."""
+    """Backend, without `stages`; nothing can be pulled."""
 
     name = "fake"
     line = "a fake builds"
@@ -109,3 +116,4 @@ class FakeBackend:
         self.images = FakeImages()
         self.builder = FakeBuilder(self.images)
         self.configs = self.images
+        self.transfer = NoTransfer()

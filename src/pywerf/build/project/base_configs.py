@@ -78,15 +78,15 @@ class BaseConfigs:
         if known is not None and (_is_fixed(name) or (not self._fresh and abs(time.time() - known.seen) < DAY)):
             return known.config
         try:
-            found = self._asked(name, platform)
+            found = self._asked(name, platform, known)
         except WerfError:
             if known is None or self._fresh:
                 raise
-            return known.config
+            return known.config  # better than nothing
         self._memo.put(key, msgspec.json.encode(_Known(found, time.time())))
         return found
 
-    def _asked(self, name: str, platform: Platform) -> BaseConfig:
+    def _asked(self, name: str, platform: Platform, known: _Known | None) -> BaseConfig:
         opened = self._opened()
         local = None if opened is None else _local(opened, name, platform)
         if local is not None and not self._fresh:
@@ -94,6 +94,8 @@ class BaseConfigs:
         try:
             return self._remote(name, platform)
         except WerfError as error:
+            if known is not None and not self._fresh:
+                raise
             local = local or _local(self._backend(), name, platform)
             if local is not None:
                 return local
