@@ -21,6 +21,7 @@ _COMMANDS = {
     "slugify": ("pywerf.cli.slugify", "Print a text as a valid name."),
     "cr": ("pywerf.cli.cr", "Log in to a container registry, and out."),
     "ci-env": ("pywerf.cli.ci_env", "Print a CI job's variables as werf's."),
+    "includes": ("pywerf.cli.includes", "Files of other repositories for a project's configuration."),
     "config": ("pywerf.cli.config", "Look at a project's configuration."),
     "completion": ("pywerf.cli.completion", "Print a shell's completion script."),
     "version": ("pywerf.cli.version", "Print the version."),

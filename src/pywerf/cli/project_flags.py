@@ -17,7 +17,7 @@ __all__ = ["has_config", "project_flags", "project_flags_but_env", "project_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_CONFIGS = ("werf.yaml", "werf.yml")
+_CONFIGS = ("werf.yaml", "werf.yml", "werf-includes.yaml")  # the last may bring one of the others
 
 _ENV = flag("--env", metavar="NAME", help="Name of the environment, which templates see as .Env.")
 _FLAGS: tuple[Callable[[Any], Any], ...] = (

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pywerf.source.git_tree import GitTree
 
-__all__ = ["GitCredentials", "GitRepository", "fetch_git"]
+__all__ = ["GitCredentials", "GitRepository", "fetch_git", "mirror_path"]
 
 _HEX = frozenset("0123456789abcdef")
 _KEEP = "refs/pywerf/"  # where the fetched commits are held, so that they are offered in the next negotiation
@@ -49,6 +49,12 @@ def fetch_git(
     return tree.below(url.subdir) if url.subdir else tree
 
 
+def mirror_path(remote: str, cache_dir: str) -> str:
+    """Where our copy of a remote repository is, or will be."""
+    name = hashlib.sha256(GitAccess(remote).address.encode()).hexdigest()[:32]
+    return os.path.join(cache_dir, f"{name}.git")
+
+
 class GitRepository:
     """Our bare copy of a remote repository, in a folder of `cache_dir` that is named after the remote.
 
@@ -68,8 +74,7 @@ class GitRepository:
         self.remote = remote
         self.cache_dir = cache_dir
         self.access = GitAccess(remote, credentials, progress)
-        name = hashlib.sha256(self.access.address.encode()).hexdigest()[:32]
-        self.path = os.path.join(cache_dir, f"{name}.git")
+        self.path = mirror_path(remote, cache_dir)
         os.makedirs(cache_dir, mode=0o700, exist_ok=True)
         with self._lock():
             try:

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["documents_of", "graph_of"]
 
 
-def documents_of(project: Project, patterns: Sequence[str]) -> str:
+def documents_of(project: Project, patterns: Sequence[str], *, final_only: bool = False) -> str:
     """The rendered documents of the images that the patterns choose, as they stand in the file."""
-    lines = {image.line for image in project.config.images if image.name in project.images(patterns)}
+    chosen = project.images(patterns, final_only=final_only)
+    lines = {image.line for image in project.config.images if image.name in chosen}
     documents = read_documents(project.rendered, project.config_path)
     wanted = [document.text for document in documents if document.line_of(document.root) in lines]
     return "---\n".join(text.strip("\n") + "\n" for text in wanted)
 
 
-def graph_of(project: Project, patterns: Sequence[str]) -> str:
+def graph_of(project: Project, patterns: Sequence[str], *, final_only: bool = False) -> str:
     """A list in YAML: `image`, and `dependsOn` with the images that it needs."""
     found: list[dict[str, Any]] = []
-    for name in with_needed(project.config, project.images(patterns)):
+    for name in with_needed(project.config, project.images(patterns, final_only=final_only)):
         image = project.config.image(name)
         assert image is not None
         needs = needs_of(image)

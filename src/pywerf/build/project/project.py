@@ -20,7 +20,7 @@ from pywerf.config.giterminism import Allowed, check_permissions, forbidden, par
 from pywerf.config.werf_yaml.meta import check_project_name
 from pywerf.config.werf_yaml.model import DockerfileImage, Image, ProjectConfig, shown_name
 from pywerf.config.werf_yaml.project import parse_config
-from pywerf.errors import ConfigError, ContextError, GiterminismError, GitError, UsageError
+from pywerf.errors import ConfigError, ContextError, GitError, UsageError
 from pywerf.source.git_project import GitProject
 from pywerf.util.globs import covers
 from pywerf.util.home import werf_home
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from pywerf.source.git_tree import GitTree
     from pywerf.util.events import Reporter
 
-__all__ = ["CONFIG_NAMES", "Project", "find_config", "open_project"]
+__all__ = ["CONFIG_NAMES", "INCLUDES", "LOCK", "Project", "find_config", "open_files", "open_project"]
 
 CONFIG_NAMES = ("werf.yaml", "werf.yml")
+INCLUDES, LOCK = "werf-includes.yaml", "werf-includes.lock"
 
 
 class Project:
@@ -109,6 +110,34 @@ def open_project(options: ProjectOptions, reporter: Reporter) -> Project:
 
     Nothing in the work tree is changed; with `dev` a commit is made on a branch of its own.
     """
+    project = _opened(options, reporter)
+    options, files = project.options, project.files
+    _render(project)
+    name = options.project_name
+    if name:
+        why = check_project_name(name)
+        if why:
+            raise UsageError(f"--project-name {name}: {why}")
+    from msgspec.structs import replace
+
+    config = _parsed(project)
+    if name:
+        config = replace(config, meta=replace(config.meta, project=name))
+    if options.platforms:
+        config = replace(config, images=tuple(replace(image, platforms=options.platforms) for image in config.images))
+    project.config = config
+    if not files.loose:
+        check_permissions(config, project.allowed)
+    return project
+
+
+def open_files(options: ProjectOptions, reporter: Reporter) -> ConfigFiles:
+    """The files that a project's configuration is made with. Raises WerfError."""
+    return _opened(options, reporter).files
+
+
+def _opened(options: ProjectOptions, reporter: Reporter) -> Project:
+    """The project without its configuration."""
     memory = os.path.join(werf_home(options.home_dir), "git-status")
     git = GitProject(options.dir, options.git_work_tree, memory=memory)
     if not options.loose_giterminism:
@@ -126,25 +155,11 @@ def open_project(options: ProjectOptions, reporter: Reporter) -> Project:
             "the newest commits of other repositories decide what is built",
             "includes.allowIncludesUpdate: true",
         )
-    project = Project(options, git, commit, tree, files, allowed, reporter)
-    _refuse_includes(project)
-    _render(project)
-    name = options.project_name
-    if name:
-        why = check_project_name(name)
-        if why:
-            raise UsageError(f"--project-name {name}: {why}")
-    from msgspec.structs import replace
+    if any(files.exists(name) or os.path.lexists(os.path.join(git.directory, name)) for name in (INCLUDES, LOCK)):
+        from pywerf.build.project.includes import open_includes
 
-    config = _parsed(project)
-    if name:
-        config = replace(config, meta=replace(config.meta, project=name))
-    if options.platforms:
-        config = replace(config, images=tuple(replace(image, platforms=options.platforms) for image in config.images))
-    project.config = config
-    if not loose:
-        check_permissions(config, allowed)
-    return project
+        files.includes = open_includes(files, home=options.home_dir, update=options.allow_includes_update)
+    return Project(options, git, commit, tree, files, allowed, reporter)
 
 
 def _commit(git: GitProject, options: ProjectOptions, reporter: Reporter) -> str:
@@ -173,12 +188,6 @@ def _allowed(files: ConfigFiles, options: ProjectOptions) -> Allowed:
             files.read(path)  # one that was named must be there
         return Allowed()
     return parse_giterminism(_text(files.read(path), path), path)
-
-
-def _refuse_includes(project: Project) -> None:
-    for name in ("werf-includes.yaml", "werf-includes.lock"):
-        if project.files.node(name) is not None:
-            raise GiterminismError(f"{name}: includes of other repositories are not supported yet")
 
 
 def _render(project: Project) -> None:

@@ -13,6 +13,7 @@ from pywerf.util.filetree import MAX_SYMLINKS, FileTree, Node, join
 from pywerf.util.globs import compile_glob, literal_prefix
 
 if TYPE_CHECKING:
+    from pywerf.build.project.includes import IncludedFiles
     from pywerf.source.git_project import Change, GitProject
 
 __all__ = ["ConfigFiles", "changed_error", "read_committed"]
@@ -40,14 +41,20 @@ class ConfigFiles:
         self.tree = tree
         self.loose = loose
         self.checked = checked
+        self.includes: IncludedFiles | None = None
+        """Files that stand where the project has none."""
 
     def read(self, path: str, permitted: Permitted = nothing) -> bytes:
         """A file's content. Raises GiterminismError when it is not committed as it is, GitError when it is nowhere."""
         kind, place = self._locate(path, permitted)
         if kind == "disk":
-            return self._read_disk(path, place)
+            included = None if self._is_on_disk(place) else self._included(path)
+            return self._read_disk(path, place) if included is None else included
         node = self.tree.lstat(place)
         if node is None or node.kind != "file":
+            included = None if node is not None or self._is_hidden(place) else self._included(path)
+            if included is not None:
+                return included
             self._missing(path, place)
         self._check([place], path)
         return _content(self.tree, place, node)
@@ -65,9 +72,14 @@ class ConfigFiles:
         kind, place = self._locate(path, permitted)
         if kind == "disk":
             whole = os.path.join(self.git.root, place)
-            return "dir" if os.path.isdir(whole) else "file" if os.path.isfile(whole) else None
-        node = self.tree.lstat(place)
-        return None if node is None else "dir" if node.kind == "dir" else "file"
+            found = "dir" if os.path.isdir(whole) else "file" if os.path.isfile(whole) else None
+        else:
+            node = self.tree.lstat(place)
+            found = None if node is None else "dir" if node.kind == "dir" else "file"
+        if found is not None or self.includes is None:
+            return found
+        name = posixpath.normpath(path.lstrip("/"))
+        return "file" if self.includes.find(name) is not None else "dir" if self.includes.is_dir(name) else None
 
     def glob(self, pattern: str, permitted: Permitted = nothing) -> list[str]:
         """The paths of files that match, sorted. Raises GiterminismError for matches that are not committed."""
@@ -84,9 +96,15 @@ class ConfigFiles:
             found.update(path for path in self._committed(folder) if matches(path))
         if self.loose or permitted is not nothing:
             found.update(path for path in self._on_disk(folder) if matches(path) and (self.loose or permitted(path)))
+        if self.includes is not None:
+            found.update(path for path in self.includes.paths(folder) if matches(path))
         if self.checked and not self.loose:
             self.check_changes(lambda path: matches(path) and not permitted(path), f"they match {pattern}")
         return sorted(found)
+
+    def local_paths(self) -> list[str]:
+        """The paths of all files of the project itself."""
+        return sorted(self._on_disk("") if self.loose else self._committed(""))
 
     # changes
 
@@ -174,6 +192,17 @@ class ConfigFiles:
         return links, "/".join(done)
 
     # reading
+
+    def _included(self, path: str) -> bytes | None:
+        found = None if self.includes is None else self.includes.find(posixpath.normpath(path.lstrip("/")))
+        return None if found is None else found[1]
+
+    def _is_on_disk(self, place: str) -> bool:
+        return os.path.lexists(os.path.join(self.git.root, place))
+
+    def _is_hidden(self, place: str) -> bool:
+        """Whether a file that is not committed stands there: it would win, so it has to be told of."""
+        return self.checked and self._is_on_disk(place)
 
     def _missing(self, path: str, place: str) -> NoReturn:
         """The error for a file that is not in the commit."""

@@ -9,9 +9,25 @@ from typing import Any, cast, get_args
 from pywerf.config.werf_yaml.documents import Section
 from pywerf.config.werf_yaml.image_spec import merge_image_specs, read_image_spec
 from pywerf.config.werf_yaml.meta import platforms
-from pywerf.config.werf_yaml.model import NAMELESS, Dependency, DependencyImport, DependencyValue, Meta, Secret
+from pywerf.config.werf_yaml.model import (
+    NAMELESS,
+    BasicAuth,
+    Dependency,
+    DependencyImport,
+    DependencyValue,
+    Meta,
+    Secret,
+)
 
-__all__ = ["absolute_path", "before_or_after", "common_values", "image_names", "relative_globs", "relative_path"]
+__all__ = [
+    "absolute_path",
+    "before_or_after",
+    "common_values",
+    "image_names",
+    "read_basic_auth",
+    "relative_globs",
+    "relative_path",
+]
 
 
 def image_names(section: Section, key: str = "image") -> tuple[str, ...]:
@@ -124,3 +140,12 @@ def relative_globs(section: Section, key: str) -> tuple[str, ...]:
         if pattern.startswith("/"):
             section.fail(key, f"{pattern}: a relative pattern is needed")
     return found
+
+
+def read_basic_auth(section: Section) -> BasicAuth:
+    """User and the source of a password, for a git repository."""
+    password = section.section("password")
+    if password is None:
+        section.fail("password", "is required", hint="password: {env: NAME}")
+    kind = password.exactly_one("env", "src", "file", "value")
+    return BasicAuth(section.required("username"), **{"src" if kind == "file" else kind: password.required(kind)})

@@ -12,10 +12,10 @@ from pywerf.config.werf_yaml.image_common import (
     before_or_after,
     common_values,
     image_names,
+    read_basic_auth,
     relative_globs,
 )
 from pywerf.config.werf_yaml.model import (
-    BasicAuth,
     DockerDirectives,
     GitMapping,
     ImageImport,
@@ -122,17 +122,9 @@ def _git(section: Section) -> GitMapping:
         branch=section.text("branch"),
         tag=section.text("tag"),
         commit=section.text("commit"),
-        basic_auth=None if auth is None else _auth(auth),
+        basic_auth=None if auth is None else read_basic_auth(auth),
         line=section.line,
     )
-
-
-def _auth(section: Section) -> BasicAuth:
-    password = section.section("password")
-    if password is None:
-        section.fail("password", "is required", hint="password: {env: NAME}")
-    kind = password.exactly_one("env", "src", "file", "value")
-    return BasicAuth(section.required("username"), **{"src" if kind == "file" else kind: password.required(kind)})
 
 
 def _shell(section: Section) -> Shell:
