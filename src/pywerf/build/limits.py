@@ -63,12 +63,8 @@ class Cleanup(msgspec.Struct, frozen=True):
     busy: bool = False
 
 
-def volume_limit(allowed: str, margin: str) -> VolumeLimit:
-    """The values of --allowed-backend-storage-volume-usage and its margin: percent or sizes, both of one kind.
-
-    Raises UsageError.
-    """
-    flag = "--allowed-backend-storage-volume-usage"
+def volume_limit(allowed: str, margin: str, flag: str = "--allowed-backend-storage-volume-usage") -> VolumeLimit:
+    """The values of a flag and of its margin: percent or sizes, both of one kind. Raises UsageError."""
     values = _amount(flag, allowed), _amount(f"{flag}-margin", margin)
     if values[0][1] != values[1][1]:
         raise UsageError(f"{flag} {allowed} and its margin {margin}: one is in percent, the other one is not")
@@ -134,7 +130,7 @@ def start_in_background(root: str, allowed: str, margin: str) -> bool:
         return False
     with open(mark, "wb"):
         os.utime(mark)
-    argv = [sys.executable, "-m", "pywerf", "host", "cleanup", "--root", root]
+    argv = [sys.executable, "-m", "pywerf", "host", "cleanup", "--root", root, "--buildah-mode", "auto"]
     argv += ["--allowed-backend-storage-volume-usage", allowed]
     argv += ["--allowed-backend-storage-volume-usage-margin", margin]
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]

@@ -186,10 +186,24 @@ def platforms(platform: Sequence[str], os: str, arch: str, variant: str) -> tupl
 
 def volume_flags(function: F) -> F:
     """`--allowed-backend-storage-volume-usage` and its margin."""
-    name = "--allowed-backend-storage-volume-usage"
+    name, old = "--allowed-backend-storage-volume-usage", "--allowed-docker-storage-volume-usage"
     for add in (
-        flag(f"{name}-margin", default=VOLUME_MARGIN, metavar="PERCENT|SIZE", help="How far below that cleanups go."),
-        flag(name, default=VOLUME_USAGE, metavar="PERCENT|SIZE", help="How full the store's volume may be."),
+        flag(
+            f"{name}-margin",
+            f"{old}-margin",
+            default=VOLUME_MARGIN,
+            env=("WERF_ALLOWED_DOCKER_STORAGE_VOLUME_USAGE_MARGIN",),
+            metavar="PERCENT|SIZE",
+            help="How far below that cleanups go.",
+        ),
+        flag(
+            name,
+            old,
+            default=VOLUME_USAGE,
+            env=("WERF_ALLOWED_DOCKER_STORAGE_VOLUME_USAGE",),
+            metavar="PERCENT|SIZE",
+            help="How full the volume of the images may be.",
+        ),
     ):
         function = add(function)
     return function

@@ -52,6 +52,7 @@ def test_without_need_only_what_nobody_needs_goes(werf: Werf, context: Path) -> 
         "Layers": 0,
         "Snapshots": 0,
         "Cache records": 0,
+        "Cache mounts": 0,
     }
     assert werf.build(context, "app:1").stderr.count("CACHED") == 3
 

@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from pywerf.backend.contract import ImageDetails, Stage
 from pywerf.backend.docker.attach import attached
+from pywerf.backend.docker.host import CONTAINER_LABEL
 from pywerf.backend.docker.images import daemon_name
 from pywerf.backend.docker.recast import to_its_end
 from pywerf.errors import ContainerFailed, UsageError, WerfError
 from pywerf.oci.digest import Digest
 from pywerf.util.exit_status import ending, status_hint
+from pywerf.util.process_mark import process_mark
 
 if TYPE_CHECKING:
     from pywerf.backend.docker.daemon import Daemon
@@ -67,7 +69,8 @@ class DockerStages:
         return made
 
     def _create(self, stage: Stage, base: ImageDetails, containers: list[str]) -> None:
-        body = container_of(stage, base)
+        # should this process be killed: by its mark `werf host cleanup` sees that nobody waits for the container
+        body = {**container_of(stage, base), "Labels": {CONTAINER_LABEL: process_mark()}}
 
         def create() -> None:
             created = self._daemon.api.create_container_from_config(body)  # type: ignore[no-untyped-call]  # incomplete stubs

@@ -8,7 +8,8 @@ from pywerf.cli.invocation import Invocation, engine_flags
 __all__ = ["command"]
 
 _COMMANDS = {
-    "cleanup": ("pywerf.cli.host.cleanup", "Keep the store within its limits."),
+    "cleanup": ("pywerf.cli.host.cleanup", "Keep caches, stores and images within their limits."),
+    "purge": ("pywerf.cli.host.purge", "Remove all of werf, or of a project, from this machine."),
     "doctor": ("pywerf.cli.host.doctor", "Show what this machine can do, and what would give the rest."),
 }
 

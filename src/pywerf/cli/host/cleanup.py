@@ -1,58 +1,106 @@
-"""`werf host cleanup`: keeps the store within limits of age, size, and of its volume."""
+"""`werf host cleanup`: keeps caches, stores and the images of projects within limits of age, size, and of volumes."""
 
 from __future__ import annotations
+
+import os
+from typing import Any
 
 import click
 
 from pywerf.cli.flags import Command, Size, flag, switch
+from pywerf.cli.host.places import home_flags, host_backends, tmp_dir
 from pywerf.cli.invocation import engine_flags, invocation
-from pywerf.cli.values import seconds, volume_flags
+from pywerf.cli.values import VOLUME_MARGIN, VOLUME_USAGE, seconds, volume_flags
 
 __all__ = ["command"]
+
+_CACHE = "--allowed-local-cache-volume-usage"
 
 
 @click.command("cleanup", cls=Command)
 @switch("--dry-run", help="Tell what would be removed, and remove nothing.")
+@switch("--force", help="Stop containers of projects' images, and remove images that are in use.")
+@flag("--project-name", "-N", metavar="NAME", help="Only images of this project.")
 @flag("--keep-storage", type=Size(), default=None, metavar="SIZE", help="Room for results of steps, e.g. 20g.")
 @flag("--max-age", metavar="DURATION", help="Results of steps that were not used for so long go, e.g. 168h.")
 @volume_flags
+@flag(_CACHE, default=VOLUME_USAGE, metavar="PERCENT|SIZE", help="How full the volume of the caches may be.")
+@flag(f"{_CACHE}-margin", default=VOLUME_MARGIN, metavar="PERCENT|SIZE", help="How far below that cleanups go.")
+@flag(
+    "--backend-storage-path",
+    "--docker-server-storage-path",
+    metavar="DIR",
+    help="Where the Docker daemon keeps images (default: it is asked).",
+)
+@home_flags
 @engine_flags
 @click.pass_context
-def command(
-    ctx: click.Context,
-    dry_run: bool,
-    keep_storage: int | None,
-    max_age: str,
-    allowed_backend_storage_volume_usage: str,
-    allowed_backend_storage_volume_usage_margin: str,
-) -> int:
-    """Remove what nobody needs; where the volume is too full, images without a name and old results of steps as well.
+def command(ctx: click.Context, /, **flags: Any) -> int:
+    """Remove what nobody needs; where a volume is too full, what was used longest ago as well.
 
-    What an image with a name needs stays; and while another werf works in the store, everything does.
+    That is: leftover temporary files; of the caches in the home directory what was not used for three hours; of the
+    embedded engine's store results of steps; and in both backends images of projects, dangling ones first, with what
+    builds have left behind. What is in use stays, and while another werf works in the store, everything there does.
     """
+    from pywerf.build.host.files import remove_temporary, shrink_cache
+    from pywerf.build.host.reduce import reduce_images
     from pywerf.build.limits import clean_up, volume_limit
     from pywerf.report.text import human_size
+    from pywerf.util.home import werf_home
 
-    limit = volume_limit(allowed_backend_storage_volume_usage, allowed_backend_storage_volume_usage_margin)
-    age = seconds("--max-age", max_age)
-    with invocation(ctx).session() as session:
-        done = clean_up(session, limit=limit, keep_storage=keep_storage, max_age=age, dry_run=dry_run)
-    report = done.collected
-    for what, count in (
-        ("Images", len(done.images)),
-        ("Blobs", report.blobs),
-        ("Layers", report.layers),
-        ("Snapshots", report.snapshots),
-        ("Cache records", report.cache_records),
-        ("Cache mounts", report.cache_mounts),
-    ):
+    usage = "allowed_backend_storage_volume_usage"
+    limit = volume_limit(flags[usage], flags[f"{usage}_margin"])
+    usage = "allowed_local_cache_volume_usage"
+    cache_limit = volume_limit(flags[usage], flags[f"{usage}_margin"], _CACHE)
+    age = seconds("--max-age", flags["max_age"])
+    dry_run, project = flags["dry_run"], flags["project_name"]
+    run = invocation(ctx)
+    busy, left = False, 0
+    images: list[str] = []
+    containers = volumes = freed = 0
+    counts: list[tuple[str, int]] = []
+    with host_backends(run, flags["backend_storage_path"]) as backends:
+        for session, host in backends:
+            if session is not None:
+                done = clean_up(session, limit=limit, keep_storage=flags["keep_storage"], max_age=age, dry_run=dry_run)
+                report = done.collected
+                images += done.images
+                busy |= done.busy
+                left = max(left, done.left)
+                freed += report.bytes
+                counts = [
+                    ("Blobs", report.blobs),
+                    ("Layers", report.layers),
+                    ("Snapshots", report.snapshots),
+                    ("Cache records", report.cache_records),
+                    ("Cache mounts", report.cache_mounts),
+                ]
+                if done.busy:
+                    continue
+            reduced = reduce_images(host, limit, project=project, force=flags["force"], dry_run=dry_run)
+            images += [name for name in reduced.images if name not in images]
+            containers += len(reduced.containers)
+            volumes += len(reduced.volumes)
+            left = reduced.left if session is not None else max(left, reduced.left)
+    temporary = remove_temporary(tmp_dir(flags), dry_run=dry_run)
+    caches = shrink_cache(os.path.abspath(werf_home(flags["home_dir"])), cache_limit, dry_run=dry_run)
+    counts = [("Images", len(images)), *counts]
+    others = (
+        ("Containers", containers),
+        ("Volumes", volumes),
+        ("Cached files", caches.count),
+        ("Temporary", temporary.count),
+    )
+    counts += [(what, count) for what, count in others if count]
+    for what, count in counts:
         click.echo(f"{what + ':':<15}{count}")
-    click.echo(f"{'Space:':<15}{human_size(report.bytes)}{' (nothing was removed)' if dry_run else ''}")
-    if done.busy:
-        click.echo("another werf works in this store: nothing was removed", err=True)
-    elif done.left and not dry_run:
+    freed += temporary.bytes + caches.bytes
+    click.echo(f"{'Space:':<15}{human_size(freed)}{' (nothing was removed)' if dry_run else ''}")
+    if busy:
+        click.echo("another werf works in this store: nothing was removed there", err=True)
+    elif left and not dry_run:
         click.echo(
-            f"the volume still has {human_size(done.left)} more than --allowed-backend-storage-volume-usage allows: "
+            f"the volume still has {human_size(left)} more than --allowed-backend-storage-volume-usage allows: "
             "nothing else here can go",
             err=True,
         )
