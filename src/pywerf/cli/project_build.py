@@ -172,7 +172,11 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
     from pywerf.build.project.operations import Operations, measured
     from pywerf.build.project.project import open_project
     from pywerf.build.project.repos import Repos
+    from pywerf.report.blocks import BlockReporter
+    from pywerf.report.plain import PlainReporter
 
+    if isinstance(reporter, PlainReporter):
+        reporter = BlockReporter(reporter)
     registry = registry_options(flags)
     project = open_project(chosen_options(flags), reporter)
     run.secrets.extend(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import copy_context
+from functools import partial
 
 from pywerf.registry.verify import closing
 
@@ -48,7 +50,10 @@ def run_all(work: Sequence[Callable[[threading.Event], None]], jobs: int) -> Non
                 return
 
     count = min(jobs, len(work))
-    threads = [threading.Thread(target=worker, name=f"registry-{number}", daemon=True) for number in range(count)]
+    threads = [
+        threading.Thread(target=partial(copy_context().run, worker), name=f"registry-{number}", daemon=True)
+        for number in range(count)
+    ]
     for thread in threads:
         thread.start()
     try:

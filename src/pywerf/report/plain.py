@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol
 
 from pywerf.report.events import Level, StepState
 from pywerf.report.steps import Step, Steps, failure_tail
@@ -23,6 +23,14 @@ TURN = 5.0
 _CODES = {"red": "31", "yellow": "33", "green": "32", "cyan": "36"}
 
 
+class TextStream(Protocol):
+    """As much of a text file as is written to."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
 class PlainReporter:
     """Writes `#5 [stage-1 2/5] RUN make`, `#5 0.312 output`, `#5 CACHED`, `#5 DONE 0.4s`.
 
@@ -32,13 +40,13 @@ class PlainReporter:
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: TextStream,
         verbosity: Verbosity = "normal",
         *,
         color: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = stream
+        self.stream = stream
         self._verbosity = verbosity
         self._color = color
         self._clock = clock
@@ -52,6 +60,10 @@ class PlainReporter:
         self._told: dict[tuple[int, str], float] = {}
         self._closed = False
         self._gone = False
+
+    def onto(self, stream: TextStream) -> PlainReporter:
+        """A view as this one is, onto another stream."""
+        return PlainReporter(stream, self._verbosity, color=self._color, clock=self._clock)
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
@@ -194,8 +206,8 @@ class PlainReporter:
         if not lines or self._gone:
             return
         try:
-            self._stream.write("\n".join(lines) + "\n")
-            self._stream.flush()
+            self.stream.write("\n".join(lines) + "\n")
+            self.stream.flush()
         except (OSError, ValueError):
             # Who read us is gone. The build goes on: what is shown must never decide its outcome.
             self._gone = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar
 
 from pywerf.graph.vertex import Vertex
@@ -74,7 +76,9 @@ class _Run(Generic[R]):
     def _call_helpers(self) -> None:
         """Start a thread for every vertex that nobody would begin at once, as far as allowed."""
         while len(self.ready) > self.idle and len(self.threads) < self.jobs - 1:
-            thread = threading.Thread(target=self._work, name=f"solver-{len(self.threads) + 1}", daemon=True)
+            # with this thread's context: who listens tells by it what a step belongs to
+            work = partial(copy_context().run, self._work)
+            thread = threading.Thread(target=work, name=f"solver-{len(self.threads) + 1}", daemon=True)
             self.threads.append(thread)
             self.idle += 1
             thread.start()

@@ -27,6 +27,7 @@ from pywerf.config.werf_yaml.model import shown_name
 from pywerf.config.werf_yaml.project import build_sets
 from pywerf.errors import BuildError, BuildStopped, UsageError
 from pywerf.oci.platform import Platform, host_platform
+from pywerf.report.blocks import BlockReporter
 
 if TYPE_CHECKING:
     from pywerf.build.backends import LazyBackend
@@ -113,8 +114,10 @@ class _Run:
                 continue
             if not self.options.check_built:
                 self.backend()  # while this is the only thread
-            live = workers == 1 or len(missing) == 1
+            live = workers == 1 or len(missing) == 1 or isinstance(self.reporter, BlockReporter)
             make = partial(self._make, live=live)
+            if isinstance(self.reporter, BlockReporter):
+                make = partial(_in_block, self.reporter, make)
             for done in _run_all(make, [prepared[name] for name in missing], workers):
                 self.built[done.name] = done
         found = [self.built[image.name] for image in self.project.config.images if image.name in self.built]
@@ -192,6 +195,13 @@ class _Run:
         made = make()
         self.contexts.put(key, made.encode())
         return made
+
+
+def _in_block(
+    reporter: BlockReporter, work: Callable[[PreparedImage], BuiltImage], prepared: PreparedImage
+) -> BuiltImage:
+    with reporter.block():
+        return work(prepared)
 
 
 def _is_told(prepared: PreparedImage, platform: str) -> bool:
