@@ -23,7 +23,7 @@ def test_the_first_block_is_written_at_once_and_the_others_wait() -> None:
         with blocks.block():
             blocks.message("info", "one")
             steps[0].set()
-            assert steps[1].wait(60)
+            assert steps[2].wait(60)
             blocks.message("info", "one more")
 
     def second() -> None:
@@ -40,6 +40,7 @@ def test_the_first_block_is_written_at_once_and_the_others_wait() -> None:
         thread.start()
     assert steps[1].wait(60)
     assert "two" not in stream.getvalue()
+    steps[2].set()
     for thread in threads:
         thread.join()
     assert stream.getvalue().splitlines() == [
