@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
-import click
 import msgspec
 
-from pywerf.cli.flags import Command, Size, bad_value, flag, switch
-from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.declare import SIZE, argument, declared, flag, switch
+from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.project_build import build_flags, chosen_options, opened_project, report_path_flag
 from pywerf.cli.project_flags import has_config, project_flags
 from pywerf.cli.repo_flags import repo_flags
-from pywerf.cli.values import labels, optional_pairs, platforms
+from pywerf.cli.values import bad_value, labels, optional_pairs, platforms
 from pywerf.errors import UsageError, WerfError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _WITHOUT_CONFIG = (
 )
 
 
-@click.command("build", cls=Command, usage_line="[IMAGE…]", short_help="Build the images of a project.")
+@declared("build", usage_line="[IMAGE…]", short_help="Build the images of a project.")
 @flag("--file", "-f", "file", metavar="FILE", help="Dockerfile, or - for stdin; without a werf.yaml.")
 @flag("--tag", "-t", "tags", multiple=True, metavar="NAME", help="Name for the image.")
 @flag("--target", metavar="STAGE", help="Stage to build.")
@@ -70,7 +70,7 @@ _WITHOUT_CONFIG = (
     metavar="ID[=SOCKET|KEYFILE]",
     help="SSH agent for RUN --mount=type=ssh.",
 )
-@flag("--shm-size", type=Size(), default=0, metavar="SIZE", help="Size of /dev/shm.")
+@flag("--shm-size", type=SIZE, default=0, metavar="SIZE", help="Size of /dev/shm.")
 @flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
 @flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
 @switch("--parallel", "-p", default=True, help="Build independent images at the same time (true by default).")
@@ -84,9 +84,8 @@ _WITHOUT_CONFIG = (
 @repo_flags
 @progress_flags
 @engine_flags
-@click.argument("images", nargs=-1, metavar="[IMAGE…]")
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+@argument("images", many=True)
+def command(run: Invocation, /, **flags: Any) -> int:
     """Build the images of werf.yaml, or those that names and patterns choose, and what they need.
 
     With --repo they are published there, under tags that their content makes; what is there already is not built.
@@ -97,7 +96,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     embedded engine). Without it: Docker when its daemon answers, else the embedded engine. Printed are names,
     references and ids of the images.
     """
-    run = invocation(ctx)
     folder = flags["dir_"] or "."
     if not flags["file"] and has_config(folder, flags["config"]):
         return _build_project(run, flags)
@@ -112,7 +110,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
             image = backend.builder.build(build)
     if flags["iidfile"]:
         _write(flags["iidfile"], str(image))
-    click.echo(image.hex)
+    print(image.hex)
     return 0
 
 
@@ -126,7 +124,7 @@ def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
         def build() -> None:
             for image in _built(run, flags, reporter):
                 for line in _printed(image):
-                    click.echo(line)
+                    print(line)
 
         if not flags["follow"]:
             build()
@@ -135,7 +133,7 @@ def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
         from pywerf.cli.failures import explain
 
         def tell(error: WerfError) -> None:
-            click.echo(explain(error, secrets=run.secrets), err=True)
+            print(explain(error, secrets=run.secrets), file=sys.stderr)
 
         follow(chosen_options(flags), build, reporter, tell)
     return 0

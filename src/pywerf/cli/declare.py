@@ -19,6 +19,7 @@ __all__ = [
     "COUNT",
     "SIZE",
     "TEXT",
+    "WHOLE",
     "Argument",
     "Choice",
     "Declared",
@@ -71,6 +72,18 @@ class Count(Kind):
         return number
 
 
+class Whole(Kind):
+    """An integer."""
+
+    name = "integer"
+
+    def read(self, text: str) -> int:
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not an integer") from None
+
+
 class Size(Kind):
     """A size in bytes, with a unit of b, k, m, g or t (powers of 1024), as docker and buildah read it."""
 
@@ -99,7 +112,7 @@ class Choice(Kind):
         raise ValueError(f"{text!r} is not one of {', '.join(self.words)}")
 
 
-TEXT, BOOL, COUNT, SIZE = Kind(), Bool(), Count(), Size()
+TEXT, BOOL, COUNT, SIZE, WHOLE = Kind(), Bool(), Count(), Size(), Whole()
 
 
 class FlagSpec:
@@ -200,13 +213,17 @@ class FlagSpec:
 
 
 class Argument:
-    """One word that is no flag. `default` None: it must be there. As a decorator it joins a command's function."""
+    """One word that is no flag, or with `many` all words that are left. `default` None: it must be there.
 
-    __slots__ = ("default", "name")
+    As a decorator it joins a command's function.
+    """
 
-    def __init__(self, name: str, default: str | None = None) -> None:
+    __slots__ = ("default", "many", "name")
+
+    def __init__(self, name: str, default: str | None = None, *, many: bool = False) -> None:
         self.name = name
         self.default = default
+        self.many = many
 
     def __call__(self, function: F) -> F:
         _params(function).append(self)
@@ -269,9 +286,9 @@ def switch(*declarations: str, **attrs: Any) -> FlagSpec:
     return FlagSpec(declarations, **{"default": False, "bare": "true", "type": BOOL, "metavar": "", **attrs})
 
 
-def argument(name: str, default: str | None = None) -> Argument:
-    """A word that is no flag."""
-    return Argument(name, default)
+def argument(name: str, default: str | None = None, *, many: bool = False) -> Argument:
+    """A word that is no flag; with `many` all that are left, as a tuple."""
+    return Argument(name, default, many=many)
 
 
 def declared(name: str, **attrs: Any) -> Callable[[Callable[..., int]], Declared]:

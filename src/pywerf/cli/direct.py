@@ -183,6 +183,11 @@ def _value(spec: FlagSpec, found: str | list[str] | None) -> Any:
 
 def _fill(arguments: Sequence[Any], words: Sequence[str], values: Values) -> None:
     """Give the words that are no flags to the arguments."""
+    last = arguments[-1] if arguments else None
+    if isinstance(last, Argument) and last.many:
+        arguments = arguments[:-1]
+        values.own[last.name] = tuple(words[len(arguments) :])
+        words = words[: len(arguments)]
     if len(words) > len(arguments):
         raise Irregular
     for index, argument in enumerate(arguments):

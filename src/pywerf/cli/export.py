@@ -82,7 +82,7 @@ def _of_project(run: Invocation, flags: dict[str, Any], reporter: Reporter, stac
     check_templates(flags["tags"], names)
     chosen = set(names)
     images = [exported(image) for image in opened.build(names) if image.name in chosen]
-    return Exporter(images, flags["tags"], opened.access, opened.backend, reporter)
+    return Exporter(images, flags["tags"], opened.access(), opened.backend, reporter)
 
 
 def _of_report(run: Invocation, flags: dict[str, Any], reporter: Reporter, stack: ExitStack) -> Exporter:

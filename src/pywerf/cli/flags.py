@@ -124,6 +124,8 @@ def _as_click_param(param: Any) -> click.Parameter:
     if isinstance(param, FlagSpec):
         return Flag(param)
     if isinstance(param, declare.Argument):
+        if param.many:
+            return click.Argument([param.name], nargs=-1)
         if param.default is None:
             return click.Argument([param.name])
         return click.Argument([param.name], default=param.default)

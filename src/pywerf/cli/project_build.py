@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
 import msgspec
 
-from pywerf.cli.declare import flag, switch
+from pywerf.cli.declare import WHOLE, Choice, flag, switch
 from pywerf.cli.project_flags import project_options
 from pywerf.cli.repo_flags import registry_access, registry_options, repo_options
 from pywerf.cli.values import platforms
@@ -50,12 +50,12 @@ _BUILD_FLAGS: tuple[Callable[[Any], Any], ...] = (
     ),
     flag(
         "--docker-builder",
-        type=click.Choice(["auto", "buildkit", "classic"]),
+        type=Choice(("auto", "buildkit", "classic")),
         default="auto",
         metavar="NAME",
         help="The Docker daemon's builder: buildkit or classic (auto: DOCKER_BUILDKIT, else BuildKit).",
     ),
-    flag("--parallel-tasks-limit", type=int, default=5, metavar="N", help="Images at the same time (0: no limit)."),
+    flag("--parallel-tasks-limit", type=WHOLE, default=5, metavar="N", help="Images at the same time (0: no limit)."),
     flag("--ssh-key", "ssh_keys", multiple=True, metavar="FILE", help="Key for RUN --mount=type=ssh."),
     switch(
         *("--check-built-images", "--require-built-images", "-Z", "check_built_images"),
@@ -97,7 +97,7 @@ class OpenedProject:
         project: Project,
         backend: LazyBackend,
         repos: Repos,
-        access: RegistryAccess,
+        access: Callable[[], RegistryAccess],
         reporter: Reporter,
         operations: Operations | None,
     ) -> None:
@@ -168,9 +168,13 @@ def chosen_options(flags: Mapping[str, Any]) -> ProjectOptions:
 @contextmanager
 def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter) -> Iterator[OpenedProject]:
     """The project that the flags name. Values of secrets are from now on kept out of all output."""
+    from pywerf.build.project.project import find_project, open_project
+
+    options = chosen_options(flags)
+    git = find_project(options)
+    # a large work tree is looked at by other processes while this is loaded
+    import pywerf.build.project.building  # noqa: F401
     from pywerf.build.backends import LazyBackend, open_backend
-    from pywerf.build.project.operations import Operations, measured
-    from pywerf.build.project.project import open_project
     from pywerf.build.project.repos import Repos
     from pywerf.report.blocks import BlockReporter
     from pywerf.report.plain import PlainReporter
@@ -178,27 +182,36 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
     if isinstance(reporter, PlainReporter):
         reporter = BlockReporter(reporter)
     registry = registry_options(flags)
-    project = open_project(chosen_options(flags), reporter)
+    project = open_project(options, reporter, git)
     run.secrets.extend(
         secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
     )
     engine = msgspec.structs.replace(run.engine, registry=registry)
-    access = registry_access(registry)
     operations = None
     if run.verbosity == "debug" and flags.get("save_build_report"):
+        from pywerf.build.project.operations import Operations
+
         operations = Operations()
+
+    @functools.cache
+    def access() -> RegistryAccess:
+        return stack.enter_context(closing(registry_access(registry)))
 
     def make() -> AbstractContextManager[Backend]:
         backend = open_backend(engine, reporter, docker_builder=flags["docker_builder"])
-        return backend if operations is None else measured(backend, operations)
+        if operations is None:
+            return backend
+        from pywerf.build.project.operations import measured
+
+        return measured(backend, operations)
 
     with (
-        closing(access),
+        ExitStack() as stack,
         LazyBackend(make) as backend,
         Repos.open(
             repo_options(flags),
             project.config.meta.project,
-            access=lambda: access,
+            access=access,
             backend=backend,
             reporter=reporter,
         ) as repos,

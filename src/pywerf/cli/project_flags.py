@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pywerf.build.project.options import ProjectOptions
-from pywerf.cli.flags import flag, switch
+from pywerf.cli.declare import flag, switch
 from pywerf.errors import UsageError
 
 if TYPE_CHECKING:

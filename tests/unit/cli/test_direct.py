@@ -200,3 +200,28 @@ def test_whatever_is_read_is_what_click_reads(
         found = directly(root, args, variables)
         if found is not None:
             assert found == by_click(root, args)
+
+
+def test_words_that_are_left_are_one_value() -> None:
+    from pywerf.cli import build as project_build
+
+    def body(run: Invocation, /, **values: Any) -> int:
+        _taken.append((values, {}, None))
+        return 0
+
+    module = types.ModuleType("probe_project_build")
+    module.command = Declared("build", body, project_build.command.params)  # type: ignore[attr-defined]
+    sys.modules["probe_project_build"] = module
+    group = DeclaredGroup("werf", lambda run, **values: None, (), {"build": ("probe_project_build", "")}, {})
+    try:
+        for words in ([], ["a"], ["a", "!b", "c*"]):
+            call = read(group, ["build", "--parallel-tasks-limit=-1", *words], {})
+            assert call is not None
+            call(Invocation())
+            values = _taken.pop()[0]
+            assert values["images"] == tuple(words)
+            assert values["parallel_tasks_limit"] == -1
+        assert read(group, ["build", "--parallel-tasks-limit=x"], {}) is None
+        assert read(group, ["build", "--docker-builder=x"], {}) is None
+    finally:
+        del sys.modules["probe_project_build"]

@@ -12,13 +12,13 @@ from pywerf.build.project.digests import index_digest
 from pywerf.build.project.results import BuiltImage
 from pywerf.build.project.storage.model import StageDescription, StageId
 from pywerf.build.project.storage.records import CustomTag, ImageMetadata, ManagedImage, image_hash
-from pywerf.build.project.storage.registry import RegistryStageStorage, copy_stage
 from pywerf.errors import RegistryUnauthorized
 
 if TYPE_CHECKING:
     from pywerf.build.project.image_output import ImageBlock
     from pywerf.build.project.project import Project
     from pywerf.build.project.repos import Repos
+    from pywerf.build.project.storage.registry import RegistryStageStorage
     from pywerf.util.events import Reporter
 
 __all__ = ["add_custom_tags", "finish", "write_records"]
@@ -28,7 +28,11 @@ def finish(image: BuiltImage, repos: Repos, block: ImageBlock) -> BuiltImage:
     """The image with its index, if it has several platforms, and its copies in the final repo. Raises WerfError."""
     if len(image.platforms) > 1:
         image = msgspec.structs.replace(image, index=_index(image, repos))
-    if repos.final is None or not image.final or not isinstance(repos.main, RegistryStageStorage):
+    if repos.final is None or not image.final:
+        return image
+    from pywerf.build.project.storage.registry import RegistryStageStorage
+
+    if not isinstance(repos.main, RegistryStageStorage):
         return image
     final, main = repos.final, repos.main
     platforms = tuple(
@@ -63,6 +67,8 @@ def _copied(
         if found is not None:
             return found
     block.line(f"Copying {stage} to the final repo {final.address}")
+    from pywerf.build.project.storage.registry import copy_stage
+
     return copy_stage(main, final, stage)
 
 

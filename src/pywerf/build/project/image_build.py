@@ -27,7 +27,6 @@ from pywerf.build.project.storage.model import (
     StageId,
     dependency_label,
 )
-from pywerf.build.project.storage.registry import RegistryStageStorage, copy_stage
 from pywerf.errors import BuildError, DigestMismatch, ImageNotFound, RegistryError, WerfError
 from pywerf.oci.platform import Platform, host_platform
 
@@ -239,6 +238,8 @@ class ImageBuilder:
             return self._local
 
     def _take(self, storage: StageStorage, stage: StageId) -> StageDescription:
+        from pywerf.build.project.storage.registry import RegistryStageStorage, copy_stage
+
         main = self._repos.main
         if isinstance(storage, RegistryStageStorage) and isinstance(main, RegistryStageStorage):
             return copy_stage(storage, main, stage)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pywerf.source.git_tree import GitTree
     from pywerf.util.events import Reporter
 
-__all__ = ["CONFIG_NAMES", "INCLUDES", "LOCK", "Project", "find_config", "open_files", "open_project"]
+__all__ = ["CONFIG_NAMES", "INCLUDES", "LOCK", "Project", "find_config", "find_project", "open_files", "open_project"]
 
 CONFIG_NAMES = ("werf.yaml", "werf.yml")
 INCLUDES, LOCK = "werf-includes.yaml", "werf-includes.lock"
@@ -105,12 +105,21 @@ def find_config(options: ProjectOptions, directory: str) -> str | None:
     return next((name for name in CONFIG_NAMES if os.path.lexists(os.path.join(directory, name))), None)
 
 
-def open_project(options: ProjectOptions, reporter: Reporter) -> Project:
-    """Open the project that the options name. Raises WerfError of many kinds.
+def find_project(options: ProjectOptions) -> GitProject:
+    """The project's repository, whose work tree is looked at from now on. Raises GitError."""
+    memory = os.path.join(werf_home(options.home_dir), "git-status")
+    git = GitProject(options.dir, options.git_work_tree, memory=memory)
+    if not options.loose_giterminism:
+        git.look()
+    return git
+
+
+def open_project(options: ProjectOptions, reporter: Reporter, git: GitProject | None = None) -> Project:
+    """Open the project that the options name, in its repository. Raises WerfError of many kinds.
 
     Nothing in the work tree is changed; with `dev` a commit is made on a branch of its own.
     """
-    project = _opened(options, reporter)
+    project = _opened(options, reporter, git or find_project(options))
     options, files = project.options, project.files
     _render(project)
     name = options.project_name
@@ -133,15 +142,11 @@ def open_project(options: ProjectOptions, reporter: Reporter) -> Project:
 
 def open_files(options: ProjectOptions, reporter: Reporter) -> ConfigFiles:
     """The files that a project's configuration is made with. Raises WerfError."""
-    return _opened(options, reporter).files
+    return _opened(options, reporter, find_project(options)).files
 
 
-def _opened(options: ProjectOptions, reporter: Reporter) -> Project:
+def _opened(options: ProjectOptions, reporter: Reporter, git: GitProject) -> Project:
     """The project without its configuration."""
-    memory = os.path.join(werf_home(options.home_dir), "git-status")
-    git = GitProject(options.dir, options.git_work_tree, memory=memory)
-    if not options.loose_giterminism:
-        git.look()
     commit = _commit(git, options, reporter)
     tree = git.tree(commit)
     loose = options.loose_giterminism
