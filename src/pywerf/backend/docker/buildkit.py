@@ -17,7 +17,7 @@ from pywerf.backend.docker.one_file import OneFile
 from pywerf.backend.docker.progress import Steps
 from pywerf.backend.docker.services import Credentials, handlers_of
 from pywerf.backend.docker.session import BuildSession, shared_key
-from pywerf.backend.docker.steps import at_line, excerpt, failure
+from pywerf.backend.docker.steps import at_line, excerpt, failure, image_step
 from pywerf.backend.docker.stream import events
 from pywerf.backend.docker.trace import Trace
 from pywerf.backend.ssh_agents import Agents
@@ -29,7 +29,8 @@ from pywerf.util.filetree import FileTree
 __all__ = ["build_buildkit"]
 
 _NETWORKS = ("", "default", "host", "none")
-_METADATA = "[internal] load metadata for "
+_WANTED = ("[internal] load metadata for ", "FROM ")
+"""What steps are called that get an image; the second one is that of a `--from=` before 23.0."""
 DOCKERFILE = "Dockerfile"
 
 
@@ -91,8 +92,9 @@ def _error(message: str, code: int, trace: Trace, build: DockerfileBuild) -> Wer
         name, step, text = trace.failed
         if step is not None:
             return failure(text, name, step, code=code)
-        if name.startswith(_METADATA):
-            return _no_base(name.removeprefix(_METADATA), text, build)
+        for words in _WANTED:
+            if name.startswith(words):
+                return _no_base(name.removeprefix(words), text, build)
         message = text
     message = message.removeprefix("failed to solve: ").removeprefix("failed to solve with frontend dockerfile.v0: ")
     message = message.removeprefix("failed to create LLB definition: ")
@@ -100,11 +102,9 @@ def _error(message: str, code: int, trace: Trace, build: DockerfileBuild) -> Wer
 
 
 def _no_base(image: str, message: str, build: DockerfileBuild) -> WerfError:
-    """What is said when a base image cannot be had, at the FROM that wants it."""
+    """What is said when a base image cannot be had, at the instruction that wants it."""
     error = explain(message, image=image)
     if type(error) is BuildError and message.endswith(": not found"):
         error = RegistryNotFound(f"{image}: not found in its registry", hint="see that the name and the tag are right")
-    short = image.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
-    places = [step for step in build.steps if step.keyword == "FROM" and short in " ".join(step.lines)]
-    error.source = excerpt(places[0]) if places else None
+    error.source = excerpt(image_step(build.steps, image))
     return error

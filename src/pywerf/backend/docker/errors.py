@@ -21,11 +21,14 @@ from pywerf.registry.responses import clean
 if TYPE_CHECKING:
     from pywerf.registry.docker_host import DockerEndpoint
 
-__all__ = ["explain", "translated"]
+__all__ = ["explain", "translated", "wanted_mount"]
 
 _NO_SPACE = "no space left on device"
 _UNAUTHORIZED = ("unauthorized", "authentication required", "no basic auth credentials", "denied:", "access denied")
 _NOT_THERE = ("manifest unknown", "name unknown", "repository does not exist", "not found: manifest", "no such host")
+_WANTED = re.compile(
+    r"secret (?P<secret>[^\s:]+)(?: not found|: not found|: /)|ssh agent (?P<ssh>[^\s:]+) was not given"
+)
 _REGISTRY = re.compile(r"https?://([^/\s\"]+)/v2/")
 
 
@@ -46,6 +49,15 @@ def explain(message: str, status: int = 0, *, what: str = "", image: str = "") -
         return ImageNotFound(image or text, hint="`docker images` lists what the daemon has")
     if any(words in lower for words in _NOT_THERE) or ("failed to resolve" in lower and lower.endswith(": not found")):
         return RegistryNotFound(shown, status=status or None, hint="see that the name and the tag are right")
+    if "squash is only supported with experimental" in lower:
+        return BuildError(
+            "--squash: the Docker daemon does it with its experimental features alone",
+            hint='set "experimental": true in its daemon.json, or use the embedded engine (WERF_BUILDAH_MODE=auto)',
+        )
+    wanted = wanted_mount(text)
+    if wanted is not None:
+        kind, id = wanted
+        return BuildError(shown, hint=f"the step wants --{kind} {f'id={id},src=FILE' if kind == 'secret' else id}")
     if status == 409:
         return ImageInUse(shown, hint="remove what uses it first, or force it")
     if "connection refused" in lower or "server gave http response to https" in lower or "x509" in lower:
@@ -53,6 +65,12 @@ def explain(message: str, status: int = 0, *, what: str = "", image: str = "") -
             shown, hint="the daemon talks to registries: `insecure-registries` and certificates are its settings"
         )
     return BuildError(shown)
+
+
+def wanted_mount(message: str) -> tuple[str, str] | None:
+    """(secret or ssh, id) when BuildKit says that one was not given."""
+    match = _WANTED.search(message)
+    return None if match is None else ("secret", match["secret"]) if match["secret"] else ("ssh", match["ssh"])
 
 
 @contextmanager

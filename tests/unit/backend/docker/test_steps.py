@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pywerf.backend.docker.steps import classic_step, failure, vertex_step
+from pywerf.backend.contract import DockerfileBuild
+from pywerf.backend.docker.errors import explain
+from pywerf.backend.docker.steps import at_line, classic_step, failure, image_step, vertex_step
 from pywerf.build.dockerfile_build import dockerfile_steps
 from pywerf.errors import BuildError, ContainerFailed, ImageNotFound, RegistryUnauthorized
 from pywerf.frontend.dockerfile.parser import parse
@@ -82,3 +84,41 @@ def test_hints(message: str, kind: type[Exception] | None) -> None:
     error = failure(message, "[1/3] FROM x", ONE[0])
     assert isinstance(error, kind or RegistryUnauthorized)
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("image", "line"),
+    [
+        ("docker.io/library/busybox:latest", 3),
+        ("r.io/team/busybox:1", 2),
+        ("docker.io/library/busybox:10", 4),
+        ("r.io/tools:2", 6),
+        ("docker.io/library/helper:latest", 7),
+        ("r.io/other:1", 0),
+    ],
+)
+def test_who_wants_an_image(image: str, line: int) -> None:
+    text = (
+        "ARG R\nFROM --platform=linux/arm64 ${R}/team/busybox:1\nFROM busybox\nFROM busybox:10 AS b\n"
+        "FROM scratch\nCOPY --from=$R/tools:2 /x /\nRUN --mount=type=bind,from=helper,target=/h true\n"
+    )
+    step = image_step(dockerfile_steps(parse(text.encode())), image)
+    assert (step.source.first if step else 0) == line
+
+
+@pytest.mark.parametrize(
+    ("message", "line", "hint"),
+    [
+        ("secret a: not found", 2, "the step wants --secret id=a,src=FILE"),  # as 26.1 says it
+        ("x: secret b not found: not found", 3, "the step wants --secret id=b,src=FILE"),  # as 20.10 says it
+        ("NotFound: ssh agent default was not given: --ssh default", 4, "the step wants --ssh default"),
+        ("ssh agent k was not given: --ssh k", 0, "the step wants --ssh k"),
+    ],
+)
+def test_a_mount_that_was_not_given(message: str, line: int, hint: str) -> None:
+    text = (
+        b"FROM a\nRUN --mount=type=secret,target=/r/a one\nRUN --mount=type=secret,id=b,dst=/a two\n"
+        b"RUN --mount=type=cache,target=/c --mount=type=ssh x\n"
+    )
+    error = at_line(explain(message), DockerfileBuild(text, steps=dockerfile_steps(parse(text))))
+    assert (error.source.first if error.source else 0, error.hint) == (line, hint)
