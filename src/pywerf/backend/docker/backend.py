@@ -77,8 +77,8 @@ class DockerBackend:
         self.steps = Steps(reporter, itertools.count(1).__next__)
         self.builder = DockerBuilder(self.daemon, self.steps, builder)
         self.images = DockerImages(self.daemon)
-        self.transfer = DockerTransfer(self.daemon, self.images, self.steps)
         recaster = Recaster(self.daemon, self.images)
+        self.transfer = DockerTransfer(self.daemon, self.images, recaster, self.steps)
         self.configs = DockerConfigs(self.images, recaster)
         self.stages = DockerStages(self.daemon, self.images, recaster, self.steps)
         self.line = self.builder.line

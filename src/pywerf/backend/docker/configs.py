@@ -28,7 +28,7 @@ class DockerConfigs:
         made: list[str] = []
         try:
             id = self._recaster.make(original, config, f"the config of {image}", made)
-            self._images.tag(str(id), tags)
+            self._images.name(id, tags)
         except BaseException:
             self._images.drop(made)
             raise

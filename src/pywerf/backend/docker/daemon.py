@@ -164,6 +164,16 @@ class Daemon:
             return {}
         return {"X-Registry-Config": base64.urlsafe_b64encode(json.dumps(known).encode()).decode()}
 
+    def registry_auth(self, image: str) -> dict[str, str]:
+        """X-Registry-Auth: who we are for the registry of one image; the daemon wants it for every push."""
+        import base64
+
+        from docker.auth import resolve_repository_name
+
+        registry, _ = resolve_repository_name(image)
+        known = dict(self.credentials(registry) or {})
+        return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(known).encode()).decode()}
+
     def credentials(self, registry: str) -> Mapping[str, Any] | None:
         """Who we are for one registry, by the key that config.json has it under."""
         with self.translated("docker's config.json"):

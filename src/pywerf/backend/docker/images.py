@@ -10,7 +10,8 @@ from typing import Any
 
 from pywerf.backend.contract import ImageDetails, ImageSummary, Pruned
 from pywerf.backend.docker.daemon import Daemon
-from pywerf.errors import InvalidReference, WerfError
+from pywerf.backend.docker.to_its_end import to_its_end
+from pywerf.errors import ImageNotFound, InvalidReference, WerfError
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.digest import Digest
 from pywerf.oci.reference import Reference
@@ -90,12 +91,44 @@ class DockerImages:
             with self._daemon.translated(f"remove {name}", image=name):
                 self._daemon.api.remove_image(daemon_name(name), force=force)
 
+    def holder(self, name: str) -> Digest | None:
+        """Who has a name."""
+        try:
+            return self.inspect(name).id
+        except ImageNotFound:
+            return None
+
+    def name(self, id: Digest, tags: Sequence[str]) -> None:
+        """Give an image all names; interrupted or failing, none: who had them before has them again."""
+        before = [(tag, self.holder(tag)) for tag in tags]
+        try:
+            to_its_end(lambda: self.tag(str(id), tags))
+        except BaseException:
+            for tag, holder in before:
+                with suppress(WerfError):
+                    if holder is not None:
+                        self.tag(str(holder), [tag])
+                    else:
+                        self.remove([tag])
+            raise
+
     def drop(self, ids: Sequence[str]) -> None:
         """Remove those of our images that have got no name. Never raises an error of the daemon's."""
         for id in ids:
             with suppress(WerfError):
                 if not self.inspect(id).names:
                     self.remove([id])
+
+    def forget_digests(self, id: str, repository: str) -> None:
+        """Remove the digests that an image has in a repository in which it has no name. Never raises the daemon's."""
+        with suppress(WerfError), self._daemon.translated(image=id):
+            found: dict[str, Any] = self._daemon.api.inspect_image(id)  # type: ignore[no-untyped-call]  # as above
+            if repository in {str(tag).rpartition(":")[0] for tag in found.get("RepoTags") or ()}:
+                return
+            for digest in found.get("RepoDigests") or ():
+                # what has no name at all would go with its last digest
+                if str(digest).partition("@")[0] == repository and found.get("RepoTags"):
+                    self._daemon.api.remove_image(str(digest), noprune=True)
 
     def prune(self, *, all: bool = False) -> Pruned:
         """ImageStore."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -13,16 +12,20 @@ from msgspec.structs import replace
 from pywerf.backend.docker.errors import explain
 from pywerf.backend.docker.layerless import docker_archive, history_of, image_in, oci_archive
 from pywerf.backend.docker.stream import events
+from pywerf.backend.docker.to_its_end import to_its_end
 from pywerf.errors import BuildError
 from pywerf.oci.config import ImageConfig
+from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.oci.manifest import Manifest
+from pywerf.oci.media_types import OCI_CONFIG, OCI_MANIFEST
+from pywerf.oci.platform import Platform
 
 if TYPE_CHECKING:
     from pywerf.backend.docker.daemon import Daemon
     from pywerf.backend.docker.images import DockerImages
 
-__all__ = ["Original", "Recaster", "to_its_end"]
+__all__ = ["Original", "Recaster"]
 
 
 class Original(msgspec.Struct, frozen=True):
@@ -60,7 +63,7 @@ class Recaster:
         history = history_of(listed, len(found.diff_ids), last)
         return Original(ImageConfig(found.platform, found.config, found.diff_ids, history, found.created, found.author))
 
-    def _saved(self, id: str, platform: Any) -> tuple[Manifest, bytes]:
+    def _saved(self, id: str, platform: Platform) -> tuple[Manifest, bytes]:
         from http.client import HTTPException
 
         connection = self._daemon.connection()
@@ -74,6 +77,14 @@ class Recaster:
             raise BuildError(f"reading {id}: the daemon broke off: {error}") from error
         finally:
             connection.close()
+
+    def empty(self, platform: Platform, what: str) -> Digest:
+        """An image without a name and without layers."""
+        config = ImageConfig(platform)
+        manifest = None
+        if self._daemon.containerd_store:
+            manifest = Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, Digest.of(b""), 0), ())
+        return self.make(Original(config, manifest), config.to_json(), what, [])
 
     def make(self, original: Original, config: bytes, what: str, made: list[str]) -> Digest:
         """The image with another config, without a name; its id, which is put to `made` though we are interrupted.
@@ -99,15 +110,3 @@ class Recaster:
 
         to_its_end(load)
         return Digest.parse(made[-1])
-
-
-def to_its_end(call: Callable[[], None]) -> None:
-    """Call it, and wait for its end though we are interrupted meanwhile.
-
-    The daemon does what it was asked even when nobody waits for the answer, which says what is to be removed.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as worker:
-        worker.submit(lambda: None).result()  # a thread that is still being started would not be waited for
-        worker.submit(call).result()

@@ -12,7 +12,7 @@ from pywerf.backend.contract import ImageDetails, Stage
 from pywerf.backend.docker.attach import attached
 from pywerf.backend.docker.host import CONTAINER_LABEL
 from pywerf.backend.docker.images import daemon_name
-from pywerf.backend.docker.recast import to_its_end
+from pywerf.backend.docker.to_its_end import to_its_end
 from pywerf.errors import ContainerFailed, UsageError, WerfError
 from pywerf.oci.digest import Digest
 from pywerf.util.exit_status import ending, status_hint
@@ -56,8 +56,7 @@ class DockerStages:
                 self._create(stage, base, containers)
                 self._follow(containers[0], stage, steps)
                 made = self._commit(stage, base, containers[0], drafts)
-                if tags:
-                    self._images.tag(str(made), tags)
+                self._images.name(made, tags)
                 drafts.remove(str(made))
         except BaseException as error:
             failed = isinstance(error, WerfError)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import tarfile
 from pathlib import Path
 
@@ -10,10 +12,21 @@ import pytest
 
 from pywerf.backend.contract import Backend, Secret
 from pywerf.build.dockerfile_build import open_build
-from pywerf.errors import BuildError, ContainerFailed, ImageNotFound, RegistryError, UsageError, WerfError
+from pywerf.errors import (
+    BuildError,
+    ContainerFailed,
+    ImageNotFound,
+    RegistryError,
+    RegistryUnauthorized,
+    UsageError,
+    WerfError,
+)
 from pywerf.oci.config import ImageConfig
+from support import services
 from support.backend_builds import build_of, names
+from support.builds import write
 from support.recorder import Recorder
+from support.secured_registry import HTPASSWD, PASSWORD, USER
 
 pytestmark = pytest.mark.integration
 
@@ -161,6 +174,34 @@ def test_to_a_registry_and_back(backend: Backend, kind: str, busybox: str, regis
         assert pulled == id
     with pytest.raises(RegistryError):
         backend.transfer.pull(f"{registry}/no/such:1")
+
+
+def test_an_image_without_a_name_is_still_there_after_a_push(
+    backend: Backend, kind: str, busybox: str, registry: str, tmp_path: Path
+) -> None:
+    id = backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nLABEL only={kind}\n"))
+    before = {image.id for image in backend.images.images()}
+    backend.transfer.push(str(id), f"{registry}/unnamed-{kind}:1")
+    assert backend.images.inspect(str(id)).names == ()
+    assert {image.id for image in backend.images.images()} == before
+    backend.images.remove([str(id)])
+
+
+@pytest.mark.parametrize("kind", ["buildkit", "containerd-buildkit"])
+def test_a_registry_that_wants_a_password(
+    backend: Backend, kind: str, busybox: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with services.registry(tmp_path / "secured", HTPASSWD) as host:
+        backend.builder.build(build_of(tmp_path / "c", f"FROM {busybox}\nLABEL a={kind}\n", tags=("pw:1",)))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+        with pytest.raises(RegistryUnauthorized):
+            backend.transfer.push("pw:1", f"{host}/pw:1")
+        auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        write(tmp_path / "config", {"config.json": json.dumps({"auths": {host: {"auth": auth}}})})
+        backend.transfer.push("pw:1", f"{host}/pw:1")
+        pulled = backend.transfer.pull(f"{host}/pw:1")
+        assert backend.images.inspect(str(pulled)).config.labels["a"] == kind
+        backend.images.remove([f"{host}/pw:1"])
 
 
 def test_to_an_archive_and_back(backend: Backend, busybox: str, tmp_path: Path) -> None:

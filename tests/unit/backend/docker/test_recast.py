@@ -18,7 +18,8 @@ from pywerf.backend.docker.configs import DockerConfigs
 from pywerf.backend.docker.daemon import Daemon
 from pywerf.backend.docker.images import DockerImages
 from pywerf.backend.docker.layerless import image_in, oci_archive
-from pywerf.backend.docker.recast import Recaster, to_its_end
+from pywerf.backend.docker.recast import Recaster
+from pywerf.backend.docker.to_its_end import to_its_end
 from pywerf.errors import BuildError, ImageNotFound
 from pywerf.oci import media_types
 from pywerf.oci.config import ImageConfig
