@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["DRIVERS", "ISOLATIONS", "can_be", "cells", "compare", "digests", "first_error", "text_of"]
+__all__ = ["DRIVERS", "ISOLATIONS", "OWN", "can_be", "cells", "compare", "digests", "first_error", "text_of"]
 
 PAGE = Path(__file__).parents[2] / "docs/matrix.md"
 NAMED = {name: ("--isolation=oci", f"--runtime={name}") for name in ("crun", "runc", "runsc")}
@@ -22,6 +22,8 @@ DRIVERS: dict[str, tuple[str, ...]] = {
     "vfs": ("--storage-driver=vfs",),
     "any": (),
 }
+# flags of a caller's builds, whatever the isolation
+OWN: dict[str, tuple[str, ...]] = {"root with user namespaces": ("--userns-uid-map=0:500000:65536",)}
 
 
 def cells() -> Iterator[tuple[str, str, str]]:
@@ -48,6 +50,8 @@ def can_be(caller: str, isolation: str, driver: str) -> bool:
     match caller:
         case "root" | "user with subordinate ids":
             return True
+        case "root with user namespaces":
+            return driver != "fuse-overlayfs"
         case "user with one id":
             return isolation == "chroot"
         case "root in a Docker container":

@@ -200,7 +200,8 @@ def choose_isolation(choice: Choice, reporter: Reporter, *, keep_bundles: bool =
     if choice.runtime is not None:
         from pywerf.isolation.oci import OciIsolation
 
-        return OciIsolation(choice.runtime, keep=keep_bundles)
+        return OciIsolation(choice.runtime, keep=keep_bundles, ids=choice.ids)
+    from pywerf.build.own_users import own_ids
     from pywerf.isolation.chroot import ChrootIsolation
 
-    return ChrootIsolation()
+    return ChrootIsolation(ids=own_ids)

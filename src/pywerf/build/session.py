@@ -52,6 +52,10 @@ class Session:
         root = options.root or default_root()  # of the user who called: afterwards this process may be another one
         self.choice: Choice = choose_rung(options, root)
         self.store = self._stack.enter_context(Store.open(root))
+        if self.choice.runtime is not None and self.choice.rung == 1:
+            from pywerf.build.own_users import with_ids
+
+            self.choice = with_ids(self.choice, self.store, options)
         self._snapshots: Snapshots | None = None
         self._isolation: Isolation | None = None
         self._isolation_lock = threading.Lock()
@@ -267,7 +271,7 @@ class Session:
         """
         from pywerf.build.build_images import build
 
-        self.reporter.message("info", self.choice.line)
+        self.reporter.message("info", self.choice.line_for(options.container.namespaces))
         with self.working():
             return build(self, options, given)
 

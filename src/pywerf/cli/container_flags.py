@@ -30,7 +30,7 @@ _FLAGS = (
     flag("--ipc", metavar=_HOW, help="IPC namespace of containers."),
     flag("--pid", metavar=_HOW, help="PID namespace of containers."),
     flag("--uts", metavar=_HOW, help="UTS namespace (host name) of containers."),
-    flag("--userns", metavar=_HOW, help="User namespace of containers."),
+    flag("--userns", metavar=_HOW, help="User namespace of containers; private: root's range of /etc/subuid."),
     flag("--userns-uid-map", multiple=True, split=True, metavar="UID:HOSTUID:N", help="User ids in that namespace."),
     flag("--userns-gid-map", multiple=True, split=True, metavar="GID:HOSTGID:N", help="Group ids in that namespace."),
     flag("--userns-uid-map-user", metavar="NAME", help="User whose ranges of /etc/subuid are its user ids."),

@@ -26,6 +26,7 @@ from pywerf.isolation.plan import (
 from pywerf.isolation.private_network import make_connector_plan
 from pywerf.isolation.runtimes import Adapter, Runtime, command_line, kill_command
 from pywerf.isolation.spec import ContainerSpec
+from pywerf.isolation.user_namespace import RootIds, facts_inside, plan_user
 from pywerf.linux import caps, notify_filter
 from pywerf.linux import syscalls as sys
 from pywerf.linux.runtime import NOTIFICATIONS
@@ -38,11 +39,13 @@ UNLIMITED = (1 << 64) - 1
 DEV_OPTIONS = ["rbind", "rprivate", "nosuid", "nodev"]
 NOSUID_NOEXEC_NODEV = sys.MS_NOSUID | sys.MS_NOEXEC | sys.MS_NODEV
 # The runtime's own environment; the container's is in the bundle.
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR": STAGE}
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 # The runtime's working folder is the bundle. The path has to be absolute, and an address has room for 107 bytes.
 LISTENER = f"/proc/self/cwd/{NOTIFICATIONS.rpartition('/')[2]}"
 
+OWN_PROC = "own-proc"
+_CARRIED = (("proc", "proc"), (OWN_PROC, "proc"))
 HOST_PROC = "host-proc"  # in the staging area
 
 Operation = tuple[Any, ...]
@@ -64,11 +67,14 @@ class RuntimeFacts(msgspec.Struct, frozen=True):
     mount: str = ""
     connectors: tuple[str, ...] = ()
     hostname: str = ""
+    stage: str = STAGE  # of containers in a user namespace of their own
 
 
-def make_bundle_template(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> tuple[int, list[Operation]]:
+def make_bundle_template(
+    spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, *, mapped: bool = False
+) -> tuple[int, list[Operation]]:
     """The part of a plan that does not depend on image or command, as `make_template` has it."""
-    namespaces, stage = make_template(spec, facts.host)
+    namespaces, stage = make_template(spec, facts.host, mapped=mapped)
     # These the runtime makes itself, below a cgroup of its own making and with the name that it is told.
     namespaces &= ~(sys.CLONE_NEWCGROUP | sys.CLONE_NEWUTS)
     # It must find its own processes in /proc, whose pid namespace is not that of the host. Detached mounts are paths of
@@ -76,7 +82,7 @@ def make_bundle_template(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adap
     own: list[Operation] = [
         ("directory", 0o700, HOST_PROC),
         ("bind", "/proc", HOST_PROC),
-        ("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "/proc"),
+        ("carried", OWN_PROC, "/proc") if mapped else ("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "/proc"),
     ]
     return namespaces, [*stage, *own]
 
@@ -89,6 +95,7 @@ def make_bundle_plan(
     *,
     cgroups: tuple[str, ...] = (),
     window: tuple[int, int] | None = None,
+    ids: RootIds | None = None,
 ) -> dict[str, Any]:
     """The launcher's plan (see `pywerf.isolation.plan`) with `runtime`, what its child does with a runtime:
 
@@ -99,15 +106,14 @@ def make_bundle_plan(
         kill                 of one that stays: the words that send the container a signal, whose number comes last
         connector            None, or what connects a private network (see `pywerf.isolation.private_network`)
 
-    `name` is the container's, `window` the size (columns, lines) of its terminal.
+    `name` is the container's, `window` the size (columns, lines) of its terminal, `ids` root's own ranges: with them
+    containers have a user namespace of their own where nothing else is asked for.
     Raises IsolationError for what no container can be, or the runtime cannot do.
     """
     if spec.namespaces.pid != "private":
         raise IsolationError(
             "--pid: a container of an OCI runtime always has processes of its own", hint="--isolation chroot can"
         )
-    if spec.namespaces.user not in ("", "host") or spec.namespaces.uid_map or spec.namespaces.gid_map:
-        raise IsolationError("--userns: a container has the user namespace of the build", hint="leave it out")
     try:
         "".join((*spec.argv, *spec.env, spec.cwd)).encode()
     except UnicodeEncodeError as error:
@@ -117,11 +123,16 @@ def make_bundle_plan(
         ) from error
     if runtime.adapter.own_kernel:
         check_own_kernel(spec, runtime)
-    plan = plan_container(spec, facts.host, cgroups)
+    stage = STAGE
+    user = plan_user(spec, facts.host, ids, always=True, stage=facts.stage, carried=_CARRIED)
+    if user is not None:
+        stage = facts.stage
+        facts = msgspec.structs.replace(facts, host=facts_inside(facts.host))
+    plan = plan_container(spec, facts.host, cgroups, user)
     if not runtime.adapter.notifies:
         plan["supervision"] = None
     supervised = plan["supervision"] is not None
-    config = make_config(spec, facts, runtime.adapter, supervised=supervised)
+    config = make_config(spec, facts, runtime.adapter, stage=stage, supervised=supervised)
     program = _program(spec, plan, facts.host.machine)
     if program and runtime.adapter.raw_filter:
         # The very program that chroot isolation has, without compiling the rules for every container.
@@ -129,18 +140,18 @@ def make_bundle_plan(
     if window is not None:
         config["process"]["consoleSize"] = {"width": window[0], "height": window[1]}
     for mount in (plan["rootfs"], *plan["mounts"]):
-        if mount["type"] == "tree":
+        if mount["type"] == "tree" and user is None:
             mount["source"] = HOST_PROC + mount["source"].removeprefix("/proc")
-    plan["namespaces"], plan["stage"] = make_bundle_template(spec, facts, runtime.adapter)
+    plan["namespaces"], plan["stage"] = make_bundle_template(spec, facts, runtime.adapter, mapped=user is not None)
     plan["cgroup_namespace"] = False  # the runtime makes it
     plan["runtime"] = {
-        "argv": command_line(runtime, stage=STAGE, name=name, network=spec.network, terminal=spec.terminal),
-        "env": ENVIRONMENT,
+        "argv": command_line(runtime, stage=stage, name=name, network=spec.network, terminal=spec.terminal),
+        "env": ENVIRONMENT | {"XDG_RUNTIME_DIR": stage},
         "view": _view(spec, facts, runtime.adapter),
         "detaches": runtime.adapter.detaches,
-        "kill": [] if runtime.adapter.detaches else kill_command(runtime, stage=STAGE, name=name),
+        "kill": [] if runtime.adapter.detaches else kill_command(runtime, stage=stage, name=name),
         "config": msgspec.json.encode(config),
-        "config_with_tmp": _with_tmp(config) if runtime.adapter.own_kernel else b"",
+        "config_with_tmp": _with_tmp(config, stage) if runtime.adapter.own_kernel else b"",
         "connector": make_connector_plan(facts.connectors, spec.namespaces.network) if spec.own_network else None,
     }
     return plan
@@ -156,9 +167,9 @@ def _program(spec: ContainerSpec, plan: dict[str, Any], machine: str) -> bytes:
     return notify_filter.compile_with_default(machine, frozenset(caps.names(plan["capabilities"])))
 
 
-def _with_tmp(config: dict[str, Any]) -> bytes:
+def _with_tmp(config: dict[str, Any], stage: str) -> bytes:
     """The same with the image's /tmp named: runsc puts a file system in memory over one that is empty."""
-    tmp = {"destination": "/tmp", "type": "bind", "source": f"{STAGE}/root/tmp", "options": ["rbind", "rw"]}
+    tmp = {"destination": "/tmp", "type": "bind", "source": f"{stage}/root/tmp", "options": ["rbind", "rw"]}
     return msgspec.json.encode(config | {"mounts": [*config["mounts"], tmp]})
 
 
@@ -179,7 +190,7 @@ def _covered(folder: str) -> Operation:
 
 
 def make_config(
-    spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, *, supervised: bool = False
+    spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter, *, stage: str = STAGE, supervised: bool = False
 ) -> dict[str, Any]:
     """config.json (runtime-spec config.md, config-linux.md)."""
     capabilities = container_capabilities(spec, facts.host)
@@ -193,8 +204,8 @@ def make_config(
         linux["readonlyPaths"] = [f"/{path}" for path in READ_ONLY]
     config: dict[str, Any] = {
         "ociVersion": SPEC_VERSION,
-        "root": {"path": f"{STAGE}/root", "readonly": spec.read_only},
-        "mounts": _mounts(spec, adapter),
+        "root": {"path": f"{stage}/root", "readonly": spec.read_only},
+        "mounts": _mounts(spec, adapter, stage),
         "process": _process(spec, facts, capabilities),
         "linux": linux,
     }
@@ -220,14 +231,14 @@ def _seccomp(spec: ContainerSpec, facts: RuntimeFacts, capabilities: int) -> dic
     return profile_rules(spec.seccomp, facts.host.machine, names, facts.host.release)
 
 
-def _mounts(spec: ContainerSpec, adapter: Adapter) -> list[dict[str, Any]]:
+def _mounts(spec: ContainerSpec, adapter: Adapter, stage: str) -> list[dict[str, Any]]:
     proc = {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}
     if adapter.own_kernel:
         size = f"size={spec.shm_size}"
         shm = {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "mode=1777", size]}
         return [proc, shm]
     # A /dev that is bound is left as it is: without this line runtimes would make device nodes in it.
-    dev = {"destination": "/dev", "type": "bind", "source": f"{STAGE}/root/dev", "options": DEV_OPTIONS}
+    dev = {"destination": "/dev", "type": "bind", "source": f"{stage}/root/dev", "options": DEV_OPTIONS}
     return [dev, proc]
 
 

@@ -14,6 +14,7 @@ from pywerf.linux.seccomp_rules import ABI_NAMES, GO_NAMES
 __all__ = ["default_rules", "notify_about_devices", "profile_rules"]
 
 ALLOW, ERRNO, NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY"
+_WITH_ERRNO = (ERRNO, "SCMP_ACT_TRACE")
 _FORMAT = 0o170000  # inode(7)'s S_IFMT
 _FORMATS = {  # of mknod(2): what a supervisor is asked about, what it is not
     NOTIFY: (stat.S_IFCHR, stat.S_IFBLK),
@@ -60,18 +61,20 @@ def profile_rules(profile: SeccompProfile, machine: str, capabilities: Collectio
     for one in profile.arch_map or ():
         if one.architecture == own:
             architectures = [own, *(one.sub_architectures or ())]
-    return {
+    written: dict[str, Any] = {
         "defaultAction": profile.default_action,
-        "defaultErrnoRet": errno_of(profile.default_errno_ret, profile.default_errno),
         "architectures": architectures,
         "flags": list(profile.flags or ()),
         "syscalls": [_rule(rule) for rule in rules_for(profile, go_name, capabilities, release)],
     }
+    if profile.default_action in _WITH_ERRNO:  # crun refuses a number that means nothing
+        written["defaultErrnoRet"] = errno_of(profile.default_errno_ret, profile.default_errno)
+    return written
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
     written: dict[str, Any] = {"names": list(rule.calls), "action": rule.action}
-    if rule.action in ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"):
+    if rule.action in _WITH_ERRNO:
         written["errnoRet"] = errno_of(rule.errno_ret, rule.errno)
     if rule.args:
         written["args"] = [

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.launched import LaunchingIsolation
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template
 from pywerf.isolation.spec import ContainerSpec
+from pywerf.linux.stage import MAPPING
 
-__all__ = ["ChrootIsolation", "setup_failed"]
+if TYPE_CHECKING:
+    from pywerf.isolation.user_namespace import RootIds
+
+__all__ = ["ChrootIsolation", "setup_failed", "unmapped"]
 
 
 class ChrootIsolation(LaunchingIsolation):
@@ -18,10 +23,12 @@ class ChrootIsolation(LaunchingIsolation):
 
     The launcher is started by the constructor and gets ready meanwhile; make this early.
     With `spec.terminal` a container uses a terminal of its own: see LaunchedContainer.console.
+    `ids` gives what containers are mapped to that ask for a user namespace and name no ids.
     """
 
-    def __init__(self, facts: HostFacts | None = None) -> None:
+    def __init__(self, facts: HostFacts | None = None, *, ids: Callable[[], RootIds | None] = lambda: None) -> None:
         self._facts = facts or host_facts()
+        self._ids = ids
         super().__init__()
 
     @property
@@ -32,15 +39,31 @@ class ChrootIsolation(LaunchingIsolation):
         return make_template(spec, self._facts)
 
     def _plan(self, spec: ContainerSpec, cgroups: tuple[str, ...], stdin: int) -> dict[str, Any]:
-        return make_plan(spec, self._facts, cgroups)
+        if not spec.namespaces.own_user:
+            return make_plan(spec, self._facts, cgroups)
+        from pywerf.isolation.user_namespace import facts_inside, plan_user
+
+        user = plan_user(spec, self._facts, self._ids())
+        return make_plan(spec, facts_inside(self._facts), cgroups, user)
 
     def _failed(self, plan: dict[str, Any], step: str, number: int, text: str) -> IsolationError:
         return setup_failed(step, number, text)
 
 
+def unmapped(step: str, text: str) -> IsolationError:
+    """The error for a file system whose owners cannot be mapped."""
+    return IsolationError(
+        f"cannot {step}: {text}",
+        hint="its file system has no idmapped mounts (ext4, xfs and btrfs have, overlay and fuse-overlayfs have not): "
+        "use another place, for the store --root, or do without user namespaces: --userns host",
+    )
+
+
 def setup_failed(step: str, number: int, text: str) -> IsolationError:
     """The error for an E frame: a step that failed in the launcher's children."""
     hint = None
+    if step.startswith(MAPPING):
+        return unmapped(step, text)
     if number == errno.EPERM:
         hint = "chroot isolation needs root with CAP_SYS_ADMIN; `werf host doctor` shows what this machine can do"
     elif number == errno.ENOSYS:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pywerf.errors import IsolationError, UsageError, WerfError
+from pywerf.isolation.spec import Namespaces
 from pywerf.linux.probes import Attempt
 
 if TYPE_CHECKING:
     from pywerf.isolation.runtimes import Runtime
+    from pywerf.isolation.user_namespace import RootIds
 
 __all__ = [
     "MODES",
@@ -65,6 +67,8 @@ class Choice(msgspec.Struct, frozen=True):
     rung: int
     failed: tuple[RungProbe, ...] = ()
     runtime: Runtime | None = None  # in mode native-rootless
+    ids: RootIds | None = None  # of root's containers by a runtime, in user namespaces of their own
+    no_ids: str = ""  # why there are none
 
     @property
     def has_containers(self) -> bool:
@@ -79,16 +83,32 @@ class Choice(msgspec.Struct, frozen=True):
     @property
     def line(self) -> str:
         """The build's first line: the mode, what it came to, and why."""
+        return self.line_for(Namespaces())
+
+    def line_for(self, namespaces: Namespaces) -> str:
+        """The same when the command asks for these namespaces."""
         what = f"mode {self.mode}: rung {self.rung}, {RUNGS[self.rung]}"
         reasons = [probe.attempt.reason for probe in self.failed]
         because = f" ({'; '.join(reasons)})" if reasons else ""
-        return what + because + self._runtime_words()
+        return what + because + self._containers_words(namespaces)
 
-    def _runtime_words(self) -> str:
+    def _containers_words(self, namespaces: Namespaces) -> str:
+        by = "" if self.runtime is None else f" by {self.runtime.name} ({self.runtime.path})"
+        whose = self._whose(namespaces) if self.rung == 1 else ""
+        return f"; containers{by}{whose}" if by or whose else ""
+
+    def _whose(self, namespaces: Namespaces) -> str:
+        if self.runtime is None and not namespaces.own_user:
+            return ""
+        from pywerf.isolation.user_namespace import words
+
+        own = words(namespaces, self.ids)
+        if own:
+            return f" in {own}" if self.runtime is None else f", in {own}"
         if self.runtime is None:
             return ""
-        whose = "" if self.rung > 1 else ", as plain root containers (no user namespace of their own)"
-        return f"; containers by {self.runtime.name} ({self.runtime.path}){whose}"
+        why = "--userns host" if namespaces.user == "host" else self.no_ids
+        return f", as plain root containers (no user namespace of their own{': ' if why else ''}{why})"
 
 
 class HostSettings(msgspec.Struct, frozen=True):

@@ -143,14 +143,16 @@ class LaunchedContainer:
 class LaunchingIsolation(ABC):
     """An Isolation whose containers the launcher starts: what chroot and OCI isolation have in common."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spares: bool = True) -> None:
+        """Without `spares` no process gets ready for a container that is not known yet."""
         self._launcher = Launcher()
         self._launcher.start()
         self._host_launcher: Launcher | None = None
         self._cgroups: Cgroups | None = None
         self._lock = threading.Lock()
-        ordinary = ContainerSpec(rootfs=Mount("bind", "/"), argv=("true",))
-        self._launcher.prepare(*self._template(ordinary))
+        if spares:
+            ordinary = ContainerSpec(rootfs=Mount("bind", "/"), argv=("true",))
+            self._launcher.prepare(*self._template(ordinary))
 
     def __enter__(self) -> Self:
         return self

@@ -11,12 +11,15 @@ from typing import Any
 from pywerf.errors import IsolationError, RuntimeFailed
 from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template
 from pywerf.isolation.cgroups import hierarchy_mode
+from pywerf.isolation.chroot import unmapped
 from pywerf.isolation.launched import LaunchingIsolation
 from pywerf.isolation.plan import host_facts
 from pywerf.isolation.private_network import CONNECTORS
 from pywerf.isolation.runtimes import Runtime
 from pywerf.isolation.spec import ContainerSpec
+from pywerf.isolation.user_namespace import RootIds
 from pywerf.linux.own_network import CONNECTING
+from pywerf.linux.stage import MAPPING, STAGE
 
 __all__ = ["OciIsolation", "runtime_facts"]
 
@@ -24,16 +27,19 @@ __all__ = ["OciIsolation", "runtime_facts"]
 _TUN = "/dev/net/tun"
 _PASTA_NOISE = "Failed to send "
 _SHOWN = 20  # lines of a log
+# Where the staging area is mounted in a user namespace, whose root may be kept from root's own folders.
+_STAGES = (STAGE, "/var/tmp", "/tmp", "/srv", "/mnt")
 
 
-def runtime_facts() -> RuntimeFacts:
-    """Read what bundles depend on. Raises IsolationError where /proc is missing."""
+def runtime_facts(runtime: str = "") -> RuntimeFacts:
+    """Read what bundles depend on, for the runtime at that path. Raises IsolationError where /proc is missing."""
     from pywerf.linux import rlimits
-    from pywerf.linux.facts import read_text
+    from pywerf.linux.facts import open_to_all, read_text
     from pywerf.linux.userns import find_tool
 
     connectors = tuple(filter(None, map(find_tool, CONNECTORS)))
     mode, unified = hierarchy_mode(read_text("/proc/self/mountinfo"))
+    stage = next((path for path in _STAGES if open_to_all(path) and not runtime.startswith(f"{path}/")), STAGE)
     return RuntimeFacts(
         host_facts(),
         mode,
@@ -42,6 +48,7 @@ def runtime_facts() -> RuntimeFacts:
         find_tool("mount") or "",
         connectors,
         os.uname().nodename,
+        stage,
     )
 
 
@@ -49,14 +56,18 @@ class OciIsolation(LaunchingIsolation):
     """Containers of a runtime. Needs CAP_SYS_ADMIN, in a user namespace or outside of one.
 
     The launcher is started by the constructor and gets ready meanwhile; make this early. With `keep` the bundle of a
-    container whose runtime failed is kept, in a folder of its own below that for temporary files.
+    container whose runtime failed is kept, in a folder of its own below that for temporary files. `ids`: containers are
+    in user namespaces of their own, with these, when nothing else is asked for.
     """
 
-    def __init__(self, runtime: Runtime, facts: RuntimeFacts | None = None, *, keep: bool = False) -> None:
+    def __init__(
+        self, runtime: Runtime, facts: RuntimeFacts | None = None, *, keep: bool = False, ids: RootIds | None = None
+    ) -> None:
         self._runtime = runtime
-        self._facts = facts or runtime_facts()
+        self._facts = facts or runtime_facts(runtime.path)
         self._keep = keep
-        super().__init__()
+        self._ids = ids
+        super().__init__(spares=ids is None)
 
     @property
     def name(self) -> str:
@@ -68,10 +79,12 @@ class OciIsolation(LaunchingIsolation):
     def _plan(self, spec: ContainerSpec, cgroups: tuple[str, ...], stdin: int) -> dict[str, Any]:
         window = os.get_terminal_size(stdin) if spec.terminal and os.isatty(stdin) else None
         name = f"pywerf-{os.getpid()}-{secrets.token_hex(6)}"
-        return make_bundle_plan(spec, self._facts, self._runtime, name, cgroups=cgroups, window=window)
+        return make_bundle_plan(spec, self._facts, self._runtime, name, cgroups=cgroups, window=window, ids=self._ids)
 
     def _failed(self, plan: dict[str, Any], step: str, number: int, text: str) -> IsolationError:
         hint = None
+        if step.startswith(MAPPING):
+            return unmapped(step, text)
         if step.startswith(CONNECTING):
             text = "; ".join(line for line in text.splitlines() if not line.startswith(_PASTA_NOISE))
             hint = "use --network host or --network none"

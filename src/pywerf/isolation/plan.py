@@ -14,7 +14,8 @@ A plan is a dict of plain values (marshal and, but for two bytes values, JSON ca
     rlimits                (number, soft, hard)
     capabilities, last_capability, no_new_privileges, seccomp, seccomp_flags, uid, gid, groups
     supervision            None, or what the supervisor of system calls needs (`pywerf.linux.supervisor`): filter,
-                           everything, machine, privileged, capabilities, uid, gid, groups
+                           everything, real_devices, machine, privileged, capabilities, uid, gid, groups
+    user                   None, or the container's own user namespace (see `pywerf.isolation.user_namespace`)
     apparmor, selinux      what is written to the attribute `exec` of either module, or empty
 
 `namespaces` and `stage` do not depend on the image or the command: a spare process has them ready.
@@ -39,6 +40,7 @@ __all__ = [
     "HostFacts",
     "container_capabilities",
     "host_facts",
+    "joined",
     "make_plan",
     "make_template",
     "needs_cgroup",
@@ -164,8 +166,11 @@ def host_facts() -> HostFacts:
     )
 
 
-def make_template(spec: ContainerSpec, facts: HostFacts) -> Template:
-    """The part of a plan that does not depend on image or command: (namespaces, stage)."""
+def make_template(spec: ContainerSpec, facts: HostFacts, *, mapped: bool = False) -> Template:
+    """The part of a plan that does not depend on image or command: (namespaces, stage).
+
+    `mapped`: in a user namespace of its own, whose process has joined the namespaces of others before, and has a proc.
+    """
     wanted = spec.namespaces
     namespaces = sys.CLONE_NEWNS
     if wanted.uts == "private":
@@ -176,7 +181,7 @@ def make_template(spec: ContainerSpec, facts: HostFacts) -> Template:
         namespaces |= sys.CLONE_NEWCGROUP
     if spec.network == "none" or spec.own_network:
         namespaces |= sys.CLONE_NEWNET
-    return namespaces, [*_joined(spec), *_stage(spec, facts)]
+    return namespaces, _stage(spec, facts, mapped=True) if mapped else [*joined(spec), *_stage(spec, facts)]
 
 
 def needs_cgroup(spec: ContainerSpec) -> bool:
@@ -184,7 +189,7 @@ def needs_cgroup(spec: ContainerSpec) -> bool:
     return spec.resources.limited or bool(spec.cgroup_parent)
 
 
-def _joined(spec: ContainerSpec) -> list[Operation]:
+def joined(spec: ContainerSpec) -> list[Operation]:
     """The namespaces of others, before anything is mounted that shows what is in them."""
     kinds = [(sys.CLONE_NEWUTS, spec.namespaces.uts), (sys.CLONE_NEWIPC, spec.namespaces.ipc)]
     if spec.network == "private":
@@ -192,7 +197,7 @@ def _joined(spec: ContainerSpec) -> list[Operation]:
     return [("namespace", kind, path) for kind, path in kinds if path.startswith("/")]
 
 
-def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
+def _stage(spec: ContainerSpec, facts: HostFacts, *, mapped: bool = False) -> list[Operation]:
     """/dev, /proc and /sys as operations of `pywerf.linux.apply` on the staging area."""
     stage: list[Operation] = [
         ("directory", 0o755, "empty"),
@@ -204,13 +209,15 @@ def _stage(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
     else:
         stage += _minimal_dev(spec, facts)
     stage.append(("directory", 0o555, "proc"))
-    if spec.namespaces.pid == "private" or facts.device_nodes:
+    if mapped:
+        stage.append(("carried", "proc", "proc"))
+    elif spec.namespaces.pid == "private" or facts.device_nodes:
         stage.append(("mount", "proc", "proc", NOSUID_NOEXEC_NODEV, "", "proc"))
     else:
         stage.append(("bind", "/proc", "proc"))  # in a user namespace others' pid namespaces cannot be mounted
     stage.append(("directory", 0o555, "sys"))
     sys_flags = NOSUID_NOEXEC_NODEV | (0 if spec.privileged else sys.MS_RDONLY)
-    if facts.own_sysfs or spec.network != "host":
+    if facts.own_sysfs or spec.network == "none" or spec.own_network:
         stage.append(("mount", "sysfs", "sysfs", sys_flags, "", "sys"))
     else:
         stage.append(("bind", "/sys", "sys"))
@@ -259,31 +266,38 @@ def _minimal_dev(spec: ContainerSpec, facts: HostFacts) -> list[Operation]:
     return stage
 
 
-def make_plan(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The whole plan of a container that joins `cgroups`. Raises IsolationError for what chroot isolation cannot do."""
+def make_plan(
+    spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = (), user: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The whole plan of a container that joins `cgroups`. Raises IsolationError for what chroot isolation cannot do.
+
+    `user` is its own user namespace, as `plan_container` has it.
+    """
     if spec.own_network:
         raise IsolationError(
             "chroot isolation has no private network",
             hint="use --network host or --network none",
         )
-    namespaces = spec.namespaces
-    if namespaces.user not in ("", "host") or namespaces.uid_map or namespaces.gid_map:
-        raise IsolationError(
-            "--userns: chroot isolation cannot give a container a user namespace of its own",
-            hint="an ordinary user's containers are all in one",
-        )
-    return plan_container(spec, facts, cgroups)
+    return plan_container(spec, facts, cgroups, user)
 
 
-def plan_container(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What all isolations share of a plan. Raises IsolationError for what no container can be."""
+def plan_container(
+    spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ...] = (), user: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What all isolations share of a plan. Raises IsolationError for what no container can be.
+
+    `user` is the user namespace that is the container's own, which `user_namespace.plan_user` decides; the facts are
+    those in there then.
+    """
     if not spec.argv:
         raise IsolationError("no command to run", hint="give one, or use an image with an entrypoint or a cmd")
     if "\0" in "".join((*spec.argv, *spec.env, spec.cwd)):
         raise IsolationError("a command, variable or working directory contains a NUL byte")
     _refuse(spec, facts)
     capabilities = container_capabilities(spec, facts)
-    namespaces, stage = make_template(spec, facts)
+    namespaces, stage = make_template(spec, facts, mapped=user is not None)
+    # Root of a user namespace shall open no device, whatever else it may: it is not the machine's root.
+    nodev = not spec.privileged or user is not None
     return {
         "namespaces": namespaces,
         "stage": stage,
@@ -291,10 +305,10 @@ def plan_container(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ..
         "cgroups": list(cgroups),
         "cgroup_namespace": needs_cgroup(spec) and spec.namespaces.cgroup == "private",
         "attach": [("proc", "/proc"), ("sys", "/sys"), ("dev", "/dev")],
-        "rootfs": plan_mount(spec.rootfs, nodev=not spec.privileged),
+        "rootfs": plan_mount(spec.rootfs, nodev=nodev),
         "mounts": [
             *(plan_mount(_device_mount(device)) for device in spec.devices),
-            *(plan_mount(mount, nodev=not spec.privileged) for mount in spec.mounts),
+            *(plan_mount(mount, nodev=nodev) for mount in spec.mounts),
         ],
         "files": list(spec.files),
         "read_only": spec.read_only,
@@ -314,11 +328,14 @@ def plan_container(spec: ContainerSpec, facts: HostFacts, cgroups: tuple[str, ..
         "uid": spec.uid,
         "gid": spec.gid,
         "groups": list(spec.groups),
-        "supervision": _supervision(spec, facts, capabilities),
+        "supervision": _supervision(spec, facts, capabilities, real_devices=user is not None),
+        "user": user,
     }
 
 
-def _supervision(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> dict[str, Any] | None:
+def _supervision(
+    spec: ContainerSpec, facts: HostFacts, capabilities: int, *, real_devices: bool
+) -> dict[str, Any] | None:
     """In a user namespace devices are made by a supervisor; where there is one id alone it gives all owners too."""
     if facts.device_nodes or spec.namespaces.pid != "private":
         return None  # the supervisor could not tell the processes of a pid namespace that is none of its own's
@@ -328,6 +345,7 @@ def _supervision(spec: ContainerSpec, facts: HostFacts, capabilities: int) -> di
     return {
         "filter": program,
         "everything": facts.one_id,
+        "real_devices": real_devices,
         "machine": facts.machine,
         "privileged": spec.privileged,
         "capabilities": capabilities,

@@ -84,6 +84,11 @@ class Namespaces(msgspec.Struct, frozen=True):
     gid_map: tuple[IdMap, ...] = ()
     network: str = ""
 
+    @property
+    def own_user(self) -> bool:
+        """Whether a user namespace is asked for."""
+        return self.user not in ("", "host") or bool(self.uid_map)
+
 
 class Device(msgspec.Struct, frozen=True):
     """A device of the host, at `target` in the container; `permissions` are some of rwm."""

@@ -73,7 +73,10 @@ def _contain(descriptors: list[int], failure: SetupFailed | None, *, prepared: b
         plan = marshal.loads(read_all(descriptors[PLAN]))
         if not prepared:
             connector = _connector(plan)
-            prepare(plan["namespaces"], plan["stage"])
+            if plan["user"] is None:
+                prepare(plan["namespaces"], plan["stage"])
+            else:
+                _prepare_mapped(plan, descriptors[:CONTROL])
             if connector is not None:
                 connector.connect()
         if mark >= 0:
@@ -86,6 +89,18 @@ def _contain(descriptors: list[int], failure: SetupFailed | None, *, prepared: b
         failed(error)
     except Exception as error:
         send_frame(control, b"E", ("follow the plan", 0, f"{type(error).__name__}: {error}"))
+
+
+def _prepare_mapped(plan: dict[str, Any], descriptors: list[int]) -> None:
+    """The same in a user namespace of the container's own."""
+    from pywerf.linux.mapped import enter
+
+    enter(plan, descriptors)
+    user = plan["user"]
+    trees = prepare(plan["namespaces"], plan["stage"], stage=user["stage"], carried=user["carried"])
+    for mount in (plan["rootfs"], *plan["mounts"]):
+        if mount["type"] == "carried":
+            mount["fd"] = trees[mount["name"]]
 
 
 def _connector(plan: dict[str, Any]) -> Connector | None:

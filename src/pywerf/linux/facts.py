@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["in_container", "in_initial_namespace", "is_container_cgroup", "read_number", "read_text"]
+__all__ = ["in_container", "in_initial_namespace", "is_container_cgroup", "open_to_all", "read_number", "read_text"]
 
 _TRUE = ("1", "t", "true", "yes", "on")
 _FALSE = ("0", "f", "false", "no", "off")
@@ -18,6 +18,19 @@ def read_text(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def open_to_all(folder: str) -> bool:
+    """Whether it is there, and everybody may enter it, and all that are above it."""
+    here = os.path.realpath(folder)
+    try:
+        while os.stat(here).st_mode & 0o001:
+            if here == "/":
+                return os.path.isdir(folder)
+            here = os.path.dirname(here)
+    except OSError:
+        return False
+    return False
 
 
 def read_number(path: str) -> int | None:

@@ -1,6 +1,7 @@
-"""mknod(2) of devices in a container whose kernel refuses it: what stands for a device is made instead.
+"""mknod(2) of devices in a container whose kernel refuses it. Needs CAP_MKNOD of the process that calls, as ever.
 
-See `linux.devices` for what that is. Needs CAP_MKNOD of the process that calls, as the real thing.
+What stands for a device is made instead (see `linux.devices`); or the device, where this process is the machine's root,
+and the user namespace the container's own: nobody can open it there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import stat
 
 from pywerf.linux import notify
+from pywerf.linux import syscalls as sys
 from pywerf.linux.devices import make_device
 from pywerf.linux.supervisor import CONTINUE
 from pywerf.linux.syscall_numbers import numbers
@@ -32,6 +34,23 @@ def decode_device(number: int) -> tuple[int, int]:
     return number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00
 
 
+def _mount_of(fd: int) -> bytes:
+    """The number of the mount that a descriptor is in (proc_pid_fdinfo(5)); the working folder is a proc."""
+    with open(b"self/fdinfo/%d" % fd, "rb", buffering=0) as file:
+        lines = dict(line.split(b":", 1) for line in file.read(1 << 12).splitlines() if b":" in line)
+    return lines[b"mnt_id"].strip()
+
+
+def _is_mapped(mount: bytes) -> bool:
+    """Whether the owners of a mount are mapped, as those of the machine's folders are (proc_pid_mountinfo(5))."""
+    with open(b"self/mountinfo", "rb") as file:
+        for line in file:
+            fields = line.split(b" ")
+            if fields[0] == mount:
+                return b"idmapped" in fields[5].split(b",")
+    return True  # none of the container's
+
+
 class Nodes:
     """The calls that make nodes."""
 
@@ -39,6 +58,10 @@ class Nodes:
         self.listener = listener
         self.machine = settings["machine"]
         self.tasks = Tasks(roots_differ=settings["privileged"])
+        self.real = settings["real_devices"]
+        if self.real:
+            # The owner of what is made is the one of the process that asks (setfsuid), and capabilities stay.
+            sys.prctl(sys.PR_SET_SECUREBITS, sys.SECBIT_NO_SETUID_FIXUP)
 
     def handlers(self) -> dict[int, Handler]:
         """By the calls' numbers."""
@@ -74,6 +97,8 @@ class Nodes:
         folder, name = self.parent(pid, dirfd, self.tasks.memory.string(pid, address))
         try:
             self.check(ident)
+            if self.real:
+                return self.make_real(folder, name, mode, device, credentials)
             os.umask(credentials.umask)
             try:
                 make_device(name, mode, os.makedev(*device), dir_fd=folder)
@@ -82,6 +107,28 @@ class Nodes:
             self.give(folder, name, pid, credentials)
         finally:
             os.close(folder)
+        return 0
+
+    def make_real(
+        self, folder: int, name: bytes, mode: int, device: tuple[int, int], credentials: Credentials
+    ) -> int | None:
+        """The device itself. In a folder of the machine's, which is not the container's, the kernel shall refuse it."""
+        root = os.open("/", _FOLDER | os.O_CLOEXEC)
+        try:
+            mount = _mount_of(folder)
+            if mount != _mount_of(root) and _is_mapped(mount):
+                return CONTINUE
+        finally:
+            os.close(root)
+        sys.setfsgid(credentials.gid)
+        sys.setfsuid(credentials.uid)
+        os.umask(credentials.umask)
+        try:
+            os.mknod(name, mode, os.makedev(*device), dir_fd=folder)
+        finally:
+            os.umask(0)
+            sys.setfsuid(0)
+            sys.setfsgid(0)
         return 0
 
     def give(self, folder: int, name: bytes, _pid: int, credentials: Credentials) -> None:

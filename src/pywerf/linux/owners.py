@@ -50,11 +50,11 @@ def emulated() -> bool:
     global _emulated
     if _emulated is None:
         try:
-            with open("/proc/self/uid_map", encoding="ascii") as file:
+            with open("/proc/self/uid_map", "rb") as file:  # a text would need a codec, whose file may be out of reach
                 words = file.read().split()
         except OSError:
             words = []
-        _emulated = len(words) == 3 and words[0] == "0" and words[2] == "1"
+        _emulated = len(words) == 3 and words[0] == b"0" and words[2] == b"1"
     return _emulated
 
 

@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # the typing module would double the launcher's start-up 
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Root", "enter_root", "mount_all", "mount_rootfs"]
+__all__ = ["Root", "enter_root", "mount_all", "mount_overlay", "mount_rootfs", "open_subpath"]
 
 MAX_SYMLINKS = 40
 MOUNT_DATA_MAX = 4000  # mount(2) takes one page of data
@@ -31,7 +31,10 @@ def mount_rootfs(rootfs: dict[str, Any]) -> None:
         _attach_bind(rootfs, sys.AT_FDCWD, "root")
         return
     if rootfs["type"] == "overlay":
-        _mount_overlay(rootfs, "root")
+        mount_overlay(rootfs, "root")
+        return
+    if rootfs["type"] == "carried":
+        _move_tree(rootfs, rootfs["fd"], sys.AT_FDCWD, "root")
         return
     if rootfs["type"] == "tree":
         _attach_detached(rootfs, sys.AT_FDCWD, "root")
@@ -39,7 +42,7 @@ def mount_rootfs(rootfs: dict[str, Any]) -> None:
     sys.mount(rootfs["source"], "root", rootfs["type"], rootfs["flags"], rootfs["data"] or None)
 
 
-def _mount_overlay(plan: dict[str, Any], target: str) -> None:
+def mount_overlay(plan: dict[str, Any], target: str) -> None:
     """Mount an overlay with any number of layers.
 
     What is too many for one overlay is put below it as overlays of its own, on folders beside it. The options of
@@ -90,7 +93,7 @@ def _mount_lowers(plan: dict[str, Any], lower: list[str]) -> list[str]:
             continue
         place = f"lower-{os.urandom(6).hex()}"
         os.mkdir(place, 0o700)
-        _mount_overlay({"folders": {}, "lower": part, "data": data, "flags": sys.MS_RDONLY | sys.MS_NODEV}, place)
+        mount_overlay({"folders": {}, "lower": part, "data": data, "flags": sys.MS_RDONLY | sys.MS_NODEV}, place)
         places.append(place)
     return places
 
@@ -126,7 +129,7 @@ def _move_tree(plan: dict[str, Any], tree: int, directory: int, path: str) -> No
     sys.move_mount(tree, "", directory, path, sys.MOVE_MOUNT_F_EMPTY_PATH | to_empty)
 
 
-def _open_subpath(mount: dict[str, Any], number: int) -> int:
+def open_subpath(mount: dict[str, Any], number: int) -> int:
     """A detached mount of `subpath` alone; symlinks in it stay inside of what is mounted."""
     clone = sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | sys.AT_EMPTY_PATH
     if mount["type"] == "bind":
@@ -136,7 +139,7 @@ def _open_subpath(mount: dict[str, Any], number: int) -> int:
         place = f"subpath-{number}"
         os.mkdir(place, 0o700)
         if mount["type"] == "overlay":
-            _mount_overlay(mount, place)
+            mount_overlay(mount, place)
         elif mount["type"] == "tree":
             _attach_detached(mount, sys.AT_FDCWD, place)
         else:
@@ -317,7 +320,8 @@ def _give(fd: int, uid: int, gid: int) -> None:
 
 def _mount_one(mount: dict[str, Any], root: Root, number: int) -> None:
     bind = mount["type"] == "bind"
-    tree = _open_subpath(mount, number) if mount["subpath"] else -1
+    carried: int = mount.get("fd", -1)
+    tree = open_subpath(mount, number) if mount["subpath"] else carried
     try:
         is_folder = stat.S_ISDIR(os.fstat(tree).st_mode) if tree >= 0 else not bind or os.path.isdir(mount["source"])
         fd = root.open(mount["target"], "folder" if is_folder else "file")
@@ -328,7 +332,7 @@ def _mount_one(mount: dict[str, Any], root: Root, number: int) -> None:
             elif bind:
                 _attach_bind(mount, fd, "")
             elif mount["type"] == "overlay":
-                _mount_overlay(mount, where)
+                mount_overlay(mount, where)
             elif mount["type"] == "tree":
                 _attach_detached(mount, fd, "")
             else:

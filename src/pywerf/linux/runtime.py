@@ -155,7 +155,7 @@ class Supervisor:
         status = self._reap(runtime)
         if status:
             raise self._failure(status)
-        with open(PID, encoding="ascii") as file:
+        with open(PID, "rb") as file:  # a text would need a codec, whose file may be out of reach
             self.container = int(file.read())
         if notifications is not None:
             self._have_supervised(_received(notifications))

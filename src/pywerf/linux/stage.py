@@ -13,14 +13,18 @@ from pywerf.linux import syscalls as sys
 
 TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["SetupFailed", "Steps", "prepare"]
+__all__ = ["INSIDE", "MAPPING", "SetupFailed", "Steps", "prepare"]
 
 # The staging area is a tmpfs in the container's private mount namespace, over the folder of this very
 # module: a folder that always exists and that nobody mounts from. It vanishes with pivot_root.
 STAGE = os.path.dirname(os.path.abspath(__file__))
+
+
+INSIDE = "inside"  # a folder of it: the staging area of a user namespace, where nobody looks for it by a path
+MAPPING = "map the owners of "  # what a step begins with that a file system may not be able to do
 
 
 class SetupFailed(Exception):
@@ -46,12 +50,16 @@ class Steps:
         return SetupFailed(self.current, error.errno or 0, error.strerror or str(error))
 
 
-def prepare(namespaces: int, operations: list[tuple[Any, ...]]) -> None:
+def prepare(
+    namespaces: int, operations: list[tuple[Any, ...]], *, stage: str = STAGE, carried: Sequence[tuple[str, str]] = ()
+) -> dict[str, int]:
     """New namespaces and the staged kernel file systems: all that no single container changes.
 
-    A spare process does this before it has a container. Raises SetupFailed.
+    A spare process does this before it has a container. `carried` are (name, path in the working folder) of mounts that
+    are taken along: gives the descriptors of detached copies by their names. Raises SetupFailed.
     """
     step = Steps()
+    trees: dict[str, int] = {}
     try:
         step("make namespaces")
         sys.unshare(namespaces)
@@ -60,16 +68,30 @@ def prepare(namespaces: int, operations: list[tuple[Any, ...]]) -> None:
             _loopback_up()
         step("make the mounts private")
         sys.mount(None, "/", None, sys.MS_REC | sys.MS_PRIVATE)
+        for name, path in carried:
+            step(f"take {path} along")
+            # Mounts of a namespace of somebody else's cannot be moved one by one, but a copy of a tree of them can.
+            clone = sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | sys.AT_RECURSIVE
+            trees[name] = sys.open_tree(sys.AT_FDCWD, path, clone)
         step("mount the staging area")
-        sys.mount("tmpfs", STAGE, "tmpfs", sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC, "mode=0700")
-        os.chdir(STAGE)
+        sys.mount("tmpfs", stage, "tmpfs", sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC, "mode=0700")
+        os.chdir(stage)
         os.mkdir("root", 0o755)
         os.mkdir("files", 0o700)
         for operation in operations:
             step(f"set up {operation[0]} {operation[-1]}")
-            OPERATIONS[operation[0]](*operation[1:])
+            if operation[0] == "carried":
+                _attach(trees.pop(operation[1]), operation[2])
+            else:
+                OPERATIONS[operation[0]](*operation[1:])
     except OSError as error:
         raise step.failed(error) from error
+    return trees
+
+
+def _attach(tree: int, target: str) -> None:
+    sys.move_mount(tree, "", sys.AT_FDCWD, target, sys.MOVE_MOUNT_F_EMPTY_PATH)
+    os.close(tree)
 
 
 def _loopback_up() -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "CLOSE_RANGE_CLOEXEC",
     "IN_MODIFY",
     "MNT_DETACH",
+    "MOUNT_ATTR_IDMAP",
     "MOUNT_ATTR_NODEV",
     "MOUNT_ATTR_NODIRATIME",
     "MOUNT_ATTR_NOEXEC",
@@ -60,6 +61,8 @@ __all__ = [
     "PR_SET_DUMPABLE",
     "PR_SET_NO_NEW_PRIVS",
     "PR_SET_PDEATHSIG",
+    "PR_SET_SECUREBITS",
+    "SECBIT_NO_SETUID_FIXUP",
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
     "SECCOMP_SET_MODE_FILTER",
     "capget",
@@ -80,6 +83,8 @@ __all__ = [
     "prlimit",
     "seccomp",
     "seccomp_call",
+    "setfsgid",
+    "setfsuid",
     "setgroups",
     "sethostname",
     "setns",
@@ -131,15 +136,18 @@ MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NODIRATIME = 0x80
+MOUNT_ATTR_IDMAP = 0x00100000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
+PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+SECBIT_NO_SETUID_FIXUP = 4
 
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4
@@ -220,10 +228,15 @@ def move_mount(from_dirfd: int, from_path: str, to_dirfd: int, to_path: str, fla
     _syscall("move_mount", from_dirfd, os.fsencode(from_path), to_dirfd, os.fsencode(to_path), flags)
 
 
-def mount_setattr(dirfd: int, path: str, flags: int, attr_set: int, attr_clr: int = 0, propagation: int = 0) -> None:
-    """mount_setattr(2), Linux 5.12: MOUNT_ATTR_* and propagation of a mount (AT_RECURSIVE: and those below)."""
+def mount_setattr(
+    dirfd: int, path: str, flags: int, attr_set: int, attr_clr: int = 0, propagation: int = 0, userns_fd: int = 0
+) -> None:
+    """mount_setattr(2), Linux 5.12: MOUNT_ATTR_* and propagation of a mount (AT_RECURSIVE: and those below).
+
+    `userns_fd` is for MOUNT_ATTR_IDMAP, which needs CAP_SYS_ADMIN in the user namespace of the file system.
+    """
     buffer = ctypes.create_string_buffer(
-        b"".join(value.to_bytes(8, byteorder) for value in (attr_set, attr_clr, propagation, 0)), 32
+        b"".join(value.to_bytes(8, byteorder) for value in (attr_set, attr_clr, propagation, userns_fd)), 32
     )
     _syscall("mount_setattr", dirfd, os.fsencode(path), flags, buffer, 32)
 
@@ -319,6 +332,16 @@ def prlimit(pid: int, resource: int, soft: int, hard: int) -> tuple[int, int]:
     values = [int.from_bytes(old.raw[at : at + 8], byteorder) for at in (0, 8)]
     former_soft, former_hard = (-1 if value == RLIM_INFINITY else value for value in values)
     return former_soft, former_hard
+
+
+def setfsuid(uid: int) -> None:
+    """setfsuid(2), which tells nothing of a failure. CAP_SETUID."""
+    _c().setfsuid(uid)
+
+
+def setfsgid(gid: int) -> None:
+    """setfsgid(2), which tells nothing of a failure. CAP_SETGID."""
+    _c().setfsgid(gid)
 
 
 def setgroups(groups: list[int]) -> None:

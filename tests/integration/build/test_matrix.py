@@ -126,7 +126,7 @@ def row(run: Callable[[str], CompletedProcess[str]], caller: str, shared: str, w
     cells = []
     for _, isolation, driver in matrix.cells():
         text = matrix.text_of(caller, isolation).replace(" ", "-")
-        flags = shlex.join(matrix.ISOLATIONS[isolation])
+        flags = shlex.join((*matrix.ISOLATIONS[isolation], *matrix.OWN.get(caller, ())))
         # the flags of the driver are one word for `cell`, to be split by it
         cells.append(f"cell {isolation} {driver} {text} '{' '.join(matrix.DRIVERS[driver])}' {flags}")
     said = run(f"SHARED={shared}; WORK={work}\n{START}" + "\n".join(cells)).stdout
@@ -168,15 +168,16 @@ def check(caller: str, found: dict[str, str], wanted: dict[str, str]) -> None:
     matrix.compare(caller, found)
 
 
-def test_root(shared: Path, root: Werf, wanted: dict[str, str]) -> None:
-    work = shared.parent / "matrix-root"
+@pytest.mark.parametrize("caller", ["root", "root with user namespaces"])
+def test_root(shared: Path, root: Werf, wanted: dict[str, str], caller: str) -> None:
+    work = shared.parent / caller.replace(" ", "-")
     work.mkdir()
     function = f'werf() {{ {shlex.join(root.command)} "$@"; }}\n'
-    check(
-        "root",
-        row(lambda script: machine.run("sh", "-c", function + script, env=root.env), "root", f"{shared}", f"{work}"),
-        wanted,
-    )
+
+    def run(script: str) -> CompletedProcess[str]:
+        return machine.run("sh", "-c", function + script, env=root.env)
+
+    check(caller, row(run, caller, f"{shared}", f"{work}"), wanted)
 
 
 @pytest.fixture

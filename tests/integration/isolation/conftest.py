@@ -77,6 +77,11 @@ class Runner:
             os.close(output)
             os.close(source)
 
+    @property
+    def mapped(self) -> bool:
+        """Whether containers are in a user namespace of their own."""
+        return self.shell("cat /proc/self/uid_map")[1].split()[1] != "0"
+
     def shell(self, script: str, **fields: Any) -> tuple[int, str]:
         """Run a script; (status, output)."""
         status, output, _ = self.run(self.spec("sh", "-c", script, **fields))

@@ -76,7 +76,9 @@ def test_device_nodes_can_be_made_but_not_opened(runner: Any, tmp_path: Path, fo
         assert not {"opened disk", "opened mem"} & set(output.split("\n"))
         assert output.endswith("end\n")
     else:
-        assert (status, output) == (0, "made\nend\n")
+        # In a user namespace none is made in a folder of the machine's, where others might open it.
+        made = "" if folder == "/data" and runner.mapped else "made\n"
+        assert (status, output) == (0, f"{made}end\n")
 
 
 def test_a_device_that_is_given_works(runner: Any) -> None:

@@ -12,7 +12,8 @@ from pywerf.errors import IsolationError
 from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template, make_config
 from pywerf.isolation.plan import HostFacts
 from pywerf.isolation.runtimes import ADAPTERS, find_runtime
-from pywerf.isolation.spec import ContainerSpec, Device, Namespaces, Resources, Rlimit
+from pywerf.isolation.spec import ContainerSpec, Device, IdMap, Namespaces, Resources, Rlimit
+from pywerf.isolation.user_namespace import RootIds
 from pywerf.linux import caps, seccomp
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
@@ -166,10 +167,29 @@ def test_namespaces_of_others_are_joined_before(wanted: Namespaces, kinds: list[
     assert ("hostname" in made) == ("uts" in kinds)
 
 
-@pytest.mark.parametrize("wanted", [Namespaces(pid="host"), Namespaces(user="private")])
-def test_namespaces_that_cannot_be(wanted: Namespaces) -> None:
-    with pytest.raises(IsolationError, match=r"--pid|--userns"):
-        make_bundle_plan(spec(namespaces=wanted), ROOT, find_runtime("crun", lambda name: name), "name")
+def test_namespaces_that_cannot_be() -> None:
+    for wanted, facts in ((Namespaces(pid="host"), ROOT), (Namespaces(user="private"), USER)):
+        with pytest.raises(IsolationError, match=r"--pid|--userns"):
+            make_bundle_plan(spec(namespaces=wanted), facts, find_runtime("crun", lambda name: name), "name")
+
+
+def test_in_a_user_namespace_of_its_own_a_container_finds_all_in_the_staging_area_that_its_root_can_reach() -> None:
+    ids = RootIds((IdMap(0, 100_000, 65_536),), (IdMap(0, 100_000, 65_536),))
+    facts = msgspec.structs.replace(ROOT, stage="/var/tmp")
+    runtime = find_runtime("crun", lambda name: name)
+    plan = make_bundle_plan(spec(), facts, runtime, "name", ids=ids)
+    assert plan["user"]["stage"] == "/var/tmp"
+    assert [name for name, _ in plan["user"]["carried"]] == ["proc", "own-proc"]
+    assert {operation[1] for operation in plan["stage"] if operation[0] == "carried"} == {"proc", "own-proc"}
+    assert not [operation for operation in plan["stage"] if operation[:2] == ("mount", "proc")]
+    written = msgspec.json.decode(plan["runtime"]["config"])
+    assert written["root"]["path"] == "/var/tmp/root"
+    assert "/var/tmp/state" in plan["runtime"]["argv"]
+    assert plan["supervision"]["real_devices"]
+    assert "hooks" not in written  # the kernel keeps the flags of its mounts
+    assert make_bundle_plan(spec(), facts, runtime, "name")["user"] is None
+    host = spec(namespaces=Namespaces(user="host"))
+    assert make_bundle_plan(host, facts, runtime, "name", ids=ids)["user"] is None
 
 
 def test_labels() -> None:

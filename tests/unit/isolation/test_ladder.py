@@ -21,6 +21,8 @@ from pywerf.isolation.ladder import (
     with_hints,
 )
 from pywerf.isolation.runtimes import find_runtime
+from pywerf.isolation.spec import IdMap, Namespaces
+from pywerf.isolation.user_namespace import RootIds
 from pywerf.linux.probes import Attempt
 
 NO = Attempt("make private namespaces", errno.EPERM, "Operation not permitted")
@@ -136,6 +138,32 @@ def test_the_first_line_names_the_runtime_and_whose_user_namespace_it_has() -> N
         "as plain root containers (no user namespace of their own)"
     )
     assert Choice("native-rootless", 2, runtime=runtime).line.endswith("ids; containers by crun (/bin/crun)")
+
+
+def test_the_line_says_whose_containers_those_of_root_are() -> None:
+    runtime = find_runtime("crun", lambda name: f"/bin/{name}")
+    ids = RootIds((IdMap(0, 100_000, 65_536),), (IdMap(0, 5, 1),))
+    choice = Choice("native-rootless", 1, runtime=runtime, ids=ids)
+    assert choice.line.endswith("(/bin/crun), in user namespaces of their own: 0 is 100000 (65536 ids)")
+    assert choice.line_for(Namespaces(user="host")).endswith(
+        "containers (no user namespace of their own: --userns host)"
+    )
+    assert choice.line_for(Namespaces(user="/run/user")).endswith("(/bin/crun), in the user namespace /run/user")
+    maps = (IdMap(0, 7, 1), IdMap(1, 100_000, 10))
+    own = Namespaces(user="private", uid_map=maps, gid_map=maps)
+    assert choice.line_for(own).endswith("in user namespaces of their own: 0 is 7, 1 is 100000 (10 ids)")
+    without = Choice("native-rootless", 1, runtime=runtime, no_ids="because")
+    assert without.line.endswith("as plain root containers (no user namespace of their own: because)")
+    plain = Choice("native-chroot", 1)
+    assert plain.line_for(own).endswith(
+        "root; containers in user namespaces of their own: 0 is 7, 1 is 100000 (10 ids)"
+    )
+    assert plain.line_for(Namespaces(user="private")).endswith("; containers in user namespaces of their own")
+    assert (
+        plain.line
+        == plain.line_for(Namespaces(user="host"))
+        == "mode native-chroot: rung 1, private namespaces as root"
+    )
 
 
 def test_an_unknown_isolation_is_wrong_usage() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template, plan_mount
-from pywerf.isolation.spec import ContainerSpec, Device, IdMap, Namespaces, Resources, Rlimit
+from pywerf.isolation.spec import ContainerSpec, Device, Namespaces, Resources, Rlimit
 from pywerf.linux import caps, notify_filter
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
@@ -154,8 +154,6 @@ def test_devices_open_on_no_file_system_but_for_the_privileged() -> None:
 @pytest.mark.parametrize(
     ("changes", "said", "hint"),
     [
-        ({"namespaces": Namespaces(user="private")}, "--userns", "ordinary user"),
-        ({"namespaces": Namespaces(uid_map=(IdMap(0, 100_000, 10),))}, "--userns", "ordinary user"),
         ({"devices": (Device("/dev/fuse", "/dev/fuse", "r"),)}, "--device /dev/fuse", "leave the permissions out"),
         ({"network": "private"}, "no private network", "--network none"),
         ({"apparmor": "mine"}, "no AppArmor", "leave it out"),

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pywerf.linux.facts import in_container, in_initial_namespace, is_container_cgroup, read_number, read_text
+from pywerf.linux.facts import (
+    in_container,
+    in_initial_namespace,
+    is_container_cgroup,
+    open_to_all,
+    read_number,
+    read_text,
+)
 
 MOUNTED = "700 600 0:1 /var/lib/docker/containers/0123abcd/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
 PLAIN = "25 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
@@ -48,3 +55,18 @@ def test_files_that_are_not_there_are_no_settings(tmp_path: Path) -> None:
 def test_the_namespace_of_this_process_is_the_one_of_its_map() -> None:
     words = Path("/proc/self/uid_map").read_text().split()
     assert in_initial_namespace() is (words == ["0", "0", "4294967295"])
+
+
+def test_a_folder_is_open_to_all_when_all_above_it_are(tmp_path: Path) -> None:
+    assert open_to_all("/")
+    inner = tmp_path / "one/two"
+    inner.mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(inner)
+    (tmp_path / "one").chmod(0o700)
+    assert not open_to_all(str(inner))
+    assert not open_to_all(str(link))
+    assert not open_to_all(str(tmp_path / "none"))
+    (tmp_path / "file").touch(0o777)
+    assert not open_to_all(str(tmp_path / "file"))
+    assert open_to_all("/proc/self/root")
