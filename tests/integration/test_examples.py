@@ -22,7 +22,9 @@ BUILT = {"static-site", "python-service", "c-program", "reproducible"}
 
 
 def test_every_example_has_a_test() -> None:
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == BUILT
+    # projects are those of test_example_projects.py
+    folders = [path for path in EXAMPLES.iterdir() if path.is_dir()]
+    assert {path.name for path in folders if not (path / "werf.yaml").exists()} == BUILT
 
 
 @contextmanager

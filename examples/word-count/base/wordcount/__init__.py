@@ -1,0 +1,1 @@
+"""Counts words of texts that wait in a database."""
