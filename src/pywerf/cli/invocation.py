@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from pywerf.report.events import Reporter
     from pywerf.store.images import ImageRecord
 
-__all__ = ["Invocation", "engine_flags", "invocation", "log_flags", "platform_image", "progress_flags"]
+__all__ = [
+    "Invocation",
+    "engine_flags",
+    "invocation",
+    "log_flags",
+    "log_time_flags",
+    "platform_image",
+    "progress_flags",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +44,10 @@ _LOG_LEVELS: dict[str, Verbosity] = {
     "fatal": "quiet",
     "panic": "quiet",
 }
+
+
+RFC_3339 = "2006-01-02T15:04:05Z07:00"
+"""The default of `--log-time-format`, in Go's manner."""
 
 
 class Invocation:
@@ -80,6 +92,17 @@ class Invocation:
         """True, False, or None: as the terminal has it."""
         return {"on": True, "off": False}.get(self.setting("log_color_mode", "auto"))
 
+    def _stamp(self) -> Callable[[], str] | None:
+        """What gives each line its time, with `--log-time`."""
+        if not self.settings.get("log_time"):
+            return None
+        from datetime import datetime
+
+        from pywerf.config.template.sprig.go_time import format_time
+
+        layout = self.setting("log_time_format", RFC_3339)
+        return lambda: format_time(layout, datetime.now().astimezone(), 0)
+
     @property
     def engine(self) -> EngineOptions:
         """The engine's options from the global flags."""
@@ -110,7 +133,7 @@ class Invocation:
             except OSError as error:
                 raise UsageError(f"--logfile {logfile}: {error.strerror}") from error
         try:
-            view = make_reporter(mode, stream, self.verbosity, color=self.color)
+            view = make_reporter(mode, stream, self.verbosity, color=self.color, stamp=self._stamp())
             if trace:
                 from pywerf.report.trace import TraceReporter
 
@@ -207,6 +230,16 @@ def log_flags(function: F) -> F:
                 metavar="LEVEL",
                 help="trace, debug, info, warn, error, fatal or panic, as buildah has them.",
             ),
+        ]
+    )(function)
+
+
+def log_time_flags(function: F) -> F:
+    """`--log-time`, `--log-time-format`."""
+    return _all_of(
+        [
+            _global("--log-time", type=BOOL, bare="true", metavar="", default=None, help="Begin lines with the time."),
+            _global("--log-time-format", metavar="LAYOUT", help=f"Go's layout of the time ({RFC_3339})."),
         ]
     )(function)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from pywerf.cli.declare import WHOLE, Choice, flag, switch
+from pywerf.cli.invocation import log_time_flags
 from pywerf.cli.project_flags import project_options
 from pywerf.cli.repo_flags import registry_access, registry_options, repo_options
 from pywerf.cli.values import platforms
@@ -63,6 +64,8 @@ _BUILD_FLAGS: tuple[Callable[[Any], Any], ...] = (
     ),
     switch("--skip-image-spec-stage", hidden=True),
     switch("--log-pretty", default=True, help="Boxes around what is told of an image (true by default)."),
+    switch("--log-project-dir", help="Tell the project directory first."),
+    log_time_flags,
 )
 
 
@@ -183,6 +186,8 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
         reporter = BlockReporter(reporter)
     registry = registry_options(flags)
     project = open_project(options, reporter, git)
+    if flags["log_project_dir"]:
+        reporter.message("info", f"project directory: {project.directory}")
     run.secrets.extend(
         secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
     )

@@ -21,7 +21,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
     flag("--repo", metavar="REPO", help="Repository for stages (default: images of the backend)."),
     flag("--final-repo", metavar="REPO", help="Repository that final images are copied to."),
-    flag("--cache-repo", "cache_repos", multiple=True, metavar="REPO", help="Repository that gets copies of stages."),
+    flag(
+        "--cache-repo",
+        "cache_repos",
+        multiple=True,
+        metavar="REPO",
+        help="Repository with copies of stages, read first.",
+    ),
     flag("--secondary-repo", "secondary_repos", multiple=True, metavar="REPO", help="Repository to take stages from."),
     tls_flags,
     docker_config_flag,

@@ -45,8 +45,11 @@ class PlainReporter:
         *,
         color: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        stamp: Callable[[], str] | None = None,
     ) -> None:
+        """`stamp` gives what every line begins with: the time, say."""
         self.stream = stream
+        self._stamp = stamp
         self._verbosity = verbosity
         self._color = color
         self._clock = clock
@@ -63,7 +66,7 @@ class PlainReporter:
 
     def onto(self, stream: TextStream) -> PlainReporter:
         """A view as this one is, onto another stream."""
-        return PlainReporter(stream, self._verbosity, color=self._color, clock=self._clock)
+        return PlainReporter(stream, self._verbosity, color=self._color, clock=self._clock, stamp=self._stamp)
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
@@ -205,6 +208,9 @@ class PlainReporter:
     def _write(self, lines: list[str]) -> None:
         if not lines or self._gone:
             return
+        if self._stamp is not None:
+            stamp = self._stamp()
+            lines = [f"{stamp} {line}" if line else line for line in lines]
         try:
             self.stream.write("\n".join(lines) + "\n")
             self.stream.flush()

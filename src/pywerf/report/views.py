@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TextIO
 
 from pywerf.report.events import Reporter
@@ -12,13 +13,18 @@ __all__ = ["make_reporter", "wants_color"]
 
 
 def make_reporter(
-    mode: ProgressMode, stream: TextIO, verbosity: Verbosity = "normal", *, color: bool | None = None
+    mode: ProgressMode,
+    stream: TextIO,
+    verbosity: Verbosity = "normal",
+    *,
+    color: bool | None = None,
+    stamp: Callable[[], str] | None = None,
 ) -> Reporter:
     """The view for `mode` on `stream`.
 
     `auto` is the live view on a terminal that can move its cursor, else plain; `quiet` verbosity makes
     `auto` and `plain` quiet. `tty` asked for where there is no terminal falls back to plain.
-    `color` None: coloured on a terminal.
+    `color` None: coloured on a terminal. With `stamp`, which gives what each line begins with, `auto` is plain.
     """
     if color is None:
         color = wants_color(stream)
@@ -30,13 +36,14 @@ def make_reporter(
         from pywerf.report.quiet import QuietReporter
 
         return QuietReporter(stream, verbosity, color=color)
-    if mode in ("auto", "tty") and _can_move(stream) and not (mode == "auto" and verbosity == "debug"):
+    moves = mode == "tty" or (mode == "auto" and verbosity != "debug" and stamp is None)
+    if moves and _can_move(stream):
         from pywerf.report.tty import TtyReporter
 
         return TtyReporter(stream, verbosity, color=color)
     from pywerf.report.plain import PlainReporter
 
-    return PlainReporter(stream, verbosity, color=color)
+    return PlainReporter(stream, verbosity, color=color, stamp=stamp)
 
 
 def wants_color(stream: TextIO) -> bool:

@@ -91,3 +91,12 @@ def test_closing_writes_what_waits() -> None:
     assert "waiting" in stream.getvalue()
     two.__exit__(None, None, None)
     one.__exit__(None, None, None)
+
+
+def test_lines_begin_with_a_stamp() -> None:
+    stream = io.StringIO()
+    blocks = BlockReporter(PlainReporter(stream, clock=lambda: 0.0, stamp=lambda: "12:00"))
+    blocks.message("info", "one")
+    with blocks.block():
+        blocks.message("info", "two\nthree")
+    assert stream.getvalue() == "12:00 one\n12:00 two\n12:00 three\n"

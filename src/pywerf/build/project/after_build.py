@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from pywerf.build.project.custom_tags import custom_tags_of
 from pywerf.build.project.digests import index_digest
 from pywerf.build.project.results import BuiltImage
 from pywerf.build.project.storage.model import StageDescription, StageId
-from pywerf.build.project.storage.records import CustomTag, ImageMetadata, ManagedImage, image_hash
+from pywerf.build.project.storage.records import CustomTag, ImageMetadata, ManagedImage, image_hash, last_cleanup
 from pywerf.errors import RegistryUnauthorized
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from pywerf.build.project.storage.registry import RegistryStageStorage
     from pywerf.util.events import Reporter
 
-__all__ = ["add_custom_tags", "finish", "write_records"]
+__all__ = ["add_custom_tags", "finish", "warn_of_many_tags", "write_records"]
+
+MANY_TAGS = 100
+CLEANUP_DAYS = 14
 
 
 def finish(image: BuiltImage, repos: Repos, block: ImageBlock) -> BuiltImage:
@@ -118,6 +122,27 @@ def write_records(images: Sequence[BuiltImage], project: Project, repos: Repos, 
         if error.status != 403:
             raise
         reporter.message("warning", f"{repos.main.address}: records for cleanup cannot be written: {error.message}")
+
+
+def warn_of_many_tags(repos: Repos, reporter: Reporter, *, now: Callable[[], float] = time.time) -> None:
+    """Warn when a repository has many tags, and nobody has cleaned it up for long, or most of them are records."""
+    records = repos.main.records
+    if records is None:
+        return
+    tags = records.tags()
+    if len(tags) < MANY_TAGS:
+        return
+    notes = sum(tag.startswith("meta-") for tag in tags)
+    cleaned = last_cleanup(records)
+    days = None if cleaned is None else int(now() - cleaned / 1000) // (24 * 3600)
+    if days is None or days >= CLEANUP_DAYS:
+        when = "never" if days is None else f"{days} days ago"
+        why = f"has {len(tags)} tags; last cleanup: {when}"
+    elif notes > len(tags) * 0.8:
+        why = f"has {len(tags)} tags, {notes} of them records of images at commits"
+    else:
+        return
+    reporter.message("warning", f"{repos.main.address} {why}: `werf cleanup --repo …` removes what nobody needs")
 
 
 def _all(write: Callable[[ManagedImage | ImageMetadata], None], items: Sequence[ManagedImage | ImageMetadata]) -> None:

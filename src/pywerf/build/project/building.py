@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pywerf.build.project.after_build import add_custom_tags, finish, write_records
+from pywerf.build.project.after_build import add_custom_tags, finish, warn_of_many_tags, write_records
 from pywerf.build.project.base_configs import BaseConfigs
 from pywerf.build.project.custom_tags import check_custom_tags
 from pywerf.build.project.image_build import ImageBuilder, StageLost
@@ -128,6 +128,8 @@ class _Run:
         by_name = {image.name: image for image in (*found, *tagged)}
         found = [by_name[image.name] for image in found]
         write_records(found, self.project, self.repos, self.reporter)
+        if any(image.rebuilt for image in found):
+            warn_of_many_tags(self.repos, self.reporter)
         if len(found) > 1:
             for line in summary_lines(found):
                 self.reporter.message("info", line)

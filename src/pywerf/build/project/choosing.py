@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pywerf.build.project.storage.model import StageDescription, StageId
-from pywerf.errors import RegistryError, WerfError
+from pywerf.errors import RegistryError
 
 if TYPE_CHECKING:
     from pywerf.build.project.repos import Repos
     from pywerf.build.project.storage.base import StageStorage
 
-__all__ = ["choose", "copy_to_caches", "find_elsewhere", "publish"]
+__all__ = ["choose", "find_elsewhere", "publish"]
 
 Make = Callable[[StageId], StageDescription]
 Take = Callable[["StageStorage", StageId], StageDescription]
@@ -69,17 +69,3 @@ def find_elsewhere(
             hold.check()
             return take(storage, found.id)
     return None
-
-
-def copy_to_caches(repos: Repos, stage: StageId) -> None:
-    """Copy a published stage to the cache repos. What fails is told, and nothing else."""
-    from pywerf.build.project.storage.registry import RegistryStageStorage, copy_stage
-
-    if not isinstance(repos.main, RegistryStageStorage):
-        return
-    for cache in repos.caches:
-        try:
-            if stage not in cache.stages(stage.digest):
-                copy_stage(repos.main, cache, stage)
-        except WerfError as error:
-            repos.reporter.message("warning", f"--cache-repo {cache.address}: {error.message}")

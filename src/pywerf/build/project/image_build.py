@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pywerf import __version__
-from pywerf.build.project.choosing import choose, copy_to_caches, find_elsewhere, publish
+from pywerf.build.project.caches import bring_from_caches, copy_to_caches
+from pywerf.build.project.choosing import choose, find_elsewhere, publish
 from pywerf.build.project.image_output import ImageBlock, found_line, stage_lines
 from pywerf.build.project.image_plan import PlannedStage, PreparedImage, named
 from pywerf.build.project.results import BuiltImage, BuiltPlatform, BuiltStage, StageSource
@@ -159,6 +160,8 @@ class ImageBuilder:
 
         backend, options, image = self._backend(), self._options, prepared.image
         needed = [description.id for description in prepared.dependencies(built, platform)]
+        for other in needed:
+            bring_from_caches(self._repos, other, backend)
         with ExitStack() as stack:
             build = msgspec.structs.replace(
                 prepared.build,
