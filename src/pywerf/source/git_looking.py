@@ -26,12 +26,13 @@ MOST = 4
 
 
 class Folder(msgspec.Struct, array_like=True, frozen=True):
-    """A directory: all names in it, joined by NUL; those of them that have no lstat in `stats`, with the reason.
+    """A directory: its own lstat; all names in it, joined by NUL; those that have no lstat in `stats`, with the reason.
 
     The reason is `d` (a directory with an entry of its own), `g` (a .git), or the type of an ignored file.
     """
 
     path: bytes
+    own: bytes
     names: bytes
     others: list[tuple[bytes, str]]
     stats: bytes
@@ -86,8 +87,8 @@ def _same_folder(top: int, folder: Folder, moving: bool) -> bool:
             os.fchdir(fd)
             look = os.lstat
         names = os.fsdecode(folder.names).split("\0") if folder.names else []
-        found = os.listdir(fd)
-        if found != names and sorted(found) != sorted(names):
+        # whatever comes, goes or gets another name changes the time of its directory
+        if STAT.pack(*fields(os.fstat(fd))) != folder.own and sorted(os.listdir(fd)) != sorted(names):
             return False
         if folder.others:
             others = {os.fsdecode(name): reason for name, reason in folder.others}

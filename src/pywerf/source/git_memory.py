@@ -28,7 +28,7 @@ __all__ = ["SETTLED_NS", "GitMemory"]
 SETTLED_NS = 2_000_000_000
 """What is younger may still change without a sign of it: the coarsest clock of a usual file system has 2 seconds."""
 
-VERSION = 1
+VERSION = 2
 
 Answer = tuple[tuple[str, ChangeKind], ...]
 
@@ -186,7 +186,8 @@ class _Walk:
         """Note what is in a directory; gives the directories in it that are to be looked at."""
         fd = os.open(folder or ".", DIRECTORY, dir_fd=top)
         try:
-            self._check(os.fstat(fd))
+            own = os.fstat(fd)
+            self._check(own)
             names = os.listdir(fd)
             prefix = f"{folder}/" if folder else ""
             others: list[tuple[bytes, str]] = []
@@ -213,7 +214,8 @@ class _Walk:
         finally:
             os.close(fd)
         listed = os.fsencode("\0".join(names))
-        self.folders.append(Folder(os.fsencode(folder), listed, others, b"".join(stats)))
+        seen = STAT.pack(*fields(own))
+        self.folders.append(Folder(os.fsencode(folder), seen, listed, others, b"".join(stats)))
         return inner
 
     def _check(self, status: os.stat_result) -> None:
