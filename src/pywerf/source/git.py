@@ -81,6 +81,7 @@ class GitRepository:
                 if not os.path.exists(os.path.join(self.path, "HEAD")):
                     pygit2.init_repository(self.path, bare=True)
                 self.repo: Repository = pygit2.Repository(self.path)
+                os.utime(self.path)  # when it was last used, for whoever makes room
             except (pygit2.GitError, OSError) as error:
                 raise ContextError(f"cannot use the git cache {self.path}: {error}") from error
 

@@ -21,6 +21,7 @@ _LATELY = 3 * 3600.0  # seconds: what was used since then stays
 _TEMPORARY_AGE = 6 * 3600.0
 _TEMPORARY = (COPY_PREFIX, "werf-ci-env-", "pywerf-bundle-")
 _CACHES = ("local_cache", "git-status")
+_MIRRORS = "git-mirrors"
 # Of the home directory also belong to others: locks that are held, and the database of a lock server.
 
 
@@ -40,12 +41,13 @@ def shrink_cache(home: str, limit: VolumeLimit, *, dry_run: bool = False) -> Rem
         return RemovedFiles()
     excess = limit.excess(home)
     latest = time.time() - _LATELY
-    entries = sorted((facts.st_mtime, path, _size(facts)) for path, facts in _files(home))
+    entries = [(facts.st_mtime, path, _size(facts)) for path, facts in _files(home)]
+    entries += [(facts.st_mtime, path, _size_of(path)) for path, facts in _mirrors(home)]
     count = size = 0
-    for used, path, taken in entries:
+    for used, path, taken in sorted(entries):
         if size >= excess or used > latest:
             break
-        if dry_run or _unlink(path):
+        if dry_run or (_remove_mirror(path) if path.endswith(".git") else _unlink(path)):
             count += 1
             size += taken
     return RemovedFiles(count, size)
@@ -81,11 +83,12 @@ def remove_temporary(folder: str, *, dry_run: bool = False, age: float = _TEMPOR
 def purge_home(home: str, *, dry_run: bool = False) -> RemovedFiles:
     """Remove all caches in the home directory."""
     count = size = 0
-    for name in _CACHES:
-        path = os.path.join(home, name)
+    removals = [(os.path.join(home, name), _remove) for name in _CACHES]
+    removals += [(path, _remove_mirror) for path, _ in _mirrors(home)]
+    for path, remove in removals:
         if os.path.lexists(path):
             taken = _size_of(path)
-            if dry_run or _remove(path):
+            if dry_run or remove(path):
                 count += 1
                 size += taken
     return RemovedFiles(count, size)
@@ -100,6 +103,34 @@ def _files(home: str) -> Iterator[tuple[str, os.stat_result]]:
                     yield path, os.lstat(path)
                 except OSError:
                     continue  # somebody else was faster
+
+
+def _mirrors(home: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The copies of git repositories, each a directory whose time tells when it was last used."""
+    try:
+        entries = list(os.scandir(os.path.join(home, _MIRRORS)))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.endswith(".git") and entry.is_dir(follow_symlinks=False):
+            yield entry.path, entry.stat(follow_symlinks=False)
+
+
+def _remove_mirror(path: str) -> bool:
+    """Remove a copy of a git repository, unless somebody fetches into it now (source/git.py has the lock)."""
+    import fcntl
+
+    try:
+        fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _remove(path)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
 
 
 def _size(facts: os.stat_result) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from pywerf.build.host.files import RemovedFiles, purge_home, remove_temporary, shrink_cache
 from pywerf.build.limits import VolumeLimit
 from pywerf.build.project.memo import FileMemo
+from pywerf.source.git import GitRepository as GitMirror
+from support.git_repository import GitRepository
 
 HOUR = 3600.0
 FULL = VolumeLimit(0, 0)
@@ -56,6 +59,32 @@ def test_what_was_used_longest_ago_goes_but_not_the_latest(home: Path) -> None:
 def test_what_was_looked_at_counts_as_used(home: Path) -> None:
     assert there(home) == [True, True, True]
     assert shrink_cache(str(home), FULL).count == 0
+
+
+def test_copies_of_git_repositories_go_as_a_whole_unless_they_are_fetched_into(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    git = GitRepository(tmp_path / "origin")
+    git.commit({"file": "x"})
+    mirrors = [mirror_of(git, home, name) for name in ("old", "busy", "new")]
+    for mirror in mirrors[:2]:
+        age(Path(mirror), 5)
+    with open(f"{mirrors[1]}.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert shrink_cache(str(home), FULL).count == 1
+        assert [os.path.isdir(mirror) for mirror in mirrors] == [False, True, True]
+        assert purge_home(str(home)).count == 1
+    assert [os.path.isdir(mirror) for mirror in mirrors] == [False, True, False]
+    mirror_of(git, home, "old")
+
+
+def mirror_of(git: GitRepository, home: Path, name: str) -> str:
+    """A copy of a repository under another name."""
+    link = git.path.parent / name
+    if not link.exists():
+        link.symlink_to(git.path)
+    mirror = GitMirror(f"file://{link}", str(home / "git-mirrors"))
+    mirror.fetch()
+    return mirror.path
 
 
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:
