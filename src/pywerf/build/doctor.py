@@ -10,7 +10,7 @@ import msgspec
 from pywerf.build.options import EngineOptions
 from pywerf.build.rungs import probe_all, probe_user_namespace
 from pywerf.isolation.ladder import RUNGS, RungProbe
-from pywerf.store.store import default_root
+from pywerf.util.home import default_root
 
 __all__ = ["Check", "Diagnosis", "diagnose", "rung_checks", "verdict"]
 

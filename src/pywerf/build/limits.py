@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,7 +23,7 @@ from pywerf.store.gc import GcReport
 if TYPE_CHECKING:
     from pywerf.build.session import Session
 
-__all__ = ["Cleanup", "VolumeLimit", "clean_up", "start_in_background", "volume_limit"]
+__all__ = ["Cleanup", "VolumeLimit", "clean_up", "start_host_cleanup", "start_in_background", "volume_limit"]
 
 _DANGLING_AGE = 15 * 60.0  # seconds: a younger image without a name may be about to get one
 _ROUNDS = 6
@@ -128,14 +129,36 @@ def start_in_background(root: str, allowed: str, margin: str) -> bool:
         last = os.stat(f"{root}/oci/oci-layout").st_mtime
     if now - last < _PAUSE:
         return False
-    with open(mark, "wb"):
-        os.utime(mark)
-    argv = [sys.executable, "-m", "pywerf", "host", "cleanup", "--root", root, "--buildah-mode", "auto"]
+    argv = ["--root", root, "--buildah-mode", "auto"]
     argv += ["--allowed-backend-storage-volume-usage", allowed]
     argv += ["--allowed-backend-storage-volume-usage-margin", margin]
+    _start(mark, argv)
+    return True
+
+
+def start_host_cleanup(home: str, flags: Sequence[str]) -> bool:
+    """After the build of a project: start `werf host cleanup` with these flags, at most once an hour; whether it was.
+
+    Where no cleanup has ever been, nothing is old: the hour begins then.
+    """
+    mark = f"{home}/{_MARK}"
+    try:
+        if time.time() - os.stat(mark).st_mtime < _PAUSE:
+            return False
+    except FileNotFoundError:
+        os.makedirs(home, exist_ok=True)
+        with open(mark, "wb"):
+            return False
+    _start(mark, flags)
+    return True
+
+
+def _start(mark: str, flags: Sequence[str]) -> None:
+    with open(mark, "wb"):
+        os.utime(mark)
+    argv = [sys.executable, "-m", "pywerf", "host", "cleanup", *flags]
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     os.posix_spawn(sys.executable, argv, os.environ, file_actions=null, setsid=True)
-    return True
 
 
 def _volume(path: str) -> tuple[int, int]:

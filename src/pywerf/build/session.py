@@ -17,7 +17,8 @@ from pywerf.oci.config import ImageConfig
 from pywerf.oci.manifest import Index, Manifest, parse_manifest
 from pywerf.oci.media_types import Compression, ImageFormat
 from pywerf.oci.platform import Platform
-from pywerf.store.store import Store, default_root
+from pywerf.store.store import Store
+from pywerf.util.home import default_root
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.snapshots import Snapshots

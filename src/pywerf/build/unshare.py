@@ -10,7 +10,7 @@ from pywerf.build.rungs import host_settings, probe_user_namespace
 from pywerf.errors import IsolationError, UsageError
 from pywerf.isolation.ladder import hint_for
 from pywerf.linux.userns import enter_with_one_id
-from pywerf.store.store import default_root
+from pywerf.util.home import default_root
 
 if TYPE_CHECKING:
     from pywerf.build.options import EngineOptions

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, clean_host_after
 from pywerf.cli.declare import SIZE, argument, declared, flag, switch
 from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.project_build import build_flags, chosen_options, opened_project, report_path_flag
@@ -80,6 +81,7 @@ _WITHOUT_CONFIG = (
 @switch("--save-build-report", help="Write a report of the images.")
 @report_path_flag
 @switch("--follow", help="Build again for each new commit, with --dev for each change.")
+@auto_cleanup_flags
 @project_flags
 @repo_flags
 @progress_flags
@@ -96,6 +98,14 @@ def command(run: Invocation, /, **flags: Any) -> int:
     embedded engine). Without it: Docker when its daemon answers, else the embedded engine. Printed are names,
     references and ids of the images.
     """
+    check_cleanup_flags(flags)
+    clean = clean_host_after(run, flags)
+    status = _build(run, flags)
+    clean()
+    return status
+
+
+def _build(run: Invocation, flags: dict[str, Any]) -> int:
     folder = flags["dir_"] or "."
     if not flags["file"] and has_config(folder, flags["config"]):
         return _build_project(run, flags)

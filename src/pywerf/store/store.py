@@ -34,19 +34,9 @@ if TYPE_CHECKING:
 
     from pywerf.store.step_locks import StepLocks
 
-__all__ = ["Store", "default_root"]
+__all__ = ["Store"]
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-
-
-def default_root() -> str:
-    """Where the store is when nobody says otherwise: /var/lib/pywerf for root, else $XDG_DATA_HOME/pywerf."""
-    if os.geteuid() == 0:
-        return "/var/lib/pywerf"
-    data = os.environ.get("XDG_DATA_HOME", "")
-    if not data.startswith("/"):  # relative ones are to be ignored (XDG Base Directory Specification)
-        data = os.path.expanduser("~/.local/share")
-    return f"{data}/pywerf"
 
 
 class Store:

@@ -104,6 +104,26 @@ def test_a_cleanup_of_a_full_volume_takes_images_of_projects_too(built: Werf, tm
     assert projects(built) == ["localhost/mine"]
 
 
+def test_a_build_starts_a_cleanup_where_a_volume_is_too_full(built: Werf, tmp_path: Path) -> None:
+    full = ("--allowed-backend-storage-volume-usage", "0", "--allowed-backend-storage-volume-usage-margin", "0")
+    mark = built.home / ".werf" / "cleaned"
+    argv = ("build", "--dir", tmp_path / "shop", "--check-built-images")
+    built.run(*argv, *full)
+    grow_old(built)  # the mark, too
+    built.run(*argv, *full, "--disable-auto-host-cleanup")
+    built.run(*argv, "--allowed-backend-storage-volume-usage", "100")
+    assert time.time() - mark.stat().st_mtime > 15000
+    built.run(*argv, *full)
+    assert time.time() - mark.stat().st_mtime < 600
+    for _ in range(600):
+        if projects(built) == ["localhost/mine"]:
+            break
+        time.sleep(0.1)
+    assert projects(built) == ["localhost/mine"]
+    refused = built.run("build", "--dir", tmp_path / "shop", "--allowed-local-cache-volume-usage", "much", check=False)
+    assert refused.returncode == 2
+
+
 def test_limits_of_one_kind(werf: Werf) -> None:
     done = werf.run("host", "cleanup", "--allowed-local-cache-volume-usage", "1GB", check=False)
     assert done.returncode == 2

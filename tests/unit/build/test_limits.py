@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pywerf.build.limits import VolumeLimit, start_in_background, volume_limit
+from pywerf.build.limits import VolumeLimit, start_host_cleanup, start_in_background, volume_limit
 from pywerf.errors import UsageError
 from pywerf.store.store import Store
 
@@ -61,3 +61,14 @@ def test_cleanups_are_an_hour_apart(tmp_path: Path) -> None:
         assert not start_in_background(store.root, "refused", "refused")
         os.utime(f"{store.root}/cleaned", (old, old))
         assert start_in_background(store.root, "refused", "refused")
+
+
+def test_cleanups_of_a_machine_are_an_hour_apart(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    flags = ["--max-age", "refused"]  # the sub-command refuses it at once: nothing is cleaned here
+    assert not start_host_cleanup(str(home), flags)  # nothing can be old yet
+    assert not start_host_cleanup(str(home), flags)
+    old = time.time() - 4000
+    os.utime(home / "cleaned", (old, old))
+    assert start_host_cleanup(str(home), flags)
+    assert not start_host_cleanup(str(home), flags)

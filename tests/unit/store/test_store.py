@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pywerf.errors import StoreError
-from pywerf.store.store import Store, default_root
+from pywerf.store.store import Store
+from pywerf.util.home import default_root
 
 
 def test_the_root_is_made_for_nobody_else(tmp_path: Path) -> None:

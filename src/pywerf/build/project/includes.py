@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pywerf.config.includes import (
@@ -177,8 +178,11 @@ def _tree(include: Include, commit: str, home: str) -> GitTree:
     from pywerf.source.git_objects import GitObjects
     from pywerf.source.git_tree import GitTree
 
-    objects = GitObjects(mirror_path(include.git, _mirrors(home)))
+    path = mirror_path(include.git, _mirrors(home))
+    objects = GitObjects(path)
     if commit in objects:
+        with suppress(OSError):
+            os.utime(path)  # when it was last used, for whoever makes room
         tree = GitTree(objects, commit)
     else:
         try:

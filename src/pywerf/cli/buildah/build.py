@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pywerf.build.options import BuildOptions, PullPolicy, RegistryOptions
+from pywerf.cli.auto_cleanup import check_cleanup_flags, clean_store_after, disable_flag
 from pywerf.cli.container_flags import container_flags, container_options
 from pywerf.cli.declare import COUNT, SIZE, Choice, argument, declared, flag, switch
 from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.values import (
-    VOLUME_MARGIN,
-    VOLUME_USAGE,
     bad_value,
     labels,
     network,
@@ -159,7 +157,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @switch("--disable-content-trust", help="No effect, as in buildah.")
 @switch("--skip-unused-stages", default=True, help="Always true: what the target does not need is not built.")
 @switch("--identity-label", default=False, help="Always false: no label names the builder.")
-@switch("--disable-auto-host-cleanup", help="Do not start `werf host cleanup` after the build.")
+@disable_flag
 @volume_flags
 @registry_flags
 @progress_flags
@@ -177,7 +175,7 @@ def command(run: Invocation, /, **flags: Any) -> int:
     if call.partition(",")[0] not in ("build", "check", "lint", "outline", "targets"):
         raise bad_value("--call", call, "unknown method", hint="the methods are build, check, outline, targets")
     registry = _registry(flags, run)
-    _check_volume_flags(flags)
+    check_cleanup_flags(flags)
     with (
         run.reporter(quiet=options.quiet, logfile=flags["logfile"], trace=flags["trace"]) as reporter,
         run.session(reporter, registry=registry, isolation=flags["isolation"]) as session,
@@ -186,8 +184,7 @@ def command(run: Invocation, /, **flags: Any) -> int:
             return _call(session, options, call)
         result = session.build(options)
         root = session.store.root
-    if not flags["disable_auto_host_cleanup"]:
-        _clean_up_after(root, flags)
+    clean_store_after(root, flags)
     # stdout may be the destination of the image itself: nothing else may be mixed into it.
     if result.image_id is not None and not any(output.dest == "-" for output in options.outputs):
         print(result.image_id.hex)
@@ -290,31 +287,6 @@ def pull_policy(value: str, *, always: bool = False, never: bool = False) -> Pul
             "--pull", value, "unsupported pull policy", hint=f"it is one of {', '.join(get_args(PullPolicy))}"
         )
     return cast(PullPolicy, word)
-
-
-def _volume_values(flags: dict[str, Any]) -> tuple[str, str]:
-    name = "allowed_backend_storage_volume_usage"
-    return flags[name], flags[f"{name}_margin"]
-
-
-def _check_volume_flags(flags: dict[str, Any]) -> None:
-    if _volume_values(flags) != (VOLUME_USAGE, VOLUME_MARGIN):
-        from pywerf.build.limits import volume_limit
-
-        volume_limit(*_volume_values(flags))
-
-
-def _clean_up_after(root: str, flags: dict[str, Any]) -> None:
-    """Start a cleanup when the volume is fuller than allowed; that it is not has to be told for next to nothing."""
-    values = _volume_values(flags)
-    if values[0] == VOLUME_USAGE:
-        facts = os.statvfs(root)
-        if (facts.f_blocks - facts.f_bfree) * 100 <= facts.f_blocks * int(VOLUME_USAGE):
-            return
-    from pywerf.build.limits import start_in_background, volume_limit
-
-    if volume_limit(*values).over(root):
-        start_in_background(root, *values)
 
 
 def _registry(flags: dict[str, Any], run: Invocation) -> RegistryOptions:

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from pywerf.cli.auto_cleanup import cache_volume_flags
 from pywerf.cli.flags import Command, Size, flag, switch
 from pywerf.cli.host.places import home_flags, host_backends, tmp_dir
 from pywerf.cli.invocation import engine_flags, invocation
-from pywerf.cli.values import VOLUME_MARGIN, VOLUME_USAGE, seconds, volume_flags
+from pywerf.cli.values import seconds, volume_flags
 
 __all__ = ["command"]
 
@@ -24,8 +25,7 @@ _CACHE = "--allowed-local-cache-volume-usage"
 @flag("--keep-storage", type=Size(), default=None, metavar="SIZE", help="Room for results of steps, e.g. 20g.")
 @flag("--max-age", metavar="DURATION", help="Results of steps that were not used for so long go, e.g. 168h.")
 @volume_flags
-@flag(_CACHE, default=VOLUME_USAGE, metavar="PERCENT|SIZE", help="How full the volume of the caches may be.")
-@flag(f"{_CACHE}-margin", default=VOLUME_MARGIN, metavar="PERCENT|SIZE", help="How far below that cleanups go.")
+@cache_volume_flags
 @flag(
     "--backend-storage-path",
     "--docker-server-storage-path",

@@ -45,7 +45,7 @@ def host_backends(run: Invocation, storage_path: str = "") -> Iterator[list[tupl
     """
     from pywerf.backend.select import select_backend
     from pywerf.build.host.embedded import EmbeddedHost
-    from pywerf.store.store import default_root
+    from pywerf.util.home import default_root
 
     mode = run.engine.mode
     docker = select_backend(mode, os.environ).docker
