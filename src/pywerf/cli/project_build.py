@@ -62,6 +62,7 @@ _BUILD_FLAGS: tuple[Callable[[Any], Any], ...] = (
         *("--check-built-images", "--require-built-images", "-Z", "check_built_images"),
         help="Build nothing: fail when a stage is missing.",
     ),
+    switch("--virtual-merge", help="The commit is a merge that CI has made to try a branch."),
     switch("--skip-image-spec-stage", hidden=True),
     switch("--log-pretty", default=True, help="Boxes around what is told of an image (true by default)."),
     switch("--log-project-dir", help="Tell the project directory first."),

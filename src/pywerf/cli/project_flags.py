@@ -80,6 +80,7 @@ def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -
         dev=flags["dev"],
         dev_branch=flags["dev_branch"],
         dev_ignore=tuple(flags["dev_ignore"]),
+        virtual_merge=flags.get("virtual_merge", False),
         debug_templates=flags["debug_templates"],
         allow_includes_update=flags["allow_includes_update"],
         platforms=platforms,

@@ -126,6 +126,11 @@ class GitProject:
         """(seconds since 1970, offset of the zone in minutes) of a commit."""
         return commit_time(self.objects.read(commit)[1])
 
+    def parents(self, commit: str) -> tuple[str, ...]:
+        """The parents of a commit, the branch that was merged into first."""
+        found: Any = self.repo[commit]
+        return tuple(str(parent) for parent in found.parent_ids)
+
     def proposed_name(self) -> str:
         """A name for the project: from the URL of `origin`, else from the directory."""
         url = ""

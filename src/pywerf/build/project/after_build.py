@@ -13,7 +13,7 @@ from pywerf.build.project.digests import index_digest
 from pywerf.build.project.results import BuiltImage
 from pywerf.build.project.storage.model import StageDescription, StageId
 from pywerf.build.project.storage.records import CustomTag, ImageMetadata, ManagedImage, image_hash, last_cleanup
-from pywerf.errors import RegistryUnauthorized
+from pywerf.errors import GitError, RegistryUnauthorized
 
 if TYPE_CHECKING:
     from pywerf.build.project.image_output import ImageBlock
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pywerf.build.project.storage.registry import RegistryStageStorage
     from pywerf.util.events import Reporter
 
-__all__ = ["add_custom_tags", "finish", "warn_of_many_tags", "write_records"]
+__all__ = ["add_custom_tags", "commits_of", "finish", "warn_of_many_tags", "write_records"]
 
 MANY_TAGS = 100
 CLEANUP_DAYS = 14
@@ -110,7 +110,8 @@ def write_records(images: Sequence[BuiltImage], project: Project, repos: Repos, 
     wanted: list[ManagedImage | ImageMetadata] = [ManagedImage(image.name) for image in images]
     if not project.options.dev and not cleanup.disable_git_history_based_policy:
         wanted += [
-            ImageMetadata(image_hash(image.name), project.commit, image.result.id)
+            ImageMetadata(image_hash(image.name), commit, image.result.id)
+            for commit in commits_of(project)
             for image in images
             if image.result is not None
         ]
@@ -122,6 +123,22 @@ def write_records(images: Sequence[BuiltImage], project: Project, repos: Repos, 
         if error.status != 403:
             raise
         reporter.message("warning", f"{repos.main.address}: records for cleanup cannot be written: {error.message}")
+
+
+def commits_of(project: Project) -> list[str]:
+    """The commits that a build is of: the head, and of a merge preview also the commit that would be merged.
+
+    Raises GitError for a head that is no merge.
+    """
+    if not project.options.virtual_merge:
+        return [project.commit]
+    parents = project.git.parents(project.commit)
+    if len(parents) != 2:
+        raise GitError(
+            f"--virtual-merge: commit {project.commit[:12]} is no merge of two commits, it has {len(parents)} parents",
+            hint="leave the flag out where CI checks out the branch itself",
+        )
+    return [project.commit, parents[1]]
 
 
 def warn_of_many_tags(repos: Repos, reporter: Reporter, *, now: Callable[[], float] = time.time) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pywerf.build.project.after_build import add_custom_tags, finish, warn_of_many_tags, write_records
+from pywerf.build.project.after_build import add_custom_tags, commits_of, finish, warn_of_many_tags, write_records
 from pywerf.build.project.base_configs import BaseConfigs
 from pywerf.build.project.custom_tags import check_custom_tags
 from pywerf.build.project.image_build import ImageBuilder, StageLost
@@ -71,6 +71,7 @@ def build_project(
 
 
 def _check(project: Project, names: Sequence[str], options: ImageBuildOptions, repos: Repos) -> None:
+    commits_of(project)
     if not options.custom_tags:
         return
     if repos.options.is_local:

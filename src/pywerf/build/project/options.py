@@ -22,6 +22,7 @@ class ProjectOptions(msgspec.Struct, frozen=True):
     dev: bool = False
     dev_branch: str = "_werf-dev"
     dev_ignore: tuple[str, ...] = ()
+    virtual_merge: bool = False  # the head commit is a preview of a merge, that CI has made
     debug_templates: bool = False
     allow_includes_update: bool = False
     platforms: tuple[str, ...] = ()

@@ -6,22 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pygit2
 import pytest
 
 from pywerf.backend.contract import DockerfileBuild
 from pywerf.build.embedded import EmbeddedBackend
-from pywerf.build.project.after_build import warn_of_many_tags
+from pywerf.build.project.after_build import commits_of, warn_of_many_tags
 from pywerf.build.project.caches import bring_from_caches
+from pywerf.build.project.project import Project
 from pywerf.build.project.repos import RepoOptions, Repos
 from pywerf.build.project.storage.model import StageId
 from pywerf.build.project.storage.open import open_registry_storage
 from pywerf.build.project.storage.records import CLEANUP, note_cleanup
 from pywerf.build.project.storage.registry import RegistryStageStorage
 from pywerf.build.session import Session
+from pywerf.errors import GitError
 from pywerf.registry.access import RegistryAccess
 from support.fake_registry import FakeRegistry
+from support.git_repository import GitRepository
 from support.memory_tree import MemoryTree
 
+WERF_YAML = "project: shop\nconfigVersion: 1\n---\nimage: web\ndockerfile: Dockerfile\n"
 STAGE = StageId("a1" * 28, 1700000000001)
 DAY = 24 * 3600
 
@@ -112,3 +117,17 @@ def test_a_cache_that_fails_is_a_warning(
     bring_from_caches(repos, STAGE, EmbeddedBackend(make_session()))
     assert {kind for kind, _ in told.messages} == {"warning"}
     assert all(f"--cache-repo {fake_registry.host}/cache" in text for _, text in told.messages)
+
+
+def test_a_merge_preview_counts_for_the_branch_as_well(git: GitRepository, opened: Callable[..., Project]) -> None:
+    first = git.commit({"werf.yaml": WERF_YAML, "Dockerfile": "FROM scratch\n"})
+    assert commits_of(opened()) == [first]
+    with pytest.raises(GitError, match="is no merge of two commits, it has 0 parents"):
+        commits_of(opened(virtual_merge=True))
+    repository = pygit2.Repository(str(git.path))
+    who = pygit2.Signature("n", "n@example.org")
+    tree = repository[first].peel(pygit2.Tree).id
+    branch = repository.create_commit(None, who, who, "branch", tree, [first])
+    repository.create_commit("HEAD", who, who, "preview", tree, [first, str(branch)])
+    project = opened(virtual_merge=True)
+    assert commits_of(project) == [project.commit, str(branch)]
