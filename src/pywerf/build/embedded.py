@@ -28,6 +28,7 @@ class EmbeddedBackend:
     name = "buildah"
 
     def __init__(self, session: Session) -> None:
+        self.session = session
         self.line = session.choice.line
         self.builder = _Builder(session)
         self.configs = _Configs(session)

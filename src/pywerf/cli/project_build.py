@@ -253,7 +253,7 @@ def final_image(names: Sequence[str], finals: Sequence[str]) -> str:
     from pywerf.config.werf_yaml.model import shown_name
 
     raise UsageError(
-        "there are several images, and one can be meant", hint=f"name one of {', '.join(map(shown_name, found))}"
+        "there are several images, and one has to be chosen", hint=f"name one of {', '.join(map(shown_name, found))}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -20,6 +21,7 @@ from pywerf.cli.values import network, network_flag, optional_pairs, registry_fl
 from pywerf.errors import UsageError
 
 if TYPE_CHECKING:
+    from pywerf.build.session import Session
     from pywerf.cli.invocation import Invocation
 
 __all__ = ["CONTAINER_FLAGS", "command", "entrypoint_words", "environment", "run_of_store"]
@@ -178,8 +180,8 @@ _OF_PROJECT = (
 )
 
 
-def run_of_store(run: Invocation, flags: dict[str, Any]) -> int:
-    """Run an image of the store, by the flags; the container's status."""
+def run_of_store(run: Invocation, flags: dict[str, Any], opened: Session | None = None) -> int:
+    """Run an image of the store, by the flags; the container's status. `opened` is a session that is there already."""
     for port in flags["publish"]:
         _check_port(port)
     if not flags["rm"]:
@@ -188,7 +190,11 @@ def run_of_store(run: Invocation, flags: dict[str, Any]) -> int:
     registry = registry_options(
         flags["tls_verify"], flags["authfile"], flags["creds"], flags["cert_dir"], flags["retry"], run.secrets
     )
-    with run.reporter(quiet=True) as reporter, run.session(reporter, registry=registry) as session:
+    with ExitStack() as stack:
+        session = opened
+        if session is None:
+            reporter = stack.enter_context(run.reporter(quiet=True))
+            session = stack.enter_context(run.session(reporter, registry=registry))
         return session.run(
             flags["image"],
             tuple(flags["arguments"]),

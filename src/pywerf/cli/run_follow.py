@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from pywerf.cli.flags import Flag
+from pywerf.cli.invocation import invocation
 from pywerf.cli.project_build import chosen_options
 from pywerf.errors import UsageError, WerfError
 
@@ -25,7 +27,12 @@ __all__ = ["container_name", "run_and_follow"]
 _GRACE = 10.0  # seconds that a container has to end
 
 
-def run_and_follow(run: Invocation, flags: dict[str, Any], runner: Runner, prepare: Callable[[Reporter], Ready]) -> int:
+def run_and_follow(
+    run: Invocation,
+    flags: dict[str, Any],
+    runner: Runner,
+    prepared: Callable[[Reporter], AbstractContextManager[Ready]],
+) -> int:
     """Run the image, and a new container of it whenever there is another image. Ends by a signal only."""
     from pywerf.build.project.follow import follow
     from pywerf.cli.failures import explain
@@ -38,8 +45,13 @@ def run_and_follow(run: Invocation, flags: dict[str, Any], runner: Runner, prepa
         click.echo(explain(error, secrets=run.secrets), err=True)
 
     with run.reporter() as reporter:
+
+        def renew() -> None:
+            with prepared(reporter) as ready:
+                container.renew(ready)
+
         try:
-            follow(chosen_options(flags), lambda: container.renew(prepare(reporter)), reporter, tell)
+            follow(chosen_options(flags), renew, reporter, tell)
         finally:
             container.stop()
     return 0
@@ -60,7 +72,7 @@ class _Container:
         if ready.reference == self._reference:
             return
         words = self._runner.words(ready)
-        if ready.docker:
+        if ready.session is None:
             from pywerf.cli.run_project import run_docker
 
             name = container_name(self._runner.options)
@@ -73,7 +85,10 @@ class _Container:
         else:
             self.stop()
             own = _engine_words(self._runner.ctx)
-            self._process = subprocess.Popen([sys.executable, "-m", "pywerf", "run", *own, *words[2:]])
+            # In a user namespace the process would look for root's store.
+            environment = dict(os.environ, WERF_BUILDAH_ROOT=ready.session.store.root)
+            command = [sys.executable, "-m", "pywerf", "run", *own, *words[2:]]
+            self._process = subprocess.Popen(command, env=environment)
         self._reference = ready.reference
 
     def stop(self) -> None:
@@ -112,17 +127,11 @@ def container_name(options: Sequence[str]) -> str:
 
 def _engine_words(ctx: click.Context) -> list[str]:
     """The flags of engine and log that the command line has, for a process of our own."""
+    run = invocation(ctx)
     words: list[str] = []
-    place: click.Context | None = ctx
-    while place is not None:
-        for param in place.command.params:
-            if not isinstance(param, Flag) or not param.spec.shared or param.name is None:
-                continue
-            if place.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
-                value = place.params.get(param.name)
-                values = value if isinstance(value, tuple) else (value,)
-                words.extend(
-                    f"--{param.spec.long_name}={str(one).lower() if isinstance(one, bool) else one}" for one in values
-                )
-        place = place.parent
+    for param in ctx.command.params:
+        if isinstance(param, Flag) and param.spec.shared and param.name in run.from_command_line:
+            value = run.settings[param.name]
+            for one in value if isinstance(value, tuple) else (value,):
+                words.append(f"--{param.spec.long_name}={str(one).lower() if isinstance(one, bool) else one}")
     return words

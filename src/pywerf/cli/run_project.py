@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,25 +14,34 @@ from msgspec.structs import replace
 
 from pywerf.cli.flags import Flag
 from pywerf.cli.project_build import final_image, opened_project, reported_images
-from pywerf.errors import UsageError
+from pywerf.errors import ImageNotFound, UsageError
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
+    from pywerf.build.session import Session
     from pywerf.cli.invocation import Invocation
     from pywerf.util.events import Reporter
 
-__all__ = ["Ready", "Runner", "docker_words", "prepare", "run_docker", "run_of_project"]
+__all__ = ["Ready", "Runner", "docker_words", "prepared", "run_docker", "run_of_project"]
 
 _DEFAULT_OPTIONS = "--rm"
 _SHELLS = {"shell": "/bin/sh", "bash": "/bin/bash"}
 
 
 class Ready:
-    """An image that can be run: its name in the backend, and which backend that is."""
+    """An image that can be run: its name in the backend, and the embedded engine's session (None: Docker has it).
 
-    def __init__(self, reference: str, docker: bool) -> None:
+    An ordinary user's session is in a user namespace that a process enters once: there is no second one.
+    """
+
+    def __init__(self, reference: str, backend: Backend) -> None:
         self.reference = reference
-        self.docker = docker
+        self.session: Session | None = None
+        if backend.name != "docker":
+            from pywerf.build.embedded import EmbeddedBackend
+
+            assert isinstance(backend, EmbeddedBackend)
+            self.session = backend.session
 
 
 def run_of_project(ctx: click.Context, run: Invocation, flags: dict[str, Any]) -> int:
@@ -42,10 +52,10 @@ def run_of_project(ctx: click.Context, run: Invocation, flags: dict[str, Any]) -
     if flags["follow"]:
         from pywerf.cli.run_follow import run_and_follow
 
-        return run_and_follow(run, flags, runner, lambda reporter: prepare(run, flags, reporter))
-    with run.reporter() as reporter:
-        ready = prepare(run, flags, reporter)
-    return runner.run(run, ready)
+        return run_and_follow(run, flags, runner, lambda reporter: prepared(run, flags, reporter))
+    with run.reporter() as reporter, prepared(run, flags, reporter) as ready:
+        reporter.close()  # the terminal is the container's now
+        return runner.run(run, ready)
 
 
 def docker_words(text: str, command: Sequence[str], *, shell: bool, bash: bool) -> list[str]:
@@ -72,11 +82,14 @@ def _environment(values: Sequence[str]) -> str:
     return names[-1] if names else os.environ.get("WERF_ENV", "")
 
 
-def prepare(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> Ready:
-    """Build the image, and have it in the backend."""
+@contextmanager
+def prepared(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> Iterator[Ready]:
+    """Build the image, and have it in the backend, which is open as long as the body runs."""
     wanted = (flags["image"],) if flags["image"] else ()
     if flags["use_build_report"]:
-        return _of_report(run, flags, wanted, reporter)
+        with _of_report(run, flags, wanted, reporter) as ready:
+            yield ready
+        return
     with opened_project(run, flags, reporter) as opened:
         names = opened.project.images(wanted) if wanted else ()
         name = final_image(names, opened.project.images(final_only=True))
@@ -84,10 +97,11 @@ def prepare(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> Ready
         if len(image.platforms) > 1:
             raise UsageError(f"image {name} is for several platforms", hint="choose one with --platform")
         backend = opened.backend()
-        return Ready(opened.repos.main.fetch(image.platforms[0].last.id, backend), _is_docker(backend))
+        yield Ready(opened.repos.main.fetch(image.platforms[0].last.id, backend), backend)
 
 
-def _of_report(run: Invocation, flags: dict[str, Any], wanted: Sequence[str], reporter: Reporter) -> Ready:
+@contextmanager
+def _of_report(run: Invocation, flags: dict[str, Any], wanted: Sequence[str], reporter: Reporter) -> Iterator[Ready]:
     from pywerf.build.backends import open_backend
     from pywerf.cli.repo_flags import registry_options
 
@@ -96,13 +110,13 @@ def _of_report(run: Invocation, flags: dict[str, Any], wanted: Sequence[str], re
     image = found[final_image(tuple(found) if wanted else (), finals)]
     engine = replace(run.engine, registry=registry_options(flags))
     with open_backend(engine, reporter) as backend:
-        if image.digest:
+        try:
+            backend.images.inspect(image.reference)
+        except ImageNotFound:
+            if not image.digest:
+                raise
             backend.transfer.pull(image.reference)
-        return Ready(image.reference, _is_docker(backend))
-
-
-def _is_docker(backend: Backend) -> bool:
-    return backend.name == "docker"
+        yield Ready(image.reference, backend)
 
 
 class Runner:
@@ -117,8 +131,9 @@ class Runner:
     def words(self, ready: Ready) -> list[str]:
         """The command line that runs the image: docker's, or our own for an image of the store."""
         own = _own_words(self.ctx)
-        program = ["docker", "run"] if ready.docker else ["werf", "run"]
-        rest = list(self.command) if ready.docker or not self.command else ["--", *self.command]
+        docker = ready.session is None
+        program = ["docker", "run"] if docker else ["werf", "run"]
+        rest = list(self.command) if docker or not self.command else ["--", *self.command]
         return [*program, *own, *self.options, ready.reference, *rest]
 
     def run(self, run: Invocation, ready: Ready) -> int:
@@ -127,7 +142,7 @@ class Runner:
         if self.dry_run:
             click.echo(shlex.join(words))
             return 0
-        return run_docker(words) if ready.docker else _run_in_store(self.ctx, run, words[2:])
+        return run_docker(words) if ready.session is None else _run_in_store(self.ctx, run, words[2:], ready.session)
 
 
 def _own_words(ctx: click.Context) -> list[str]:
@@ -149,7 +164,7 @@ def _own_words(ctx: click.Context) -> list[str]:
     return words
 
 
-def _run_in_store(ctx: click.Context, run: Invocation, words: list[str]) -> int:
+def _run_in_store(ctx: click.Context, run: Invocation, words: list[str], session: Session) -> int:
     """Run an image of the embedded engine's store: the words are those of `werf run` itself."""
     from pywerf.cli.run import run_of_store
 
@@ -163,7 +178,7 @@ def _run_in_store(ctx: click.Context, run: Invocation, words: list[str]) -> int:
         raise
     finally:
         os.environ.update(kept)
-    return run_of_store(run, inner.params)
+    return run_of_store(run, inner.params, session)
 
 
 def run_docker(words: list[str]) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from support import machine, services
 from support.git_repository import GitRepository
+from support.users import user
 from support.werf import Werf
 
 pytestmark = pytest.mark.integration
@@ -111,6 +114,12 @@ def test_reports(shop: Werf, git: GitRepository, repo: str, project: str) -> Non
     assert (found["Rebuilt"], found["BuildTime"]) == (False, "0.00")
     assert found["DockerImageName"] == record["DockerImageName"]
 
+    git.commit({"text": "two\n"})
+    shop.run(*words, "../debug", "--log-debug", cwd=git.path)
+    debug = json.loads((git.path.parent / "debug.json").read_text())
+    assert debug["StageCache"] == {"built": 1, "found in repo": 1}
+    assert debug["Operations"]["image build"]["Count"] == debug["Operations"]["image push"]["Count"] == 1
+
 
 def test_a_report_of_another_form_is_an_error_before_the_build(shop: Werf, git: GitRepository) -> None:
     failed = shop.run("build", "--save-build-report", "--build-report-path", "r.xml", cwd=git.path, check=False)
@@ -208,3 +217,22 @@ def test_follow(shop: Werf, git: GitRepository, tmp_path: Path, project: str) ->
             machine.run("docker", "rm", "--force", project, env=shop.env, check=False)
     assert process.stdout is not None
     process.stdout.close()
+
+
+@pytest.mark.parametrize("subids", [True, False], ids=["subordinate-ids", "one-id"])
+def test_an_ordinary_user_runs_and_exports(subids: bool, busybox: str, repo: str, project: str) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="pywerf-commands-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        with user(folder, f"pywc{os.getpid()}", subids=subids) as one:
+            git = GitRepository(one.home / "shop")
+            git.commit({"werf.yaml": WERF_YAML.format(project=project, busybox=busybox), **FILES})
+            machine.run("chown", "-R", one.name, git.path)
+            env = {"WERF_BUILDAH_MODE": "auto", "WERF_DIR": str(git.path), "WERF_LOG_QUIET": "1"}
+            assert one.werf("run", "web", env=env).stdout == "hello one\n"
+            failed = one.werf("run", "--repo", repo, "--", "sh", "-c", "id -u; exit 3", env=env, check=False)
+            assert (failed.returncode, failed.stdout) == (3, "0\n")
+            one.werf("export", "--tag", f"{repo}/out:1", env=env)
+            assert labels(f"{repo}/out:1") == {"owner": "shop"}
+    finally:
+        machine.run("rm", "-rf", folder)
