@@ -13,11 +13,15 @@ from typing import NamedTuple
 
 __all__ = ["ISOLATIONS", "OWN_KERNEL", "Isolated", "run_output"]
 
+IDS = "--userns-uid-map=0:500000:65536"
 # name: (the fixture of who calls, flags of `build`)
 ISOLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "chroot-root": ("root", ("--isolation=chroot",)),
     "chroot-user": ("builder", ("--isolation=chroot",)),
     "chroot-one-id": ("one_id_user", ("--isolation=chroot",)),
+    "chroot-root-mapped": ("root", ("--isolation=chroot", IDS)),
+    "crun-root-mapped": ("root", ("--isolation=oci", "--runtime=crun", IDS)),
+    "runc-root-mapped": ("root", ("--isolation=oci", "--runtime=runc", IDS)),
     "crun-root": ("root", ("--isolation=oci", "--runtime=crun")),
     "crun-user": ("builder", ("--isolation=rootless", "--runtime=crun")),
     "runc-root": ("root", ("--isolation=oci", "--runtime=runc")),

@@ -18,7 +18,7 @@ import stat
 from resource import getrlimit
 
 from pywerf.linux import syscalls as sys
-from pywerf.linux.rootfs import mount_overlay, open_subpath
+from pywerf.linux.rootfs import Root, mount_overlay, open_subpath
 from pywerf.linux.stage import INSIDE, MAPPING, OPERATIONS, STAGE, Steps
 
 TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
@@ -228,11 +228,12 @@ def _carried(mount: dict[str, Any], plan: dict[str, Any], name: str) -> dict[str
 
 def _mount_one(mount: dict[str, Any], name: str, namespace: UserNamespace, step: Steps) -> None:
     if mount["type"] == "overlay":
+        whole = f"{name}-whole" if mount["subpath"] else name
+        if not os.path.isdir(whole):
+            os.mkdir(whole, 0o755)
+        mount_mapped_overlay(mount, whole, namespace, step)
         if mount["subpath"]:
-            raise OSError(errno.EINVAL, "a part of an overlay cannot be mounted in a user namespace")
-        if not os.path.isdir(name):
-            os.mkdir(name, 0o755)
-        mount_mapped_overlay(mount, name, namespace, step)
+            _bind_part(whole, mount["subpath"], name)
         return
     recursive = sys.AT_RECURSIVE if mount["recursive"] else 0
     if mount["type"] == "tree":
@@ -248,6 +249,19 @@ def _mount_one(mount: dict[str, Any], name: str, namespace: UserNamespace, step:
         move_mapped(tree, name, namespace, recursive=bool(mount["recursive"]))
     finally:
         os.close(tree)
+
+
+def _bind_part(whole: str, subpath: str, name: str) -> None:
+    """Bind a path of what is mounted at `whole`; symlinks in it stay inside of there."""
+    root = Root(whole)
+    try:
+        fd = root.open(subpath, "")
+        tree = sys.open_tree(fd, "", sys.OPEN_TREE_CLONE | sys.OPEN_TREE_CLOEXEC | sys.AT_EMPTY_PATH)
+        os.close(fd)
+        _attach(tree, name)
+        os.close(tree)
+    finally:
+        os.close(root.fd)
 
 
 def _attributes(wanted: int, tree: int) -> int:
@@ -271,12 +285,15 @@ def move_mapped(tree: int, name: str, namespace: UserNamespace, *, recursive: bo
     except OSError as error:
         if error.errno not in NO_DATA or not (_is_special(mode) or stat.S_ISSOCK(mode)):
             raise
-    if os.path.lexists(name):
-        pass
-    elif stat.S_ISDIR(mode):
-        os.mkdir(name, 0o755)
-    else:
+    _attach(tree, name)
+
+
+def _attach(tree: int, name: str) -> None:
+    """Attach a detached mount at `name`, which is made."""
+    if not stat.S_ISDIR(os.fstat(tree).st_mode):
         os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    elif not os.path.isdir(name):
+        os.mkdir(name, 0o755)
     sys.move_mount(tree, "", sys.AT_FDCWD, name, sys.MOVE_MOUNT_F_EMPTY_PATH)
 
 

@@ -126,7 +126,12 @@ def test_maps_of_the_users_and_namespaces_of_others(store: Werf, tmp_path: Path,
 
 
 MOUNTS = r"""
+FROM base AS stage
+RUN mkdir -p /out/d && echo of-stage > /out/d/f && chown 33:45 /out/d/f && ln -s d /out/l
 FROM base
+RUN --mount=type=bind,from=stage,source=/out/d,target=/part --mount=type=bind,from=stage,source=out/l/f,target=/one \
+    --mount=type=bind,from=stage,target=/whole,rw \
+    cat /part/f /one /whole/out/l/f && stat -c '%u:%g' /part/f /one && touch /whole/new && ! touch /part/new
 RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch --mount=type=secret,id=s \
     --mount=type=bind,source=Dockerfile,target=/here --mount=type=bind,from=other,source=sub,target=/sub \
     stat -c '%u:%g' $(find /cache) /scratch /here /sub /sub/file /volume /run/secrets/s \
@@ -145,7 +150,7 @@ def test_what_is_mounted_has_the_owners_that_it_has_for_plain_root(
     (other / "sub/file").write_text("x")
     os.chown(other / "sub/file", 12, 34)
     (tmp_path / "volume").mkdir(mode=0o700)
-    (tmp_path / "secret").write_text("words")
+    (tmp_path / "secret").write_text("words\n")
     text = MOUNTS.replace("target=/cache", f"target=/cache,id={tmp_path}")
     context = context_of(tmp_path, text.replace("$WHO", "plain"))
     build = (
@@ -157,10 +162,14 @@ def test_what_is_mounted_has_the_owners_that_it_has_for_plain_root(
     done = store.run(*build, IDS)
     said = [line for line in done.stderr.splitlines() if line.startswith("#") and line.count(" ") >= 2]
     output = [line.split(" ", 2)[2] for line in said]
+    assert (output.count("of-stage"), output.count("33:45")) == (3, 2)
     assert output.count("33:44") == 1  # what the plain build left in the cache
     assert set(output) & {"65534:65534", "12:34"} == set()  # a context's files are root's
     assert "words" in output
     assert "65534" in output
+    volume = ("--volume", f"{tmp_path}/volume:/volume:O")
+    store.run("run", IDS, *volume, "base", "--", "sh", "-c", "rm /volume/plain && mknod /volume/null c 1 3")
+    assert {path.name for path in (tmp_path / "volume").iterdir()} == {"plain", "mapped"}
     assert (tmp_path / "volume/mapped").stat().st_uid == (tmp_path / "volume/plain").stat().st_uid == 0
 
 
