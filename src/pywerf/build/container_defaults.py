@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pywerf.build.options import ContainerOptions
-from pywerf.errors import UsageError
-from pywerf.isolation.spec import ContainerSpec
+from pywerf.errors import IsolationError, UsageError
+from pywerf.isolation.spec import SHM_SIZE, ContainerSpec
 from pywerf.linux.mount import Mount
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["container_defaults", "resolver", "selinux_label"]
 
-SHM_SIZE = 64 << 20
 CONTEXTS = "/etc/selinux/targeted/contexts/lxc_contexts"
 SELINUX_DEFAULT = "system_u:system_r:container_t:s0"
 
@@ -58,7 +57,15 @@ def _capabilities(cap_add: Sequence[str], cap_drop: Sequence[str]) -> tuple[str,
         return None
     from pywerf.linux import caps
 
-    return caps.select(cap_add, cap_drop)
+    chosen = caps.select(cap_add, cap_drop)
+    # ALL are all that there are; of Docker's default set a container has what there is.
+    missing = {caps.normalize(name) for name in cap_add} - {caps.ALL} - caps.bounding()
+    if missing:
+        raise IsolationError(
+            f"--cap-add {min(missing)}: this process has it not, and cannot give it to a container",
+            hint="leave it out, or start this process with it: in a container docker run --cap-add",
+        )
+    return chosen
 
 
 def _rlimits(ulimits: Sequence[str]) -> tuple[Rlimit, ...]:

@@ -17,6 +17,7 @@ __all__ = ["memory_size", "network_namespace", "read_options"]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_PRIVATE = ("private", "container")
 _LABELS = ("user", "role", "type", "level")
 
 
@@ -140,12 +141,13 @@ def _namespaces(flags: dict[str, Any], network: str) -> Namespaces:
         uid_map=uids,
         gid_map=gids,
         network=network,
+        asked=tuple(f"--{kind}" for kind in ("pid", "ipc", "uts", "cgroupns") if flags[kind] in _PRIVATE),
     )
 
 
 def _how(name: str, text: str, kind: str) -> str:
     """`private`, `host`, or the path of a namespace, with `ns:` before it or not."""
-    if text in ("", "private", "container"):
+    if not text or text in _PRIVATE:
         return "private"
     return "host" if text == "host" else _existing(name, text, text.removeprefix("ns:"), kind)
 

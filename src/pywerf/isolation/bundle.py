@@ -180,7 +180,7 @@ def _view(spec: ContainerSpec, facts: RuntimeFacts, adapter: Adapter) -> list[Op
         view.append(_covered(facts.unified))
     elif adapter.makes_cgroups:
         view.append(("read-only", "/sys/fs/cgroup"))
-    if adapter.hosts_network_by and spec.network == "private":
+    if adapter.hosts_network_by and spec.own_network:
         view.append(_covered(adapter.hosts_network_by))
     return view
 
@@ -196,7 +196,7 @@ def make_config(
     capabilities = container_capabilities(spec, facts.host)
     own = ("pid", "mount", *(kind for kind in ("uts", "cgroup") if getattr(spec.namespaces, kind) == "private"))
     linux: dict[str, Any] = {"namespaces": [{"type": kind} for kind in own]}
-    if adapter.own_kernel and spec.network == "private":
+    if adapter.own_kernel and spec.own_network:
         # The one that it is started in: else it would take one of its own, with nothing in it.
         linux["namespaces"].append({"type": "network", "path": "/proc/self/ns/net"})
     if not spec.privileged:

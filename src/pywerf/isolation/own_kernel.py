@@ -43,6 +43,12 @@ def check_own_kernel(spec: ContainerSpec, runtime: Runtime) -> None:
             flag = "--cgroupns" if kind == "cgroup" else f"--{kind}"
             value = getattr(spec.namespaces, kind)
             raise IsolationError(f"{flag} {value}: {name} has a kernel of its own, which shares nothing", hint=_OTHER)
+    if spec.network == "private" and not spec.own_network:
+        # Its network stack takes the addresses of the namespace's interfaces away for good, be it the machine's own.
+        raise IsolationError(
+            f"--network ns:{spec.namespaces.network}: {name} would take the addresses away from whoever is in there",
+            hint=f"--network private gives a network of its own; or {_OTHER}",
+        )
     if spec.selinux_label or spec.apparmor not in ("", "unconfined"):
         flag = "label" if spec.selinux_label else f"apparmor={spec.apparmor}"
         raise IsolationError(f"--security-opt {flag}: {name} gives its containers no label", hint=_OTHER)

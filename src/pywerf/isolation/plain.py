@@ -20,7 +20,7 @@ from pywerf.isolation.chroot import setup_failed
 from pywerf.isolation.launched import Frames, LaunchedContainer, exit_status
 from pywerf.isolation.plain_files import kernel_file_systems
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan
-from pywerf.isolation.spec import ContainerResult, ContainerSpec, Namespaces
+from pywerf.isolation.spec import SHM_SIZE, ContainerResult, ContainerSpec, Namespaces
 from pywerf.linux import caps
 from pywerf.linux.emulated_mounts import EmulatedMounts, empty_folder, file_of
 from pywerf.linux.mount import Mount
@@ -52,7 +52,9 @@ def check_spec(spec: ContainerSpec) -> None:
         "a read-only root file system needs a mount": spec.read_only,
         f"the host name {spec.hostname} needs a UTS namespace": spec.hostname not in ("", os.uname().nodename),
         f"joining the namespace {(joined or [''])[0]} needs CAP_SYS_ADMIN": bool(joined),
+        f"{(names.asked or [''])[0]} private needs a namespace": bool(names.asked),
         "a user namespace has to be made": names.user not in ("", "host") or bool(names.uid_map),
+        "--shm-size needs a mount": spec.shm_size != SHM_SIZE,
         "limits of memory and processors need a cgroup": spec.resources.limited or bool(spec.cgroup_parent),
         "an AppArmor profile has to be set": spec.apparmor not in ("", "unconfined"),
         "an SELinux label has to be set": bool(spec.selinux_label),

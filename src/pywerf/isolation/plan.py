@@ -276,7 +276,7 @@ def make_plan(
     if spec.own_network:
         raise IsolationError(
             "chroot isolation has no private network",
-            hint="use --network host or --network none",
+            hint="--isolation oci has (crun, runc, runsc); or use --network host or --network none",
         )
     return plan_container(spec, facts, cgroups, user)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pywerf.linux.seccomp_profile import SeccompProfile
 
 __all__ = [
+    "SHM_SIZE",
     "Container",
     "ContainerFile",
     "ContainerResult",
@@ -23,6 +24,8 @@ __all__ = [
     "Resources",
     "Rlimit",
 ]
+
+SHM_SIZE = 64 << 20  # of /dev/shm, when nobody says otherwise
 
 ContainerFile = tuple[str, bytes, int] | tuple[str, bytes, int, int, int]
 
@@ -72,7 +75,8 @@ class Namespaces(msgspec.Struct, frozen=True):
 
     `user` "" is the isolation's own choice. `uid_map` and `gid_map` are for a new one; () is the isolation's
     choice as well. `network`, where ContainerSpec.network is `private`, is a path to join, or which program connects a
-    new one (`pasta`, `slirp4netns`); empty: whichever is there.
+    new one (`pasta`, `slirp4netns`); empty: whichever is there. `asked` are the flags that ask for a private one by
+    name, for those that have none.
     """
 
     pid: str = "private"
@@ -83,6 +87,7 @@ class Namespaces(msgspec.Struct, frozen=True):
     uid_map: tuple[IdMap, ...] = ()
     gid_map: tuple[IdMap, ...] = ()
     network: str = ""
+    asked: tuple[str, ...] = ()
 
     @property
     def own_user(self) -> bool:
@@ -124,7 +129,7 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     seccomp: Literal["default", "unconfined"] | SeccompProfile = "default"
     no_new_privileges: bool = False
     terminal: bool = False
-    shm_size: int = 64 << 20
+    shm_size: int = SHM_SIZE
     resources: Resources = Resources()
     cgroup_parent: str = ""  # empty: below our own cgroup; absolute, or relative to that of process 1
     namespaces: Namespaces = Namespaces()

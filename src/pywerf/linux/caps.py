@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pywerf.errors import InvalidValue
 
-__all__ = ["ALL", "DOCKER_DEFAULT", "NAMES", "effective", "mask", "names", "normalize", "select"]
+__all__ = ["ALL", "DOCKER_DEFAULT", "NAMES", "bounding", "effective", "mask", "names", "normalize", "select"]
 
 # In the order of their numbers in linux/capability.h.
 NAMES = (
@@ -125,6 +125,15 @@ def names(value: int) -> tuple[str, ...]:
 
 def effective() -> frozenset[str]:
     """What this process may do now (proc(5), CapEff of /proc/self/status)."""
+    return _own("CapEff")
+
+
+def bounding() -> frozenset[str]:
+    """What this process may give away (proc(5), CapBnd of /proc/self/status)."""
+    return _own("CapBnd")
+
+
+def _own(title: str) -> frozenset[str]:
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:
         lines = dict(line.split(":", 1) for line in status if ":" in line)
-    return frozenset(names(int(lines["CapEff"], 16)))
+    return frozenset(names(int(lines[title], 16)))

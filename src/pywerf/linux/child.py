@@ -267,7 +267,8 @@ class Launcher:
                     exit_after(lambda: be_container(descriptors or [], marked))
             finally:
                 # Only children are in the new namespace, and only one shall be.
-                sys.setns(self.own_pid_namespace, sys.CLONE_NEWPID)
+                if pid_namespace or not self.host_pids:
+                    sys.setns(self.own_pid_namespace, sys.CLONE_NEWPID)
         except OSError as error:
             if self.host_pids:
                 os.close(mark)

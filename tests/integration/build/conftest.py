@@ -108,3 +108,16 @@ def _isolated(request: pytest.FixtureRequest, busybox: Path) -> Isolated:
         return caller._replace(name=request.param, flags=flags)
     pull_base(caller.werf, busybox)
     return Isolated(request.param, caller.run, caller.werf, caller.write, flags)
+
+
+@pytest.fixture
+def tun_for_all() -> Iterator[None]:
+    """The mode that udev gives /dev/net/tun; a machine without udev may have another one.
+
+    Tests that need it are in the group `tun`: one after the other, they leave the mode as it was.
+    """
+    tun = Path("/dev/net/tun")
+    mode = tun.stat().st_mode & 0o777
+    tun.chmod(0o666)
+    yield
+    tun.chmod(mode)

@@ -48,16 +48,6 @@ def servers() -> Iterator[tuple[str, int]]:
         server.server_close()
 
 
-@pytest.fixture
-def tun_for_all() -> Iterator[None]:
-    """The mode that udev gives /dev/net/tun; a machine without udev may have another one."""
-    tun = Path("/dev/net/tun")
-    mode = tun.stat().st_mode & 0o777
-    tun.chmod(0o666)
-    yield
-    tun.chmod(mode)
-
-
 def dockerfile(outside: str, loopback: int) -> str:
     host, _, port = outside.partition(":")
 
@@ -104,6 +94,7 @@ def test_root_has_private_networks(
     assert connectors_left() == []
 
 
+@pytest.mark.xdist_group("tun")
 @pytest.mark.parametrize(("runtime", "connector"), [("crun", "pasta"), ("crun", "slirp4netns"), ("runsc", "pasta")])
 def test_a_user_has_private_networks(
     builder: User, busybox_for_all: Path, servers: tuple[str, int], tun_for_all: None, runtime: str, connector: str

@@ -225,6 +225,7 @@ def test_limits_that_a_kernel_of_its_own_has_not() -> None:
         ({"namespaces": Namespaces(ipc="host")}, "--ipc host: "),
         ({"namespaces": Namespaces(uts="/proc/1/ns/uts")}, "--uts /proc/1/ns/uts: "),
         ({"namespaces": Namespaces(cgroup="host")}, "--cgroupns host: "),
+        ({"network": "private", "namespaces": Namespaces(network="/proc/1/ns/net")}, "--network ns:/proc/1/ns/net: "),
         ({"apparmor": "mine"}, "--security-opt apparmor=mine: "),
         ({"selinux_label": "u:r:t:s0"}, "--security-opt label: "),
     ],
