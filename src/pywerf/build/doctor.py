@@ -12,7 +12,7 @@ from pywerf.build.rungs import probe_all, probe_user_namespace
 from pywerf.isolation.ladder import RUNGS, RungProbe
 from pywerf.util.home import default_root
 
-__all__ = ["Check", "Diagnosis", "diagnose", "rung_checks", "verdict"]
+__all__ = ["Check", "Diagnosis", "State", "diagnose", "rung_checks", "verdict"]
 
 State = Literal["ok", "missing", "info"]
 

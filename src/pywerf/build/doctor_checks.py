@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pywerf.build.doctor import Check
 from pywerf.errors import WerfError
@@ -11,6 +11,8 @@ from pywerf.linux.facts import in_container, in_initial_namespace, read_number, 
 from pywerf.linux.userns import TOOLS, find_tool, read_subids
 
 __all__ = [
+    "device_hint",
+    "fuse",
     "host",
     "registries",
     "runtimes",
@@ -112,14 +114,20 @@ def security() -> list[Check]:
     ]
 
 
-def runtimes() -> list[Check]:
+def runtimes(find: Callable[[str], str | None] = find_tool) -> list[Check]:
     """The OCI runtimes of PATH, in the order of native-rootless, with what they say about their version."""
     checks = []
-    for name, package in _RUNTIMES.items():
-        path = find_tool(name)
+    found = {name: find(name) for name in _RUNTIMES}
+    for name, path in found.items():
         if path is None:
+            package = _RUNTIMES[name]
             hint = f"apt-get install {package}" if package else "see the documentation of Kata Containers"
-            checks.append(Check("runtimes", name, "info", f"not installed ({hint})"))
+            if name == "crun" and not any(found.values()):
+                checks.append(
+                    Check("runtimes", name, "missing", "not installed: native-rootless needs a runtime", hint)
+                )
+            else:
+                checks.append(Check("runtimes", name, "info", f"not installed ({hint})"))
         else:
             checks.append(Check("runtimes", name, "info", f"{_version(path)} ({path})"))
     return checks
@@ -177,19 +185,31 @@ def storage(root: str, *, rung: int) -> list[Check]:
         checks.append(Check("storage", "overlay", "info", f"not tried: nothing can be mounted on rung {rung}"))
     else:
         checks.append(_overlay(nearest(root)))
-    path = find_tool("fuse-overlayfs")
-    fuse = os.access("/dev/fuse", os.R_OK | os.W_OK)
-    detail = "not installed" if path is None else _version(path)
-    checks.append(
-        Check(
-            "storage",
-            "fuse-overlayfs",
-            "info",
-            f"{detail}; /dev/fuse {'can' if fuse else 'cannot'} be opened; used where the kernel mounts no overlay",
-        )
-    )
+    checks.append(fuse(find_tool("fuse-overlayfs"), wanted=checks[0].state == "missing"))
     checks.append(_check("storage", "vfs", "ok" if rung < 5 else "info", "works everywhere that files can be unpacked"))
     return checks
+
+
+def fuse(path: str | None, *, wanted: bool, device: str = "/dev/fuse") -> Check:
+    """Whether the program can be used; it is missing where it is `wanted`, since the kernel mounts no overlay."""
+    detail = "not installed" if path is None else _version(path)
+    hint = "" if path is not None else "apt-get install fuse-overlayfs"
+    if not os.access(device, os.R_OK | os.W_OK):
+        detail += f"; {device} cannot be opened"
+        hint = hint or device_hint(device)
+    if wanted and hint:
+        return Check("storage", "fuse-overlayfs", "missing", detail, hint)
+    shown = f" ({hint})" if hint else ""
+    return Check("storage", "fuse-overlayfs", "info", f"{detail}{shown}; used where the kernel mounts no overlay")
+
+
+def device_hint(device: str) -> str:
+    """What lets this process open a device."""
+    if os.path.exists(device):
+        return f"chmod 666 {device}"
+    if in_container():
+        return f"start this container with --device {device}"
+    return f"modprobe {os.path.basename(device)}"
 
 
 def _overlay(folder: str) -> Check:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 
-from pywerf.build.doctor import Check
+from pywerf.build.doctor import Check, State
+from pywerf.build.doctor_checks import device_hint
 from pywerf.errors import IsolationError
 from pywerf.isolation.cgroups import FLAGS, Hierarchy
 from pywerf.isolation.spec import Resources
@@ -90,8 +91,11 @@ def limits_hint(hierarchies: tuple[Hierarchy, ...], *, contained: bool, root: bo
     return "run it as root: on cgroup v1 ordinary users have no limits to give"
 
 
-def networks(find: Callable[[str], str | None] = find_tool) -> list[Check]:
-    """The programs that give a container a network of its own (`--network private`); one of them is enough."""
+def networks(find: Callable[[str], str | None] = find_tool, tun: str = "/dev/net/tun") -> list[Check]:
+    """The programs that give a container a network of its own (`--network private`); one of them is enough.
+
+    And the device that both of them open.
+    """
     found = {name: find(name) for name in _NETWORKS}
     checks = []
     for name, path in found.items():
@@ -102,6 +106,12 @@ def networks(find: Callable[[str], str | None] = find_tool) -> list[Check]:
         else:
             hint = f"apt-get install {_NETWORKS[name]}"
             checks.append(Check("network", name, "missing", "not installed: no private networks", hint))
+    if os.access(tun, os.R_OK | os.W_OK):
+        checks.append(Check("network", "tun", "ok", tun))
+    else:
+        state: State = "missing" if any(found.values()) else "info"
+        hint = device_hint(tun) if state == "missing" else ""
+        checks.append(Check("network", "tun", state, f"{tun} cannot be opened: no private networks", hint))
     return checks
 
 

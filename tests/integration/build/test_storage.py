@@ -205,14 +205,32 @@ def test_these_mean_overlay(werf: Werf, busybox_layout: Path, context: Path, val
     assert os.listdir(werf.root / "snapshots") == ["overlay"]
 
 
+@pytest.mark.parametrize(("made", "other"), [("overlay", "vfs"), ("fuse", "vfs"), ("vfs", "overlay"), ("vfs", "fuse")])
 def test_a_store_of_one_driver_is_refused_by_the_other_which_says_how_images_move(
-    werf: Werf, busybox_layout: Path, context: Path
+    werf: Werf, busybox_layout: Path, context: Path, made: str, other: str
 ) -> None:
-    build(werf, busybox_layout, context, text="FROM BASE\nRUN echo x > /x\n")
-    done = werf.run("buildah", "build", "--storage-driver", "vfs", context, check=False)
+    """The kernel's overlay and the program share one: see above."""
+    driver, another = ("vfs" if name == "vfs" else "overlay" for name in (made, other))
+    image = build(werf, busybox_layout, context, *DRIVERS[made], text="FROM BASE\nRUN echo x > /x\n")
+    explicit = (*DRIVERS[other], f"--storage-driver={another}")
+    done = werf.run("buildah", "build", *explicit, context, check=False)
     assert done.returncode == 125
-    assert "was made with the overlay driver, not with vfs" in done.stderr
+    assert f"was made with the {driver} driver, not with {another}" in done.stderr
     assert "buildah push IMAGE oci:DIR" in done.stderr
+    assert os.listdir(werf.root / "snapshots") == [driver]
+    assert werf.run("run", *DRIVERS[made], image, "--", "cat", "/x").stdout == "x\n"  # as it was
+
+
+def test_the_variable_is_refused_by_its_name(werf: Werf) -> None:
+    done = werf.run("buildah", "images", check=False, env={"WERF_BUILDAH_STORAGE_DRIVER": "zfs"})
+    assert done.returncode == 2
+    assert "unknown storage driver 'zfs'" in done.stderr
+    assert "overlay" in done.stderr
+    assert "vfs" in done.stderr
+
+
+def test_an_option_of_another_driver_is_an_error(werf: Werf, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\nRUN true\n")
     done = werf.run("buildah", "build", "--storage-driver", "vfs", *WITH_FUSE, context, check=False)
     assert "mount_program is for the overlay driver" in done.stderr
 

@@ -88,13 +88,51 @@ def test_what_would_give_limits(found: tuple[Hierarchy, ...], contained: bool, r
     assert hint in limits_hint(found, contained=contained, root=root)
 
 
-def test_one_network_is_enough() -> None:
-    assert [(check.state, check.hint) for check in networks(lambda name: None)] == [
+def test_one_network_is_enough(tmp_path: Path) -> None:
+    tun = tmp_path / "tun"
+    assert [(check.state, check.hint) for check in networks(lambda name: None, str(tun))] == [
         ("missing", "apt-get install passt"),
         ("missing", "apt-get install slirp4netns"),
+        ("info", ""),
     ]
-    found = networks({"slirp4netns": "/bin/slirp4netns"}.get)
-    assert [(check.name, check.state) for check in found] == [("pasta", "info"), ("slirp4netns", "ok")]
+    find = {"slirp4netns": "/bin/slirp4netns"}.get
+    assert [(check.name, check.state) for check in networks(find, str(tun))] == [
+        ("pasta", "info"),
+        ("slirp4netns", "ok"),
+        ("tun", "missing"),
+    ]
+    tun.write_text("")
+    assert networks(find, str(tun))[-1].state == "ok"
+
+
+def test_a_device_that_cannot_be_opened_has_a_way_to_it(tmp_path: Path) -> None:
+    hint = doctor_checks.device_hint(str(tmp_path / "fuse"))
+    assert hint in ("modprobe fuse", f"start this container with --device {tmp_path}/fuse")
+    (tmp_path / "fuse").write_text("")
+    assert doctor_checks.device_hint(str(tmp_path / "fuse")) == f"chmod 666 {tmp_path}/fuse"
+
+
+def test_fuse_is_missing_only_where_the_kernel_mounts_no_overlay(tmp_path: Path) -> None:
+    (tmp_path / "fuse").write_text("")
+    program = tmp_path / "fuse-overlayfs"
+    program.write_text("#!/bin/sh\necho fuse-overlayfs: version 1.10\n")
+    program.chmod(0o755)
+    for wanted in (True, False):
+        assert doctor_checks.fuse(str(program), wanted=wanted, device=str(tmp_path / "fuse")).state == "info"
+    none = doctor_checks.fuse(None, wanted=True, device=str(tmp_path / "fuse"))
+    assert (none.state, none.hint) == ("missing", "apt-get install fuse-overlayfs")
+    unwanted = doctor_checks.fuse(None, wanted=False, device=str(tmp_path / "fuse"))
+    assert (unwanted.state, unwanted.hint) == ("info", "")
+    assert "apt-get install fuse-overlayfs" in unwanted.detail
+    shut = doctor_checks.fuse(str(program), wanted=True, device=str(tmp_path / "none"))
+    assert (shut.state, shut.hint) == ("missing", doctor_checks.device_hint(str(tmp_path / "none")))
+
+
+def test_without_any_runtime_the_first_one_is_missing() -> None:
+    checks = doctor_checks.runtimes(lambda name: None)
+    assert [(check.name, check.hint) for check in checks if check.state == "missing"] == [
+        ("crun", "apt-get install crun")
+    ]
 
 
 def test_the_store_may_not_be_there_yet(tmp_path: Path) -> None:

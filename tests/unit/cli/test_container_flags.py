@@ -50,7 +50,7 @@ def test_resources(werf: Werf, session: Any, words: list[str], resources: Resour
     ("words", "namespaces"),
     [
         (["--pid=host", "--ipc=host", "--uts=host"], Namespaces(pid="host", ipc="host", uts="host")),
-        (["--pid=private", "--ipc=container", "--uts="], Namespaces()),
+        (["--pid=private", "--ipc=container", "--uts="], Namespaces(asked=("--pid", "--ipc"))),
         (["--cgroupns=host"], Namespaces(cgroup="host")),
         (["--ipc", OWN, "--uts", f"ns:{OWN}"], Namespaces(ipc=OWN, uts=OWN)),
         (["--network", f"ns:{OWN}"], Namespaces(network=OWN)),
