@@ -65,6 +65,7 @@ _BUILD_FLAGS: tuple[Callable[[Any], Any], ...] = (
     switch("--virtual-merge", help="The commit is a merge that CI has made to try a branch."),
     switch("--skip-image-spec-stage", hidden=True),
     switch("--log-pretty", default=True, help="Boxes around what is told of an image (true by default)."),
+    flag("--log-terminal-width", type=WHOLE, default=-1, metavar="N", help="Fold what is told of images (-1: never)."),
     switch("--log-project-dir", help="Tell the project directory first."),
     log_time_flags,
 )
@@ -120,6 +121,9 @@ class OpenedProject:
         from pywerf.build.project.options import ImageBuildOptions
 
         flags = self.flags
+        width = flags["log_terminal_width"]
+        if width < -1:
+            raise UsageError(f"--log-terminal-width {width}: a width, or -1 for lines of any length")
         options = ImageBuildOptions(
             parallel=flags["parallel"],
             limit=flags["parallel_tasks_limit"],
@@ -132,6 +136,7 @@ class OpenedProject:
             skip_image_spec=flags["skip_image_spec_stage"],
             custom_tags=tuple(flags.get("custom_tags", ())),
             pretty=flags["log_pretty"],
+            width=max(0, width),
         )
         return build_project(self.project, self.backend, self.repos, names, options, self.reporter)
 

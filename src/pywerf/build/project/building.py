@@ -189,7 +189,8 @@ class _Run:
         title = self.titles[prepared.image.name]
         if len(prepared.platforms) > 1:
             title += f" [{', '.join(map(str, prepared.platforms))}]"
-        return ImageBlock(self.reporter, title, live=live, pretty=self.options.pretty)
+        options = self.options
+        return ImageBlock(self.reporter, title, live=live, pretty=options.pretty, width=options.width)
 
     def _remembered(self, key: str, make: Callable[[], str]) -> str:
         kept = self.contexts.get(key)

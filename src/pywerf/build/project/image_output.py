@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageBlock", "found_line", "stage_lines", "summary_lines", "tell_plan"]
 
+MIN_WIDTH = 30
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class ImageBlock:
     """The lines of one image. `live`: told at once, which is fit for one image at a time; else together, at the end.
 
-    `pretty` draws a box around them.
+    `pretty` draws a box around them; lines that are longer than `width` (0: any) go on in the next one.
     """
 
-    def __init__(self, reporter: Reporter, title: str, *, live: bool, pretty: bool = True) -> None:
+    def __init__(self, reporter: Reporter, title: str, *, live: bool, pretty: bool = True, width: int = 0) -> None:
         self._reporter = reporter
         self._title = title
         self._live = live
         self._pretty = pretty
+        self._width = width
         self._lines: list[str] = []
         self._lock = threading.Lock()
         self._began = time.monotonic()
@@ -37,7 +39,8 @@ class ImageBlock:
 
     def line(self, text: str) -> None:
         """A line of the block."""
-        self._emit(f"│ {text}".rstrip() if self._pretty else f"  {text}".rstrip())
+        for part in _folded(text, self._width - 2):
+            self._emit(f"│ {part}".rstrip() if self._pretty else f"  {part}".rstrip())
 
     def lines(self, texts: Sequence[str]) -> None:
         """Several lines."""
@@ -122,6 +125,16 @@ def human_size(count: int) -> str:
         amount /= 1024
         unit += 1
     return f"{count} B" if not unit else f"{amount:.1f} {_UNITS[unit]}"
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """A line in pieces of a width; what follows a colon goes on below itself."""
+    if width < MIN_WIDTH or len(text) <= width:
+        return [text]
+    indent = text.find(": ") + 2 if ": " in text[:20] else 0
+    first, rest = text[:width], text[width:]
+    step = width - indent
+    return [first, *(" " * indent + rest[at : at + step] for at in range(0, len(rest), step))]
 
 
 def _time(nanoseconds: int) -> str:

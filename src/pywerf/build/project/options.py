@@ -48,3 +48,4 @@ class ImageBuildOptions(msgspec.Struct, frozen=True):
     skip_image_spec: bool = False
     custom_tags: tuple[str, ...] = ()
     pretty: bool = True
+    width: int = 0  # of what is told of an image; 0: any
