@@ -10,9 +10,10 @@ from pywerf.errors import BuildError, UsageError
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from pywerf.backend.contract import Secret
     from pywerf.backend.ssh_agents import Agents, Connect
 
-__all__ = ["Grants", "Secrets"]
+__all__ = ["Grants", "Secrets", "parse_secret"]
 
 
 class Grants:
@@ -78,34 +79,34 @@ def _set_agent(path: str | None) -> None:
         os.environ["SSH_AUTH_SOCK"] = path
 
 
+def parse_secret(text: str) -> Secret:
+    """`id=NAME,src=FILE` or `id=NAME,env=VARIABLE` (`id=NAME`: the variable of that name). Raises UsageError."""
+    from pywerf.backend.contract import Secret
+
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    name = fields.get("id", "")
+    if not name:
+        raise UsageError(f"--secret {text.partition('=')[0]}=…: an id is needed", hint="--secret id=NAME,src=FILE")
+    path = fields.get("src") or fields.get("source")
+    return Secret(name, path=os.path.expanduser(path)) if path else Secret(name, env=fields.get("env") or name)
+
+
 class Secrets:
-    """`--secret id=NAME,src=FILE` or `id=NAME,env=VARIABLE`: read when a step asks for it, kept nowhere."""
+    """What `--secret` names (parse_secret): read when a step asks for it, kept nowhere."""
 
     def __init__(self, flags: tuple[str, ...]) -> None:
-        self._sources: dict[str, tuple[str, str]] = {}
-        for flag in flags:
-            fields = dict(part.partition("=")[::2] for part in flag.split(","))
-            name = fields.get("id", "")
-            path = fields.get("src") or fields.get("source")
-            if not name:
-                raise UsageError(
-                    f"--secret {flag.partition('=')[0]}=…: an id is needed", hint="--secret id=NAME,src=FILE"
-                )
-            if path:
-                self._sources[name] = ("file", path)
-            else:
-                self._sources[name] = ("env", fields.get("env") or name)
+        self._secrets = {secret.id: secret for secret in map(parse_secret, flags)}
 
     def get(self, name: str) -> bytes | None:
         """The secret's bytes, None when it was not given. Raises BuildError when it cannot be read."""
-        kind, where = self._sources.get(name, ("", ""))
-        if kind == "env":
-            value = os.environ.get(where)
+        secret = self._secrets.get(name)
+        if secret is None:
+            return None
+        if not secret.path:
+            value = os.environ.get(secret.env)
             return None if value is None else os.fsencode(value)
-        if kind == "file":
-            try:
-                with open(os.path.expanduser(where), "rb") as file:
-                    return file.read()
-            except OSError as error:
-                raise BuildError(f"secret {name}: {where}: {error.strerror}") from error
-        return None
+        try:
+            with open(secret.path, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise BuildError(f"secret {name}: {secret.path}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.project_build import build_flags, chosen_options, opened_project, report_path_flag
 from pywerf.cli.project_flags import has_config, project_flags
 from pywerf.cli.repo_flags import repo_flags
-from pywerf.cli.values import bad_value, labels, optional_pairs, platforms
+from pywerf.cli.values import bad_value, grant_flags, labels, optional_pairs, platforms
 from pywerf.errors import UsageError, WerfError
 
 if TYPE_CHECKING:
@@ -56,21 +56,7 @@ _WITHOUT_CONFIG = (
 @switch("--pull", help="Ask the registry for newer base images.")
 @switch("--squash", help="Make one layer of all new ones.")
 @flag("--cache-from", multiple=True, metavar="IMAGE", help="Image (embedded engine: repository) with earlier results.")
-@flag(
-    "--secret",
-    "secrets",
-    multiple=True,
-    not_env=("WERF_SECRET_KEY", "WERF_SECRET_VALUES"),
-    metavar="id=ID,src=FILE|env=NAME",
-    help="Secret for RUN --mount=type=secret.",
-)
-@flag(
-    "--ssh",
-    multiple=True,
-    not_env=("WERF_SSH_KEY",),
-    metavar="ID[=SOCKET|KEYFILE]",
-    help="SSH agent for RUN --mount=type=ssh.",
-)
+@grant_flags
 @flag("--shm-size", type=SIZE, default=0, metavar="SIZE", help="Size of /dev/shm.")
 @flag("--ulimit", "ulimits", multiple=True, split=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
 @flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
@@ -223,23 +209,17 @@ def _with_flags(build: DockerfileBuild, flags: dict[str, Any]) -> DockerfileBuil
 
 
 def _secret(text: str) -> Secret:
-    """`id=ID,src=FILE` or `id=ID,env=NAME`, as docker has it."""
-    from pywerf.backend.contract import Secret
+    """A secret that is there. Raises UsageError."""
+    from pywerf.build.grants import parse_secret
 
-    fields = dict(part.partition("=")[::2] for part in text.split(","))
-    name = fields.get("id", "")
-    if not name:
-        raise UsageError(f"--secret {text.partition('=')[0]}=…: an id is needed", hint="--secret id=NAME,src=FILE")
-    path = fields.get("src") or fields.get("source") or ""
-    if path:
-        path = os.path.expanduser(path)
-        if not os.path.isfile(path):
-            raise UsageError(f"--secret id={name}: {path}: no such file")
-        return Secret(name, path=path)
-    variable = fields.get("env") or name
-    if variable not in os.environ:
-        raise UsageError(f"--secret id={name}: the variable {variable} is not set", hint="--secret id=NAME,src=FILE")
-    return Secret(name, env=variable)
+    secret = parse_secret(text)
+    if secret.path and not os.path.isfile(secret.path):
+        raise UsageError(f"--secret id={secret.id}: {secret.path}: no such file")
+    if secret.env and secret.env not in os.environ:
+        raise UsageError(
+            f"--secret id={secret.id}: the variable {secret.env} is not set", hint="--secret id=NAME,src=FILE"
+        )
+    return secret
 
 
 def _write(path: str, text: str) -> None:

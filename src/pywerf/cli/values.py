@@ -16,6 +16,7 @@ __all__ = [
     "VOLUME_MARGIN",
     "VOLUME_USAGE",
     "bad_value",
+    "grant_flags",
     "labels",
     "network",
     "network_flag",
@@ -203,6 +204,29 @@ def volume_flags(function: F) -> F:
             env=("WERF_ALLOWED_DOCKER_STORAGE_VOLUME_USAGE",),
             metavar="PERCENT|SIZE",
             help="How full the volume of the images may be.",
+        ),
+    ):
+        function = add(function)
+    return function
+
+
+def grant_flags(function: F) -> F:
+    """`--secret`, `--ssh`: what a RUN may use while it runs."""
+    for add in (
+        flag(
+            "--ssh",
+            multiple=True,
+            not_env=("WERF_SSH_KEY",),
+            metavar="ID[=SOCKET|KEY,…]",
+            help="SSH agent, or keys, for RUN --mount=type=ssh.",
+        ),
+        flag(
+            "--secret",
+            "secrets",
+            multiple=True,
+            not_env=("WERF_SECRET_KEY", "WERF_SECRET_VALUES"),
+            metavar="id=ID,src=FILE|env=NAME",
+            help="Secret for RUN --mount=type=secret.",
         ),
     ):
         function = add(function)

@@ -12,6 +12,7 @@ from pywerf.cli.declare import COUNT, SIZE, Choice, argument, declared, flag, sw
 from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.values import (
     bad_value,
+    grant_flags,
     labels,
     network,
     network_flag,
@@ -130,21 +131,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     env=("BUILDAH_ISOLATION",),
     help="Isolation of RUN: chroot, oci or rootless.",
 )
-@flag(
-    "--secret",
-    "secrets",
-    multiple=True,
-    not_env=("WERF_SECRET_KEY", "WERF_SECRET_VALUES"),
-    metavar="id=ID,src=FILE|env=NAME",
-    help="Secret for RUN --mount=type=secret.",
-)
-@flag(
-    "--ssh",
-    multiple=True,
-    not_env=("WERF_SSH_KEY",),
-    metavar="ID[=SOCKET|KEY,…]",
-    help="SSH agent, or keys, for RUN --mount=type=ssh.",
-)
+@grant_flags
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add in RUN.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
 @flag("--ulimit", "ulimits", multiple=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
