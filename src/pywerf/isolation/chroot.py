@@ -10,7 +10,7 @@ from pywerf.errors import IsolationError
 from pywerf.isolation.launched import LaunchingIsolation
 from pywerf.isolation.plan import HostFacts, host_facts, make_plan, make_template
 from pywerf.isolation.spec import ContainerSpec
-from pywerf.linux.stage import MAPPING
+from pywerf.linux.stage import FUSE, MAPPING
 
 if TYPE_CHECKING:
     from pywerf.isolation.user_namespace import RootIds
@@ -52,11 +52,16 @@ class ChrootIsolation(LaunchingIsolation):
 
 def unmapped(step: str, text: str) -> IsolationError:
     """The error for a file system whose owners cannot be mapped."""
-    return IsolationError(
-        f"cannot {step}: {text}",
-        hint="its file system has no idmapped mounts (ext4, xfs and btrfs have, overlay and fuse-overlayfs have not): "
-        "use another place, for the store --root, or do without user namespaces: --userns host",
-    )
+    if step == MAPPING + FUSE:
+        hint = (
+            "overlay that the kernel mounts and --storage-driver vfs can; or do without user namespaces: --userns host"
+        )
+    else:
+        hint = (
+            "its file system has no idmapped mounts (ext4, xfs and btrfs have, overlay has not): use another place, "
+            "for the store --root, or do without user namespaces: --userns host"
+        )
+    return IsolationError(f"cannot {step}: {text}", hint=hint)
 
 
 def setup_failed(step: str, number: int, text: str) -> IsolationError:

@@ -8,11 +8,13 @@ import secrets
 import shlex
 from typing import Any
 
+from msgspec.structs import replace
+
 from pywerf.errors import IsolationError, RuntimeFailed
 from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template
 from pywerf.isolation.cgroups import hierarchy_mode
 from pywerf.isolation.chroot import unmapped
-from pywerf.isolation.launched import LaunchingIsolation
+from pywerf.isolation.launched import LaunchedContainer, LaunchingIsolation
 from pywerf.isolation.plan import host_facts
 from pywerf.isolation.private_network import CONNECTORS
 from pywerf.isolation.runtimes import Runtime
@@ -26,6 +28,7 @@ __all__ = ["OciIsolation", "runtime_facts"]
 # What pasta says besides where no syslog(3) listens.
 _TUN = "/dev/net/tun"
 _PASTA_NOISE = "Failed to send "
+_NOTIFY = "notify"  # "string SCMP_ACT_NOTIFY is not a valid action", "seccomp notify unsupported"
 _SHOWN = 20  # lines of a log
 # Where the staging area is mounted in a user namespace, whose root may be kept from root's own folders.
 _STAGES = (STAGE, "/var/tmp", "/tmp", "/srv", "/mnt")
@@ -72,6 +75,17 @@ class OciIsolation(LaunchingIsolation):
     @property
     def name(self) -> str:
         return "oci"
+
+    def start(self, spec: ContainerSpec, stdin: int, stdout: int, stderr: int) -> LaunchedContainer:
+        """See Isolation.start. A runtime that is too old to have system calls supervised is told not to."""
+        try:
+            return super().start(spec, stdin, stdout, stderr)
+        except RuntimeFailed as error:
+            adapter = self._runtime.adapter
+            if not (adapter.notifies and _NOTIFY in error.logged.lower()):
+                raise
+            self._runtime = replace(self._runtime, adapter=replace(adapter, notifies=False))
+        return super().start(spec, stdin, stdout, stderr)
 
     def _template(self, spec: ContainerSpec) -> tuple[int, list[tuple[Any, ...]]]:
         return make_bundle_template(spec, self._facts, self._runtime.adapter)

@@ -19,7 +19,7 @@ from resource import getrlimit
 
 from pywerf.linux import syscalls as sys
 from pywerf.linux.rootfs import Root, mount_overlay, open_subpath
-from pywerf.linux.stage import INSIDE, MAPPING, OPERATIONS, STAGE, Steps
+from pywerf.linux.stage import FUSE, INSIDE, MAPPING, OPERATIONS, STAGE, Steps
 
 TYPE_CHECKING = False  # the typing module would double the launcher's start-up time
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _mount_one(mount: dict[str, Any], name: str, namespace: UserNamespace, step:
     try:
         if mount["attributes"]:
             sys.mount_setattr(tree, "", sys.AT_EMPTY_PATH | recursive, _attributes(mount["attributes"], tree))
-        step(MAPPING + ("what fuse-overlayfs mounts" if mount["type"] == "tree" else mount["source"]))
+        step(MAPPING + (FUSE if mount["type"] == "tree" else mount["source"]))
         move_mapped(tree, name, namespace, recursive=bool(mount["recursive"]))
     finally:
         os.close(tree)

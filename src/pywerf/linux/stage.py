@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["INSIDE", "MAPPING", "SetupFailed", "Steps", "prepare"]
+__all__ = ["FUSE", "INSIDE", "MAPPING", "SetupFailed", "Steps", "prepare"]
 
 # The staging area is a tmpfs in the container's private mount namespace, over the folder of this very
 # module: a folder that always exists and that nobody mounts from. It vanishes with pivot_root.
@@ -25,6 +25,8 @@ STAGE = os.path.dirname(os.path.abspath(__file__))
 
 INSIDE = "inside"  # a folder of it: the staging area of a user namespace, where nobody looks for it by a path
 MAPPING = "map the owners of "  # what a step begins with that a file system may not be able to do
+
+FUSE = "what fuse-overlayfs mounts"
 
 
 class SetupFailed(Exception):

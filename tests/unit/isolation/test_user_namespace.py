@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import IsolationError
+from pywerf.isolation.chroot import unmapped
 from pywerf.isolation.plan import HostFacts, make_plan
 from pywerf.isolation.spec import ContainerSpec, IdMap, Namespaces
 from pywerf.isolation.user_namespace import RootIds, facts_inside, plan_user, range_hint, root_ids
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
+from pywerf.linux.stage import FUSE, MAPPING
 from pywerf.linux.userns import parse_subids
 
 FACTS = HostFacts("x86_64", (1 << 41) - 1)
@@ -126,3 +128,10 @@ def test_a_plan_in_there_is_that_of_a_user_namespace_with_real_devices() -> None
     assert (plain["user"], plain["supervision"]) == (None, None)
     rootless = make_plan(spec(), msgspec.structs.replace(FACTS, device_nodes=False, own_sysfs=False))
     assert not rootless["supervision"]["real_devices"]
+
+
+def test_who_cannot_map_owners_is_told_who_can() -> None:
+    assert "--storage-driver vfs" in (unmapped(MAPPING + FUSE, "Invalid argument").hint or "")
+    error = unmapped(f"{MAPPING}/srv", "Invalid argument")
+    assert error.message == "cannot map the owners of /srv: Invalid argument"
+    assert "--userns host" in (error.hint or "")
