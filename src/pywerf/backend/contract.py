@@ -242,3 +242,9 @@ class Backend(Protocol):
     @property
     def transfer(self) -> ImageTransfer:
         """The way in and out."""
+
+    def stop(self) -> None:
+        """Give up what other threads are doing with the backend: builds and stages end with BuildStopped, soon.
+
+        What begins later does not begin. Idempotent.
+        """

@@ -263,12 +263,13 @@ class _Work:
         for vertex in self.vertices:
             executor.number(vertex, session.next_step())
         try:
-            refs = solve(
-                [plan.vertex for plan in plans],
-                self._step,
-                jobs=options.jobs or max(_JOBS, os.cpu_count() or 1),
-                cancel=self._cancel,
-            )
+            with session.stopping.during(self._cancel):
+                refs = solve(
+                    [plan.vertex for plan in plans],
+                    self._step,
+                    jobs=options.jobs or max(_JOBS, os.cpu_count() or 1),
+                    cancel=self._cancel,
+                )
             records = []
             if self.remote is not None:
                 executor.finish()

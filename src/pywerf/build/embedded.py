@@ -36,6 +36,10 @@ class EmbeddedBackend:
         self.images = _Images(session)
         self.transfer = _Transfer(session)
 
+    def stop(self) -> None:
+        """Backend."""
+        self.session.stopping.stop()
+
 
 class _Builder:
     """DockerfileBuilder."""

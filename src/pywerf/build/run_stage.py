@@ -62,12 +62,13 @@ def run_stage(session: Session, stage: Stage) -> Digest:
         )
         number = session.next_step()
         try:
-            (ref,) = solve(
-                [step],
-                lambda vertex, inputs: _execute(session, engine, vertex, inputs, number),
-                jobs=1,
-                cancel=engine.cancel,
-            )
+            with session.stopping.during(engine.cancel):
+                (ref,) = solve(
+                    [step],
+                    lambda vertex, inputs: _execute(session, engine, vertex, inputs, number),
+                    jobs=1,
+                    cancel=engine.cancel,
+                )
             assert isinstance(ref, Ref)
             config = stage.config or found.config.config
             plan = ImagePlan(

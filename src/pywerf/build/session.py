@@ -19,6 +19,7 @@ from pywerf.oci.media_types import Compression, ImageFormat
 from pywerf.oci.platform import Platform
 from pywerf.store.store import Store
 from pywerf.util.home import default_root
+from pywerf.util.stop_switch import StopSwitch
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.snapshots import Snapshots
@@ -61,6 +62,7 @@ class Session:
         self._isolation: Isolation | None = None
         self._isolation_lock = threading.Lock()
         self._registries: RegistryAccess | None = None
+        self.stopping = StopSwitch()
         self._steps = 0
 
     @classmethod

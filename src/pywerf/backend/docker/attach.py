@@ -21,16 +21,13 @@ def attached(daemon: Daemon, container: str) -> Iterator[Iterator[tuple[bytes, b
 
     Not by the docker SDK: what it reads is its own copy of the socket, which nothing closes.
     """
-    connection = daemon.connection()
-    try:
+    with daemon.conversation() as connection:
         path = daemon.path(f"/containers/{container}/attach?stream=1&stdout=1&stderr=1")
         connection.request("POST", path, headers={"Content-Length": "0"})
         with connection.getresponse() as response:
             if response.status != 200:
                 raise daemon.refused(response.status, response.read(1 << 16), "the output of a container")
             yield frames(response)
-    finally:
-        connection.close()
 
 
 def frames(stream: IO[bytes]) -> Iterator[tuple[bytes, bool]]:

@@ -83,6 +83,10 @@ class DockerBackend:
         self.stages = DockerStages(self.daemon, self.images, recaster, self.steps)
         self.line = self.builder.line
 
+    def stop(self) -> None:
+        """Backend."""
+        self.daemon.stopping.stop()
+
     def __enter__(self) -> DockerBackend:
         return self
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -45,12 +46,14 @@ def build_classic(daemon: Daemon, build: DockerfileBuild, steps: Steps) -> Diges
     progress = ClassicProgress(build.steps, steps)
     leftovers = Leftovers(daemon)
     try:
-        with closing(events(daemon, path, _sent(build.context, extra, steps), headers, "build")) as stream:
+        sent = _sent(build.context, extra, steps)
+        note = partial(_note, leftovers, progress)
+        with closing(events(daemon, path, sent, headers, "build", before_stop=note)) as stream:
             try:
                 for event in stream:
                     progress.take(event)
             except KeyboardInterrupt:
-                leftovers.before(progress.last)  # while the daemon does not know yet that it is to stop
+                note()
                 raise
         return progress.finish()
     except BaseException as error:
@@ -59,6 +62,11 @@ def build_classic(daemon: Daemon, build: DockerfileBuild, steps: Steps) -> Diges
         progress.give_up()
         leftovers.remove(progress.made, progress.container)
         raise
+
+
+def _note(leftovers: Leftovers, progress: ClassicProgress) -> None:
+    """What there is while the daemon does not know yet that it is to stop."""
+    leftovers.before(progress.last)
 
 
 def _check(build: DockerfileBuild) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from socket import SHUT_RDWR, socket
 from typing import TYPE_CHECKING, Any
 
 from pywerf.backend.docker.errors import explain, translated
 from pywerf.errors import BuildError, RegistryError
 from pywerf.registry import docker_host
 from pywerf.registry.docker_host import DockerEndpoint, find_endpoint
+from pywerf.util.stop_switch import StopSwitch
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -61,6 +63,7 @@ class Daemon:
         self.endpoint: DockerEndpoint = find_endpoint(environ)
         self._api: APIClient | None = None
         self._containerd_store: bool | None = None
+        self.stopping = StopSwitch()
         info = self._ask()
         self.version = str(info.get("Version", ""))
         self.os = str(info.get("Os", "linux"))
@@ -148,6 +151,33 @@ class Daemon:
     def connection(self, timeout: float | None = None) -> HTTPConnection:
         """A connection of one's own, for what the SDK has no words for."""
         return docker_host.connect(self.endpoint, timeout)
+
+    @contextmanager
+    def conversation(self, before_stop: Callable[[], None] | None = None) -> Iterator[HTTPConnection]:
+        """A connection for something that takes its time, and that `stopping` ends: the daemon sees it close.
+
+        `before_stop` is called before that, by the thread that stops. Raises BuildStopped for what was stopped.
+        """
+        self.stopping.check()
+        connection = self.connection()
+        peer = connection.sock
+
+        def stop() -> None:
+            if before_stop is not None:
+                before_stop()
+            with suppress(OSError):
+                # that of TLS would take away from the other thread what it reads with
+                socket.shutdown(peer, SHUT_RDWR)
+
+        try:
+            with self.stopping.during(stop):
+                yield connection
+                self.stopping.check()
+        except Exception:
+            self.stopping.check()
+            raise
+        finally:
+            connection.close()
 
     def path(self, rest: str) -> str:
         """The path of an endpoint in the API version that both sides speak."""

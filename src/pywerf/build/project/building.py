@@ -119,7 +119,7 @@ class _Run:
             make = partial(self._make, live=live)
             if isinstance(self.reporter, BlockReporter):
                 make = partial(_in_block, self.reporter, make)
-            for done in _run_all(make, [prepared[name] for name in missing], workers):
+            for done in _run_all(make, [prepared[name] for name in missing], workers, self._stop):
                 self.built[done.name] = done
         found = [self.built[image.name] for image in self.project.config.images if image.name in self.built]
         chosen = set(names)
@@ -135,6 +135,10 @@ class _Run:
             for line in summary_lines(found):
                 self.reporter.message("info", line)
         return found
+
+    def _stop(self) -> None:
+        if self.backend.opened is not None:
+            self.backend.opened.stop()
 
     def _plan(self, prepared: PreparedImage, platform: Platform) -> tuple[PlannedStage, ...]:
         return plan_stages(
@@ -225,9 +229,15 @@ def _workers(options: ImageBuildOptions, widest: int) -> int:
 
 
 def _run_all(
-    work: Callable[[PreparedImage], BuiltImage], images: Sequence[PreparedImage], workers: int
+    work: Callable[[PreparedImage], BuiltImage],
+    images: Sequence[PreparedImage],
+    workers: int,
+    stop: Callable[[], None],
 ) -> list[BuiltImage]:
-    """The work for all images, some at once; the first error is raised when what had begun has ended."""
+    """The work for all images, some at once; the first error is raised when what had begun has ended.
+
+    When we are interrupted meanwhile, `stop` gives up what is going on.
+    """
     if workers == 1 or len(images) == 1:
         return [work(image) for image in images]
     from concurrent.futures import ThreadPoolExecutor
@@ -244,8 +254,13 @@ def _run_all(
             raise
 
     with ThreadPoolExecutor(workers, "image") as pool:
-        futures = [pool.submit(run, image) for image in images]
-        errors = [error for future in futures if (error := future.exception()) is not None]
+        try:
+            futures = [pool.submit(run, image) for image in images]
+            errors = [error for future in futures if (error := future.exception()) is not None]
+        except BaseException:
+            stopped.set()
+            stop()
+            raise
     if errors:
         raise next((error for error in errors if not isinstance(error, BuildStopped)), errors[0])
     return [future.result() for future in futures]
