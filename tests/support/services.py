@@ -57,7 +57,7 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def registry(folder: Path, htpasswd: str = "") -> Iterator[str]:
+def registry(folder: Path, htpasswd: str = "", *, delete: bool = True) -> Iterator[str]:
     """A docker-registry with its data in `folder`; yields `127.0.0.1:PORT`. `htpasswd`: who may use it."""
     program = machine.require("docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def registry(folder: Path, htpasswd: str = "") -> Iterator[str]:
             {
                 "version": "0.1",
                 "log": {"level": "warn", "accesslog": {"disabled": True}},
-                "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
+                "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": delete}},
                 "http": {"addr": address},
                 **({"auth": realm} if htpasswd else {}),
             }

@@ -52,6 +52,10 @@ _WHAT = {
 }
 
 
+_KINDS = {"stage": "stage", "finalStage": "stage", "rejectedStage": "stage", "customTag": "custom tag"}
+"""What is counted as what; anything else is a record."""
+
+
 class Repositories(msgspec.Struct, frozen=True):
     """The opened ones. `repos` has the locks."""
 
@@ -147,12 +151,7 @@ def _shown(item: Item) -> str:
 
 
 def _counted(items: tuple[Item, ...]) -> str:
-    counts = Counter(
-        "tags"
-        if item.type == "customTag"
-        else "stages"
-        if "tage" in item.type and "Mark" not in item.type
-        else "records"
-        for item in items
+    counts = Counter(_KINDS.get(item.type, "record") for item in items)
+    return ", ".join(
+        f"{counts[kind]} {kind if counts[kind] == 1 else kind + 's'}" for kind in ("stage", "custom tag", "record")
     )
-    return f"{counts['stages']} stages, {counts['tags']} custom tags, {counts['records']} records"

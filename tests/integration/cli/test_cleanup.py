@@ -11,10 +11,11 @@ import pygit2
 import pytest
 
 from pywerf.build.project.storage.open import open_registry_storage
+from pywerf.locks.choose import open_locker
 from pywerf.oci.reference import Reference
 from pywerf.registry.access import RegistryAccess
 from pywerf.registry.registries_conf import Registries
-from support import machine
+from support import machine, services
 from support.git_repository import GitRepository
 from support.stage_shelf import Shelf, stage_id
 from support.werf import Werf
@@ -155,7 +156,7 @@ def test_purge_takes_everything_of_the_project_in_both_repositories(setting: Set
     assert [line.replace("would delete", "deleted") for line in would[:-2]] == did[:-2]
     assert setting.repo.tags == set()
     assert final.tags == {"by-hand"}
-    assert did[-1] == "4 stages, 1 custom tags, 5 records deleted"
+    assert did[-1] == "4 stages, 1 custom tag, 5 records deleted"
 
 
 def test_purge_by_name_reads_no_project(setting: Setting, tmp_path: Path) -> None:
@@ -225,7 +226,7 @@ def test_the_keep_list(setting: Setting, tmp_path: Path) -> None:
     lines = setting.cleanup("--keep-list", str(tmp_path / "keep"))
     assert stages(0, 1, 2, 3) <= setting.repo.tags
     assert "released" in setting.repo.tags
-    assert lines[-2] == "4 stages, 1 custom tags, 0 records kept (keep list: 2, git policy: 2)"
+    assert lines[-2] == "4 stages, 1 custom tag, 0 records kept (keep list: 2, git policy: 2)"
 
 
 DOCKERFILE = "FROM scratch\nCOPY file shared /\n"
@@ -250,7 +251,7 @@ def test_of_what_was_really_built_all_that_is_needed_stays(setting: Setting, tmp
 
     def build(files: dict[str, str], *more: str) -> str:
         commit = origin.commit(files)
-        argv = ("build", "--dir", str(origin.path), "--repo", repo.storage.address, "--parallel=false", *flags, *more)
+        argv = ("build", "--dir", str(origin.path), "--repo", repo.storage.address, *flags, *more)
         lines = setting.werf.run(*argv).stdout.splitlines()
         built[commit] = {line.split()[0]: line.split()[1] for line in lines}
         return commit
@@ -290,3 +291,37 @@ def test_of_what_was_really_built_all_that_is_needed_stays(setting: Setting, tmp
     )
     assert set(again.stdout.split()) >= set(built[head].values())
     assert setting.cleanup(*flags)[-1] == "0 stages, 0 custom tags, 0 records deleted"
+
+
+def test_two_cleanups_wait_for_each_other(setting: Setting) -> None:
+    setting.start(3)
+    locker = open_locker(":local", setting.repo.storage.address, home=str(setting.werf.home / ".werf"))
+    argv = setting.command("cleanup", "--without-kube", "--keep-stages-built-within-last-n-hours", "0")
+    with locker.lock("shop.cleanup"):
+        process = setting.werf.start(*argv)
+        assert process.stdout is not None
+        waiting = next(line for line in process.stdout if b"waiting" in line)
+        assert b"cleanup" in waiting
+        assert stages(0) <= setting.repo.tags
+        # what only looks waits for nobody
+        assert any("would delete stage" in line for line in setting.cleanup("--dry-run"))
+    process.stdout.read()
+    assert process.wait(60) == 0
+    process.stdout.close()
+    assert not stages(0) & setting.repo.tags
+
+
+def test_a_registry_that_permits_no_deletion(setting: Setting, tmp_path: Path) -> None:
+    with services.registry(tmp_path / "registry", delete=False) as address:
+        setting.registry = address
+        setting.repo = setting.shelf("repo")
+        setting.start(3)
+        before = setting.repo.tags
+        report = tmp_path / "report.json"
+        flags = ("--without-kube", "--save-cleanup-report", "--cleanup-report-path", str(report))
+        argv = setting.command("cleanup", "--keep-stages-built-within-last-n-hours", "0", *flags)
+        done = setting.werf.run(*argv, check=False)
+        assert done.returncode == 1
+        assert "REGISTRY_STORAGE_DELETE_ENABLED=true" in done.stderr
+        assert setting.repo.tags == before
+        assert json.loads(report.read_text())["deleted"] == []
