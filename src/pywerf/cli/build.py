@@ -39,6 +39,19 @@ _WITHOUT_CONFIG = (
     ("iidfile", "--iidfile"),
 )
 
+# Flags that concern stages and projects: without a werf.yaml they would do nothing.
+_WITH_CONFIG = (
+    ("repo", "--repo"),
+    ("final_repo", "--final-repo"),
+    ("cache_repos", "--cache-repo"),
+    ("secondary_repos", "--secondary-repo"),
+    ("custom_tags", "--add-custom-tag"),
+    ("check_built_images", "--check-built-images"),
+    ("save_build_report", "--save-build-report"),
+    ("follow", "--follow"),
+    ("dev", "--dev"),
+)
+
 
 @declared("build", usage_line="[IMAGE…]", short_help="Build the images of a project.")
 @flag("--file", "-f", "file", metavar="FILE", help="Dockerfile, or - for stdin; without a werf.yaml.")
@@ -96,6 +109,12 @@ def _build(run: Invocation, flags: dict[str, Any]) -> int:
     if not flags["file"] and has_config(folder, flags["config"]):
         return _build_project(run, flags)
     path = _dockerfile(folder, flags["file"], flags["images"])
+    for name, shown in _WITH_CONFIG:
+        if flags[name]:
+            raise UsageError(
+                f"{shown} is for projects with a werf.yaml, and there is none",
+                hint="write one with `dockerfile: Dockerfile`, or leave the flag out (it may be a variable WERF_…)",
+            )
     from pywerf.build.backends import open_backend
     from pywerf.build.dockerfile_build import open_build
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
+from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, clean_host_after
 from pywerf.cli.flags import Command, flag, switch
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
 from pywerf.cli.project_build import build_flags, opened_project, reported_images, use_report_flags
@@ -41,6 +42,7 @@ _LABEL_VARIABLES = "WERF_EXPORT_ADD_LABEL_"
 @switch("--parallel", "-p", default=True, help="Build independent images at the same time (true by default).")
 @build_flags
 @use_report_flags
+@auto_cleanup_flags
 @project_flags
 @repo_flags
 @progress_flags
@@ -57,11 +59,14 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     if not flags["tags"]:
         raise UsageError("--tag is needed: the name to export to", hint="--tag registry.example.com/app/%image%:v1")
     labels = _labels(flags)
+    check_cleanup_flags(flags)
+    clean = clean_host_after(run, flags)
     with run.reporter() as reporter, ExitStack() as stack:
         exporter = (_of_report if flags["use_build_report"] else _of_project)(run, flags, reporter, stack)
         for name, places in exporter.run(labels):
             for place in places:
                 click.echo(f"{name} {place}")
+    clean()
     return 0
 
 

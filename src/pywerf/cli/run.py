@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from pywerf.build.options import PullPolicy
+from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, clean_host_after
 from pywerf.cli.container_flags import CONTAINER_NAMES, container_flags, container_options
 from pywerf.cli.flags import Command, Size, bad_value, flag, switch
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
@@ -143,6 +144,7 @@ def _container(function: F) -> F:
 @switch("--parallel", default=True, help="Build independent images at the same time (true by default).")
 @build_flags
 @use_report_flags
+@auto_cleanup_flags
 @project_flags_but_env
 @repo_flags
 @progress_flags
@@ -163,7 +165,11 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     if flags["of_project"]:
         from pywerf.cli.run_project import run_of_project
 
-        return run_of_project(ctx, run, flags)
+        check_cleanup_flags(flags)
+        clean = clean_host_after(run, flags)
+        status = run_of_project(ctx, run, flags)
+        clean()
+        return status
     for name, shown in _OF_PROJECT:
         if flags[name]:
             raise UsageError(f"{shown} is for images of a project", hint="go to a folder with a werf.yaml")
