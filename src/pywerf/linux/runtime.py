@@ -119,6 +119,8 @@ def _listen(path: str) -> _socket.socket:
 
 
 def _received(listener: _socket.socket) -> int:
+    """The descriptor that a runtime has passed on, which has ended since. Raises BlockingIOError when it has not."""
+    listener.setblocking(False)
     connection, _ = listener._accept()  # type: ignore[attr-defined]  # `_socket` is what `socket` is made of
     peer = _socket.socket(fileno=connection)
     _, ancillary, _, _ = peer.recvmsg(1 << 16, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
@@ -158,7 +160,10 @@ class Supervisor:
         with open(PID, "rb") as file:  # a text would need a codec, whose file may be out of reach
             self.container = int(file.read())
         if notifications is not None:
-            self._have_supervised(_received(notifications))
+            try:
+                self._have_supervised(_received(notifications))
+            except BlockingIOError:
+                os.close(self.supervision)  # it knows nothing of listeners
         return None if terminals is None else _received(terminals)
 
     def _have_supervised(self, listener: int) -> None:

@@ -30,6 +30,13 @@ exec RUNC "$@"
 """
 
 
+# One that does not know the part of a bundle that asks.
+DEAF = """#!/bin/sh
+sed -i 's/"seccomp":{/"nothing":{/' config.json
+exec RUNC "$@"
+"""
+
+
 @pytest.fixture(params=sorted(MAPPED))
 def run(request: pytest.FixtureRequest, runner_of: Callable[[Isolation], Any]) -> Iterator[Any]:
     isolation = MAPPED[request.param]()
@@ -71,11 +78,12 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.parametrize("script", [OLD, DEAF])
 def test_a_runtime_that_is_too_old_to_pass_on_a_listener_does_without(
-    open_folder: Path, runner_of: Callable[[Isolation], Any]
+    open_folder: Path, runner_of: Callable[[Isolation], Any], script: str
 ) -> None:
     old = open_folder / "runc-old"
-    old.write_text(OLD.replace("RUNC", machine.require("runc")))
+    old.write_text(script.replace("RUNC", machine.require("runc")))
     old.chmod(0o755)
     isolation = OciIsolation(find_runtime(f"{old}", lambda name: None), ids=IDS)
     try:
