@@ -101,6 +101,10 @@ class GitProject:
         hint = None
         if "owned by" in text:
             hint = f"git config --global --add safe.directory {self.root}"
+        elif "extension: 'link'" in text:
+            hint = "its index is split: git update-index --no-split-index joins it"
+        elif "extension: 'sdir'" in text:
+            hint = "its index is sparse: git sparse-checkout reapply --no-sparse-index makes it whole"
         raise GitError(f"cannot use the git repository of {self.root}: {text}", hint=hint) from error
 
     # commits
@@ -171,10 +175,25 @@ class GitProject:
             found = self.repo.status(untracked_files="all", ignored=self._memory is not None)
         except (pygit2.GitError, OSError) as error:
             self._fail(error)
-        changes = tuple(
-            self._change(path, int(flags)) for path, flags in sorted(found.items()) if not int(flags) & _IGNORED
-        )
-        return changes, [path for path, flags in found.items() if int(flags) & _IGNORED]
+        changes: dict[str, Change] = {}
+        absent = self._left_out() if any(int(flags) == _DELETED for flags in found.values()) else frozenset()
+        for path, flags in sorted(found.items()):
+            if not int(flags) & _IGNORED and not (int(flags) == _DELETED and path in absent):
+                change = self._change(path, int(flags))
+                known = changes.get(change.path)
+                if known is None or known.kind == "untracked":
+                    changes[change.path] = change  # a submodule that is no longer one is there twice
+        return tuple(changes.values()), [path for path, flags in found.items() if int(flags) & _IGNORED]
+
+    def _left_out(self) -> frozenset[str]:
+        """The files that a sparse checkout leaves out: libgit2 takes them for deleted."""
+        from pywerf.source.git_index import skipped_paths
+
+        try:
+            with open(os.path.join(self.repo.path, "index"), "rb") as file:
+                return skipped_paths(file.read())
+        except (OSError, ValueError):
+            return frozenset()
 
     def _remember(self, memory: GitMemory, head: str, ignored: list[str]) -> None:
         configured = [
@@ -202,7 +221,9 @@ class GitProject:
             there = self._submodule_head(name)
             same = there == recorded and not flags & (_INDEX_CHANGES | _DELETED)
             return Change(name, "dirty submodule" if same else "submodule")
-        return Change(path, "untracked" if flags == _UNTRACKED else "changed")
+        if flags & _INDEX_CHANGES and self._committed_submodule(path):
+            return Change(path.rstrip("/"), "submodule")
+        return Change(path.rstrip("/"), "untracked" if flags == _UNTRACKED else "changed")
 
     def _recorded_submodule(self, path: str) -> str | None:
         """The commit of a submodule as the index has it."""
@@ -211,6 +232,16 @@ class GitProject:
         except KeyError:
             return None
         return str(entry.id) if int(entry.mode) == 0o160000 else None
+
+    def _committed_submodule(self, path: str) -> bool:
+        """Whether the head commit has a submodule there."""
+        import pygit2
+
+        try:
+            commit: Any = self.repo.head.peel(pygit2.Commit)
+            return int(commit.tree[path].filemode) == 0o160000
+        except (KeyError, pygit2.GitError):
+            return False
 
     def _submodule_head(self, path: str) -> str:
         import pygit2

@@ -197,3 +197,13 @@ def test_dev_takes_the_commit_of_a_submodule_and_warns_of_its_changes(git: GitRe
     node = project.tree(commit).lstat("lib/code")
     assert node is not None
     assert node.size == 1
+
+
+def test_a_submodule_that_was_removed_is_told_once(git: GitRepository, tmp_path: Path) -> None:
+    other = GitRepository(tmp_path / "other")
+    other.commit({"f": "1"})
+    git.add_submodule(other, "sub")
+    git.commit()
+    git.repo.index.remove("sub")
+    git.repo.index.write()
+    assert GitProject(str(git.path)).changes() == (Change("sub", "submodule"),)

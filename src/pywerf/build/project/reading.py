@@ -22,6 +22,7 @@ Permitted = Callable[[str], bool]
 Place = tuple[Literal["commit", "disk"], str]
 
 MAX_FILE = 64 << 20
+_LINKS = f"links are followed inside of the work tree only: {PRINCIPLE}"
 
 
 def nothing(path: str) -> bool:
@@ -151,7 +152,7 @@ class ConfigFiles:
     def _resolved_on_disk(self, path: str, place: str, permitted: Permitted) -> str:
         whole = os.path.realpath(os.path.join(self.git.root, place))
         if whole != self.git.root and not whole.startswith(self.git.root.rstrip("/") + "/"):
-            raise GiterminismError(f"{path} is a link to {whole}, which lies outside of the git work tree")
+            raise GiterminismError(f"{path} is a link to {whole}, which lies outside of the git work tree", hint=_LINKS)
         target = os.path.relpath(whole, self.git.root)
         if not self.loose and target != place and os.path.lexists(whole):
             inside = self._shown(target)
@@ -173,7 +174,7 @@ class ConfigFiles:
                 continue
             if name == "..":
                 if not done:
-                    raise GiterminismError(f"{path} is a link that leads out of the git work tree")
+                    raise GiterminismError(f"{path} is a link that leads out of the git work tree", hint=_LINKS)
                 done.pop()
                 continue
             done.append(name)
@@ -184,7 +185,9 @@ class ConfigFiles:
             links.append(here)
             target = self.tree.readlink(here)
             if target.startswith("/"):
-                raise GiterminismError(f"{path} is a link to {target}, which lies outside of the git work tree")
+                raise GiterminismError(
+                    f"{path} is a link to {target}, which lies outside of the git work tree", hint=_LINKS
+                )
             if len(links) > MAX_SYMLINKS:
                 raise GiterminismError(f"{path}: too many levels of symbolic links")
             done.pop()
@@ -206,17 +209,20 @@ class ConfigFiles:
 
     def _missing(self, path: str, place: str) -> NoReturn:
         """The error for a file that is not in the commit."""
-        if self.checked and os.path.lexists(os.path.join(self.git.root, place)):
+        shown = self._relative(place)
+        linked = shown != posixpath.normpath(path.lstrip("/"))
+        if self.checked and self._is_on_disk(place):
             change = self.git.change_of(place)
             if change is not None:
-                raise changed_error([(path, change)])
+                raise changed_error([(shown, change)], f"{path} is a link to it" if linked else "")
             if not os.path.isdir(os.path.join(self.git.root, place)):
                 raise GiterminismError(
-                    f"{path} is not in the commit: .gitignore excludes it",
-                    hint=f"git add --force {path}; {PRINCIPLE}",
+                    f"{shown} is not in the commit: .gitignore excludes it",
+                    hint=f"git add --force {shown}; {PRINCIPLE}",
                 )
         raise GitError(
-            f"{path} is not in the commit", hint="werf-giterminism.yaml can permit files that are not committed"
+            f"{path} is a link to {shown}, which is not in the commit" if linked else f"{path} is not in the commit",
+            hint=f"commit it, or permit in werf-giterminism.yaml that it is not. The rule behind it: {PRINCIPLE}",
         )
 
     def _read_disk(self, path: str, place: str) -> bytes:
@@ -225,7 +231,10 @@ class ConfigFiles:
             with open(whole, "rb") as file:
                 data = file.read(MAX_FILE + 1)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise GitError(f"{path}: not found in the project directory") from error
+            hint = (
+                None if self.loose else f"it is permitted to come from the work tree. The rule behind it: {PRINCIPLE}"
+            )
+            raise GitError(f"{path}: not found in the project directory", hint=hint) from error
         except OSError as error:
             raise GitError(f"{path}: {error.strerror}") from error
         if len(data) > MAX_FILE:

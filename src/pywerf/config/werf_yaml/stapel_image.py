@@ -25,6 +25,7 @@ from pywerf.config.werf_yaml.model import (
     ShellStage,
     StapelImage,
 )
+from pywerf.config.werf_yaml.overlaps import without_overlaps
 from pywerf.config.werf_yaml.schema import DOCKERFILE, STAPEL
 
 __all__ = ["read_stapel_image"]
@@ -56,6 +57,10 @@ def read_stapel_image(section: Section, meta: Meta) -> list[StapelImage]:
     shell = section.section("shell")
     docker = section.section("docker")
     _check_env_targets(section)
+    git, imports = without_overlaps(
+        [(item, _git(item)) for item in section.sections("git")],
+        [(item, _import(item)) for item in section.sections("import")],
+    )
     image = StapelImage(
         name=names[0],
         base=base,
@@ -64,11 +69,11 @@ def read_stapel_image(section: Section, meta: Meta) -> list[StapelImage]:
         from_cache_version=section.text("fromCacheVersion"),
         artifact=artifact,
         disable_git_after_patch=artifact or section.flag("disableGitAfterPatch"),
-        git=tuple(_git(item) for item in section.sections("git")),
+        git=git,
         shell=None if shell is None else _shell(shell),
         ansible=section.has("ansible"),
         mounts=_mounts(section),
-        imports=tuple(_import(item) for item in section.sections("import")),
+        imports=imports,
         docker=None if docker is None else _docker(docker),
         **common,
     )

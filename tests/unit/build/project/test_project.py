@@ -256,6 +256,18 @@ def test_a_permitted_file_that_is_nowhere_is_an_error(git: GitRepository, opened
         opened()
 
 
+def test_a_link_to_what_is_not_committed_is_told_with_its_target(git: GitRepository, opened: Open) -> None:
+    git.commit({"werf.yaml": WERF_YAML, "Dockerfile": "->Other"})
+    project = opened()
+    with pytest.raises(GitError, match="Dockerfile is a link to Other, which is not in the commit") as missing:
+        project.dockerfile(image(project))
+    assert "the same commit has to give the same images" in (missing.value.hint or "")
+    git.write({"Other": "FROM scratch\n"})
+    project = opened()
+    with pytest.raises(GiterminismError, match=r"\(Dockerfile is a link to it\):\n  Other \(not committed yet\)"):
+        project.dockerfile(image(project))
+
+
 def test_an_ignored_file_is_told_as_such(git: GitRepository, opened: Open) -> None:
     git.commit({"werf.yaml": '{{ .Files.Get "local" }}', ".gitignore": "local\n"})
     git.write({"local": "x"})
