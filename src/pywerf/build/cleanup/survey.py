@@ -18,6 +18,7 @@ from pywerf.build.project.storage.records import (
     is_record,
 )
 from pywerf.build.project.storage.repository import DELETED_LABEL
+from pywerf.errors import DigestMismatch, InvalidDocument
 from pywerf.oci.digest import Digest
 from pywerf.oci.manifest import Index
 from pywerf.oci.media_types import INDEXES
@@ -85,12 +86,12 @@ def survey(storage: RegistryStageStorage, project: str, *, jobs: int) -> Survey:
     indexes = [
         tag for tag, head in heads.items() if head is not None and head.media_type in INDEXES and not is_record(tag)
     ]
-    for members in _each(indexes, lambda tag: _members(storage, tag), jobs).values():
-        pinned.update(members)
-    custom = _each([tag for tag in other if _is_custom(tag)], storage.records.read, jobs)
-    imports = _each([tag for tag in other if tag.startswith("import-metadata-")], storage.records.read, jobs)
+    for members in _each(indexes, _tolerant(lambda tag: _members(storage, tag)), jobs).values():
+        pinned.update(members or ())
+    custom = _each([tag for tag in other if _is_custom(tag)], _tolerant(storage.records.read), jobs)
+    imports = _each([tag for tag in other if tag.startswith("import-metadata-")], _tolerant(storage.records.read), jobs)
     managed = _each(
-        [tag for tag in other if tag.startswith("managed-image-")], lambda tag: _managed(storage, tag), jobs
+        [tag for tag in other if tag.startswith("managed-image-")], _tolerant(lambda tag: _managed(storage, tag)), jobs
     )
     metadata = {tag: record for tag in other if (record := ImageMetadata.of(tag)) is not None}
     given = {tag: CustomTag.read(labels) for tag, labels in custom.items() if labels is not None}
@@ -112,9 +113,9 @@ def survey(storage: RegistryStageStorage, project: str, *, jobs: int) -> Survey:
 
 
 def _described(storage: RegistryStageStorage, tags: Iterable[str], jobs: int) -> dict[StageId, StageDescription]:
-    """The stages that the tags name, of all projects, rejected ones too. What has gone meanwhile is left out."""
+    """The stages that the tags name, of all projects, rejected ones too; without what is damaged or gone meanwhile."""
     stages = [stage for tag in tags if (stage := StageId.parse(tag)) is not None]
-    found = _each(stages, storage.describe, jobs)
+    found = _each(stages, _tolerant(storage.describe), jobs)
     return {stage: one for stage, one in found.items() if one is not None}
 
 
@@ -147,6 +148,18 @@ def _managed(storage: RegistryStageStorage, tag: str) -> ManagedImage | None:
         name = labels.get("werf-image-name")
         found = None if name is None else ManagedImage(name)
     return found
+
+
+def _tolerant(read: Callable[[K], T | None]) -> Callable[[K], T | None]:
+    """The same, but None for what is damaged: it is left alone, and is no reason to clean nothing."""
+
+    def tolerant(key: K) -> T | None:
+        try:
+            return read(key)
+        except (InvalidDocument, DigestMismatch):
+            return None
+
+    return tolerant
 
 
 def _each(keys: Collection[K], read: Callable[[K], T], jobs: int) -> dict[K, T]:

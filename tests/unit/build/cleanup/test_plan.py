@@ -8,6 +8,7 @@ from pywerf.build.cleanup.plan import CleanupPlan, Needs, plan_cleanup, plan_pur
 from pywerf.build.cleanup.survey import Survey, survey
 from pywerf.build.project.storage.model import StageId
 from pywerf.build.project.storage.records import ImportMetadata
+from support.fake_registry import FakeRegistry
 from support.stage_shelf import T0, Shelf, stage_id
 
 FAR = T0 / 1000 + 10_000 * 3600.0  # long after everything
@@ -169,6 +170,13 @@ def test_a_custom_tag_that_means_something_else_by_now_is_not_ours(repo: Shelf) 
     record = repo.custom("latest", stage)
     repo.storage.repository.put_labels("latest", {"made": "by hand"})
     assert deleted(plan(repo)) == {("stage", str(stage)), ("record", record)}
+
+
+def test_what_is_damaged_is_left_alone(repo: Shelf, fake_registry: FakeRegistry) -> None:
+    stage = repo.stage(1)
+    for tag in (str(stage_id(2)), "custom-tag-meta-x", "import-metadata-x", "managed-image-__cut__x", "others"):
+        fake_registry.add_manifest("shop", tag, b"no manifest", "application/vnd.oci.image.index.v1+json")
+    assert deleted(plan(repo)) == {("stage", str(stage))}
 
 
 def test_the_final_repository_follows(repo: Shelf, final: Shelf) -> None:
