@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pywerf.source.git_memory import SETTLED_NS
 from support import machine, services
 from support.git_repository import GitRepository
 from support.users import user
@@ -208,3 +211,14 @@ def test_an_ordinary_user_builds_a_project(busybox: str) -> None:
             assert changed.splitlines()[1] not in printed
     finally:
         machine.run("rm", "-rf", folder)
+
+
+def test_a_build_without_changes_loads_no_more_than_it_needs(werf: Werf, git: GitRepository) -> None:
+    built(werf, git)
+    time.sleep(2 * SETTLED_NS / 1e9)  # the files of the work tree have to be old enough to be trusted
+    built(werf, git)
+    argv = [sys.executable, "-X", "importtime", "-m", "pywerf", "build"]
+    told = machine.run(*argv, env=werf.env, cwd=git.path).stderr
+    loaded = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+    assert "pywerf.build.project.building" in loaded
+    assert not loaded & {"click", "pygit2", "rich", "ssl", "urllib3", "subprocess", "pywerf.registry.access"}
