@@ -19,9 +19,12 @@ from pywerf.backend.docker.backend import DockerBackend
 from pywerf.build.dockerfile_build import open_build
 from pywerf.build.embedded import EmbeddedBackend
 from pywerf.build.options import EngineOptions
+from pywerf.build.project.image_spec import apply_image_spec
 from pywerf.build.session import Session
+from pywerf.config.werf_yaml.model import Healthcheck, ImageSpec
 from pywerf.errors import WerfError
 from support import image_compare, machine, services
+from support.backend_builds import build_of
 from support.cases import NAMES, Case
 from support.image_compare import Allowed
 from support.recorder import Recorder
@@ -139,3 +142,49 @@ def test_all_build_the_same(name: str, backends: dict[str, Backend], busybox: st
         allowed = (*KNOWN.get((name, "both"), ()), *KNOWN.get((name, builder), ()))
         wrong += [f"{builder}: {line}" for line in image_compare.differences(ours, theirs, allowed)]
     assert not wrong, "\n".join(wrong)
+
+
+SPECS = {
+    "nothing": ImageSpec(),
+    "adds": ImageSpec(
+        author="me", env=(("B", "$A-2"),), labels=(("who", "%image%"),), volumes=("/v2",), expose=("53/udp", "80")
+    ),
+    "sets": ImageSpec(
+        cmd=("c",),
+        entrypoint=("/e",),
+        user="7",
+        working_dir="/elsewhere",
+        stop_signal="SIGINT",
+        healthcheck=Healthcheck(test=("CMD", "h"), interval=5, retries=2),
+    ),
+    "removes": ImageSpec(remove_env=("A",), remove_labels=("/l.*/",), remove_volumes=("/v",), clear_history=True),
+    "clears": ImageSpec(clear_cmd=True, clear_entrypoint=True, clear_user=True, clear_working_dir=True),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_an_image_spec_makes_the_same_config(
+    name: str, backends: dict[str, Backend], busybox: str, tmp_path: Path
+) -> None:
+    """The image with an imageSpec, and one without layers' bytes of its own on top: all three builders' are equal."""
+    dockerfile = (
+        f"FROM {busybox}\nENV A=1\nLABEL l1=x m=y\nRUN echo x > /x\nWORKDIR /w\nRUN true\nVOLUME /v\nEXPOSE 8080\n"
+        "HEALTHCHECK --interval=3s CMD true\nSTOPSIGNAL SIGTERM\nONBUILD RUN true\nUSER 5\n"
+        'ENTRYPOINT ["e"]\nCMD ["c"]\n'
+    )
+    made: dict[str, image_compare.Image] = {}
+    for kind, backend in backends.items():
+        below, tag = f"below-{kind}:1", f"spec-{kind}:1"
+        backend.builder.build(build_of(tmp_path / kind, dockerfile, tags=(below,)))
+
+        def change(config: bytes) -> bytes:
+            return apply_image_spec(config, SPECS[name], image="image", project="shop", warn=pytest.fail)
+
+        backend.configs.rewrite(below, change, tags=(tag,))
+        backend.transfer.save(tag, str(tmp_path / "saved.tar"))
+        made[kind] = image_compare.read_image(tmp_path / "saved.tar")
+        backend.images.remove([tag, below], force=True)
+    for builder in BUILDERS:
+        assert image_compare.differences(made["embedded"], made[builder]) == []
+        lines = [len([line for line in made[kind].history if not line.get("empty_layer")]) for kind in backends]
+        assert lines == ([0] * 3 if name == "removes" else [made[kind].layers for kind in backends])
