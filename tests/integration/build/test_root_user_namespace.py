@@ -241,6 +241,33 @@ def test_a_file_system_that_cannot_map_owners(store: Werf, ramfs: Path, tmp_path
     assert "idmapped mounts" in done.stderr
 
 
+# A process exchanges a folder for symlinks that lead to the victim's folder, by name and by `..`, while devices are
+# made in it; the supervisor that makes them is root of the machine. The name exists in the container, too.
+RACE = r"""
+FROM base
+RUN mkdir -p VICTIM /r/real && cd /r && \
+ ( while :; do ln -sfn VICTIM x; ln -sfn ../../../../../../../../VICTIM x; ln -sfn real x; ln -sfn /volume x; \
+   ln -sfn /proc/1/root/VICTIM x; ln -sfn /proc/self/cwd/../../../VICTIM x; done ) & \
+ cd /r; i=0; while [ $i -lt 200 ]; do i=$((i+1)); mknod x/node$i c 1 3; mknod /proc/self/cwd/x/own$i c 1 3; \
+ mknod /proc/self/root/../../..VICTIM/root$i c 1 3; done 2>/dev/null; kill %1; \
+ ! mknod /volume/node c 1 3 2>/dev/null && ls -l VICTIM /r/real | grep -c ^c
+"""
+
+
+def test_no_race_of_paths_makes_the_supervisor_touch_the_host(
+    store: Werf, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    victim, volume = tmp_path / "victim", tmp_path / "volume"
+    for folder in (victim, volume):
+        folder.mkdir(mode=0o777)
+        (folder / "file").write_text("untouched")
+    context = context_of(tmp_path, RACE.replace("VICTIM", str(victim)))
+    build = ("buildah", "build", "--no-cache", "--progress=plain", f"--volume={volume}:/volume", *flags, IDS, context)
+    done = store.run(*build)
+    assert int(run_output(done)[-1]) > 0
+    assert os.listdir(victim) == os.listdir(volume) == ["file"]
+
+
 def test_nothing_stays_mounted_and_no_process_is_left(store: Werf, tmp_path: Path) -> None:
     context = context_of(tmp_path, "FROM base\nRUN sleep 7654321 & false\n")
     for flags in ISOLATIONS.values():
