@@ -117,3 +117,7 @@ class FakeBackend:
         self.builder = FakeBuilder(self.images)
         self.configs = self.images
         self.transfer = NoTransfer()
+        self.stopped = threading.Event()
+
+    def stop(self) -> None:
+        self.stopped.set()

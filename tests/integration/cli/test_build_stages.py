@@ -256,3 +256,15 @@ def test_what_does_not_fit_together(werf: Werf, git: GitRepository, argv: tuple[
     failed = werf.run("build", *argv, cwd=git.path, check=False)
     assert failed.returncode == 2
     assert why in failed.stderr
+
+
+def test_an_image_that_fails_stops_the_others(builder: Werf, git: GitRepository, busybox: str) -> None:
+    text = "project: slow\nconfigVersion: 1\n"
+    files = {}
+    for name, command in (("a", "sleep 600"), ("b", "sleep 600"), ("c", "sleep 2; exit 7")):
+        files[f"{name}.Dockerfile"] = f"FROM {busybox}\nRUN {command}\n"
+        text += f"---\nimage: {name}\ndockerfile: {name}.Dockerfile\n"
+    git.commit({"werf.yaml": text, **files})
+    failed = builder.run("build", cwd=git.path, check=False, timeout=250)  # less than one of the others takes
+    assert failed.returncode == 1
+    assert "Error: c.Dockerfile:2: image c, stage dockerfile: " in failed.stderr

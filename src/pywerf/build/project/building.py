@@ -55,7 +55,7 @@ def build_project(
     """Build images, and what they need; the result has all of them, in the order of werf.yaml.
 
     Nothing is built that is published already, and the backend is opened only when something has to be built. The
-    first error stops what has not begun. Raises WerfError; its message names the image.
+    first error stops all others. Raises WerfError; its message names the image and the stage.
     """
     _check(project, names, options, repos)
     for attempt in range(ATTEMPTS):
@@ -234,33 +234,38 @@ def _run_all(
     workers: int,
     stop: Callable[[], None],
 ) -> list[BuiltImage]:
-    """The work for all images, some at once; the first error is raised when what had begun has ended.
+    """The work for all images, some at once; the first error, or an interrupt, stops the others, and is raised.
 
-    When we are interrupted meanwhile, `stop` gives up what is going on.
+    A stage that was lost stops nobody: the build begins anew, and what the others come to is found then.
     """
     if workers == 1 or len(images) == 1:
         return [work(image) for image in images]
     from concurrent.futures import ThreadPoolExecutor
 
     stopped = threading.Event()
+    errors: list[BaseException] = []  # in the order of time: what was stopped comes after what stopped it
 
     def run(image: PreparedImage) -> BuiltImage:
         if stopped.is_set():
             raise BuildStopped
         try:
             return work(image)
-        except BaseException:
+        except BaseException as error:
+            errors.append(error)
             stopped.set()
+            if not isinstance(error, StageLost):
+                stop()
             raise
 
     with ThreadPoolExecutor(workers, "image") as pool:
         try:
             futures = [pool.submit(run, image) for image in images]
-            errors = [error for future in futures if (error := future.exception()) is not None]
+            for future in futures:
+                future.exception()
         except BaseException:
             stopped.set()
             stop()
             raise
     if errors:
-        raise next((error for error in errors if not isinstance(error, BuildStopped)), errors[0])
+        raise errors[0]
     return [future.result() for future in futures]

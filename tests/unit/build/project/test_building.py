@@ -17,7 +17,7 @@ from pywerf.build.project.options import ImageBuildOptions, ProjectOptions
 from pywerf.build.project.project import Project
 from pywerf.build.project.repos import RepoOptions, Repos
 from pywerf.build.project.results import BuiltImage
-from pywerf.errors import BuildError, GiterminismError, UsageError, WerfError
+from pywerf.errors import BuildError, BuildStopped, GiterminismError, UsageError, WerfError
 from pywerf.registry.access import RegistryAccess
 from support.fake_backend import FakeBackend
 from support.git_repository import GitRepository
@@ -199,6 +199,21 @@ def test_one_after_the_other(
     with pytest.raises(BuildError, match="image a, stage dockerfile: it broke"):
         built(opened(), backend, **options)
     assert backend.builder.order == ["a"]
+
+
+def test_the_first_error_stops_the_others(git: GitRepository, opened: Open, backend: FakeBackend, built: Build) -> None:
+    git.commit({"werf.yaml": THREE, **THREE_FILES})
+    backend.builder.barrier = threading.Barrier(3)
+    backend.builder.fails.add("b")
+
+    def until_stopped(build: Any) -> None:
+        if build.name != "b":
+            assert backend.stopped.wait(60), "nobody stops it"
+            raise BuildStopped
+
+    backend.builder.before = until_stopped
+    with pytest.raises(BuildError, match="image b, stage dockerfile: it broke"):
+        built(opened(), backend)
 
 
 def test_an_error_names_the_image_and_stops_what_needs_it(
