@@ -1,4 +1,4 @@
-"""What the kernel refuses to ordinary users, emulated: packages, hostile commands, and the end of the supervisor."""
+"""What the kernel refuses to ordinary users, emulated: packages, hostile commands, the supervisor's end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from support import machine
 from support.bases import pull_base
+from support.isolations import Isolated
 from support.services import Docker
 from support.users import User
+from support.werf import Werf
 
 pytestmark = pytest.mark.integration
 
@@ -39,26 +42,36 @@ psql -Atc "select 'answer ' || 6 * 7" postgres
 """
 
 
-@pytest.fixture(params=["builder", "one_id_user"])
-def ordinary(request: pytest.FixtureRequest) -> User:
-    """A user on rung 2, and one on rung 3."""
-    one = request.getfixturevalue(request.param)
-    assert isinstance(one, User)
-    return one
+@pytest.fixture(params=["root", "builder", "one_id_user"])
+def installer(request: pytest.FixtureRequest) -> Isolated:
+    """Root on rung 1, a user on rung 2, and one on rung 3; containers of docker and podman are on rung 4, see there."""
+    if request.param == "root":
+        # The store of this fixture's root has another base under that name.
+        werf: Werf = request.getfixturevalue("werf")
+
+        def write(path: str, text: str) -> Path:
+            file = werf.home / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            return file
+
+        return Isolated("root", machine.run, werf.run, write, ())
+    one: User = request.getfixturevalue(request.param)
+    return Isolated(one.name, one.run, one.werf, one.write, ())
 
 
 def test_packages_with_users_and_capabilities_are_installed_and_run_in_docker(
-    ordinary: User, debian_for_all: Path, docker: Docker
+    installer: Isolated, debian_for_all: Path, docker: Docker
 ) -> None:
-    pull_base(ordinary.werf, debian_for_all)
-    ordinary.write("pg/Dockerfile", POSTGRES)
-    name = f"{ordinary.name}/pg"
-    archive = ("-o", f"type=docker,dest=pg.tar,name={name}:1")
-    said = ordinary.werf("buildah", "build", "-t", name, *archive, "pg", timeout=900).stderr
+    pull_base(installer.werf, debian_for_all)
+    context = installer.write("pg/Dockerfile", POSTGRES).parent
+    name = f"{installer.name}/pg"
+    archive = ("-o", f"type=docker,dest={context.parent}/pg.tar,name={name}:1")
+    said = installer.werf("buildah", "build", "-t", name, *archive, context, timeout=900).stderr
     assert "/usr/bin/ping cap_net_raw=ep" in said
     assert "postgres 100 700" in said
     assert "uid=100(postgres) gid=102(postgres) groups=102(postgres),101(ssl-cert)" in said
-    loaded = docker.run("load", "-i", ordinary.home / "pg.tar").stdout.strip().split("image: ")[-1].split("ID: ")[-1]
+    loaded = docker.run("load", "-i", context.parent / "pg.tar").stdout.strip().split("image: ")[-1].split("ID: ")[-1]
     lines = docker.run("run", "--rm", "--network=none", loaded, "bash", "-c", IN_DOCKER).stdout.splitlines()
     assert lines[:3] == [
         "postgres:postgres 700 /var/lib/postgresql/15/main",
