@@ -61,6 +61,12 @@ class LayerBytes:
             from pywerf.layer.compress import decompress
 
             return decompress(self.stored(self._layer))
+        record = store.layers.get(self._chains[self._index])
+        if record is not None and record.blob is not None and store.blobs.has(record.blob.digest) is not None:
+            # pulled compressed as well, by another image: a layer that others made cannot be made again from its files
+            from pywerf.layer.compress import decompress
+
+            return decompress(store.blobs.chunks(record.blob.digest))
         return self._from_snapshot()
 
     def _from_snapshot(self) -> Iterator[bytes]:
