@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -63,7 +64,7 @@ class Session:
         self._isolation_lock = threading.Lock()
         self._registries: RegistryAccess | None = None
         self.stopping = StopSwitch()
-        self._steps = 0
+        self._steps = itertools.count(1)
 
     @classmethod
     def open(cls, options: EngineOptions, reporter: Reporter) -> Session:
@@ -143,8 +144,7 @@ class Session:
 
     def next_step(self) -> int:
         """A number for a step that nobody has had yet."""
-        self._steps += 1
-        return self._steps
+        return next(self._steps)
 
     def fetcher(self) -> LayerFetcher:
         """What brings layers from registries."""

@@ -171,11 +171,11 @@ def _decode(data: bytes, name: str) -> str:
 
 
 def _human(seconds: int, offset: int) -> str:
-    """A commit's time as Go prints times: `2024-01-31 12:00:00 +0300 +0300`."""
+    """A commit's time as Go prints one of a zone without a name: `2024-01-31 12:00:00 +0300 +0300`."""
     sign = "-" if offset < 0 else "+"
     zone = f"{sign}{abs(offset) // 60:02d}{abs(offset) % 60:02d}"
     shown = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds + offset * 60))
-    return f"{shown} {zone} {zone if offset else 'UTC'}"
+    return f"{shown} {zone} {zone}"
 
 
 def _template_of(message: str) -> str:
