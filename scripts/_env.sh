@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: the repository's root, and a Python that has the tools.
-# Sets: root (the repository), python (a path). Functions: note, die, find_python, make_venv.
+# Sets: root (the repository), python (a path). Functions: note, die, with_signals, find_python, make_venv.
 
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 PYTHONDONTWRITEBYTECODE=${PYTHONDONTWRITEBYTECODE-}
@@ -7,6 +7,12 @@ export PYTHONDONTWRITEBYTECODE
 
 note() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2; exit 1; }
+
+# with_signals COMMAND…: with SIGINT as a terminal gives it; started in the background a script has it ignored, and
+# hands that on to tests that interrupt something.
+with_signals() {
+    if env --default-signal=INT true 2>/dev/null; then env --default-signal=INT,QUIT "$@"; else "$@"; fi
+}
 
 # find_python MODULE…: .venv, else $PYWERF_VENV, else the python3 on PATH; the first that has the modules.
 find_python() {
