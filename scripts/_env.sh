@@ -8,10 +8,10 @@ export PYTHONDONTWRITEBYTECODE
 note() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2; exit 1; }
 
-# with_signals COMMAND…: with SIGINT as a terminal gives it; started in the background a script has it ignored, and
+# with_signals COMMAND…: with signals as a terminal gives them; in the background, or under nohup, some are ignored, and
 # hands that on to tests that interrupt something.
 with_signals() {
-    if env --default-signal=INT true 2>/dev/null; then env --default-signal=INT,QUIT "$@"; else "$@"; fi
+    if env --default-signal=INT,QUIT,HUP true 2>/dev/null; then env --default-signal=INT,QUIT,HUP "$@"; else "$@"; fi
 }
 
 # find_python MODULE…: .venv, else $PYWERF_VENV, else the python3 on PATH; the first that has the modules.

@@ -40,12 +40,12 @@ class Remover(threading.Thread):
 
 
 @pytest.fixture
-def remove_command(docker: services.Docker, kind: str, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+def remove_command(daemon: services.Docker, kind: str, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     """The second client of the same daemon, or of the same store."""
     if kind == "embedded":
         werf = Werf(tmp_path / "store", tmp_path / "home")
         return [*werf.command, "buildah", "rmi", "-f"], werf.env
-    return [docker.client, "rmi", "-f"], docker.env
+    return [daemon.client, "rmi", "-f"], daemon.env
 
 
 def all_of(docker: services.Docker) -> tuple[list[str], list[str]]:
@@ -59,7 +59,7 @@ def all_of(docker: services.Docker) -> tuple[list[str], list[str]]:
 def test_a_base_that_goes_during_the_build(
     open_backend: Callable[[str], Backend],
     kind: str,
-    docker: services.Docker,
+    daemon: services.Docker,
     busybox: str,
     remove_command: tuple[list[str], dict[str, str]],
     recorder: Recorder,
@@ -67,7 +67,7 @@ def test_a_base_that_goes_during_the_build(
 ) -> None:
     backend = open_backend(kind)
     own = f"{busybox.rpartition(':')[0]}:gone-{kind}"
-    before = all_of(docker)
+    before = all_of(daemon)
     # a base of its own, so that nobody else's images stand on it
     backend.builder.build(build_of(tmp_path / "base", f"FROM {busybox}\nRUN echo {kind} > /base\n", tags=(own,)))
     dockerfile = f"FROM {own}\nRUN echo be''gun; sleep 3; cat /base > /made\nRUN cat /made > /last\n"
@@ -90,9 +90,9 @@ def test_a_base_that_goes_during_the_build(
         remover.join()
     assert "ntagged: " in remover.said, "the image was not removed meanwhile"
     assert f"gone-{kind}" not in {name.rpartition(":")[2] for name in names(backend)}
-    left = all_of(docker)
+    left = all_of(daemon)
     assert left[0] == before[0]
     # the classic builder keeps what it pulled, as `docker pull` does
-    assert set(left[1]) - set(before[1]) <= set(docker.run("images", "-q", "--no-trunc").stdout.split())
-    dangling = docker.run("images", "-q", "--no-trunc", "-f", "dangling=true").stdout.split()
+    assert set(left[1]) - set(before[1]) <= set(daemon.run("images", "-q", "--no-trunc").stdout.split())
+    dangling = daemon.run("images", "-q", "--no-trunc", "-f", "dangling=true").stdout.split()
     assert set(dangling) <= set(before[1]), "an image without a name was left behind"
