@@ -35,7 +35,7 @@ def env(werf: Werf, tmp_path: Path) -> dict[str, str]:
     [
         ("werf cr log", 2, {"login", "logout"}),
         ("werf completion --shell ''", 3, {"bash", "zsh", "fish", "powershell"}),
-        ("werf build --final", 2, {"--final-images-only"}),
+        ("werf build --final", 2, {"--final-images-only", "--final-repo"}),
     ],
 )
 def test_bash(env: dict[str, str], words: str, number: int, found: set[str]) -> None:

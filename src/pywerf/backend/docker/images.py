@@ -113,11 +113,19 @@ class DockerImages:
             raise
 
     def drop(self, ids: Sequence[str]) -> None:
-        """Remove those of our images that have got no name. Never raises an error of the daemon's."""
-        for id in ids:
-            with suppress(WerfError):
-                if not self.inspect(id).names:
-                    self.remove([id])
+        """Remove those of our images that have got no name, also when interrupted meanwhile.
+
+        Never raises an error of the daemon's.
+        """
+
+        def drop() -> None:
+            for id in ids:
+                with suppress(WerfError):
+                    if not self.inspect(id).names:
+                        self.remove([id])
+
+        if ids:
+            to_its_end(drop)
 
     def forget_digests(self, id: str, repository: str) -> None:
         """Remove the digests that an image has in a repository in which it has no name. Never raises the daemon's."""

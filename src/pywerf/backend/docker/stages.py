@@ -56,14 +56,19 @@ class DockerStages:
                 self._create(stage, base, containers)
                 self._follow(containers[0], stage, steps)
                 made = self._commit(stage, base, containers[0], drafts)
+                # names come last: what is interrupted after them would leave them
+                self._clean(containers, [draft for draft in drafts if draft != str(made)])
+                containers.clear()
+                drafts[:] = [str(made)]
                 self._images.name(made, tags)
-                drafts.remove(str(made))
+                drafts.clear()
         except BaseException as error:
             failed = isinstance(error, WerfError)
             steps.finish(stage.name, "failed" if failed else "cancelled", error=str(error) if failed else "")
             raise
         finally:
-            self._clean(containers, drafts)
+            if containers or drafts:
+                self._clean(containers, drafts)
         steps.finish(stage.name, "done")
         return made
 
@@ -107,11 +112,18 @@ class DockerStages:
         return self._recaster.make(original, wanted.to_json(), stage.name, drafts)
 
     def _clean(self, containers: Sequence[str], drafts: Sequence[str]) -> None:
-        """Remove containers with their volumes, and images without a name. Never raises an error of the daemon's."""
-        for container in containers:
-            with suppress(WerfError), self._daemon.translated():
-                self._daemon.api.remove_container(container, v=True, force=True)
-        self._images.drop(drafts)
+        """Remove containers with their volumes, and images without a name, also when interrupted meanwhile.
+
+        Never raises an error of the daemon's.
+        """
+
+        def clean() -> None:
+            for container in containers:
+                with suppress(WerfError), self._daemon.translated():
+                    self._daemon.api.remove_container(container, v=True, force=True)
+            self._images.drop(drafts)
+
+        to_its_end(clean)
 
 
 def container_of(stage: Stage, base: ImageDetails) -> dict[str, Any]:
