@@ -221,7 +221,7 @@ def test_built_again_changed_and_from_two_clones(name: str, site: Site, tmp_path
     one, two = map(records, reports)
     assert names(one) == names(two)
     assert {image for image in one if one[image]["DockerImageID"] != two[image]["DockerImageID"]} == set()
-    stages = [stage["DockerTag"] for record in one.values() for stage in record["Stages"]]  # type: ignore[attr-defined]
+    stages = [stage["DockerTag"] for record in one.values() for stage in record["Stages"]]  # type: ignore[attr-defined]  # JSON
     with urllib.request.urlopen(f"http://{site.registry}/v2/{site.backend}/{name}-at-once/tags/list") as answer:
         tags = json.load(answer)["tags"]
     assert sorted(tag for tag in tags if len(tag) == 70 and tag[56] == "-") == sorted(set(stages))

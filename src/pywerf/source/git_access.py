@@ -97,7 +97,7 @@ class GitAccess:
         if given.raw_header and host_of == token_host and scheme in ("http", "https") and not access.user:
             headers = [f"Authorization: {given.raw_header}"]
 
-        class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc, unused-ignore]
+        class Callbacks(pygit2.RemoteCallbacks):  # type: ignore[misc, unused-ignore]  # untyped in some versions
             asked = 0
 
             def credentials(self, url: str, username_from_url: str | None, allowed_types: CredentialType) -> Any:

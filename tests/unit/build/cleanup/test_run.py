@@ -67,13 +67,13 @@ class Setting:
         pygit2.clone_repository(str(self.origin.path), str(self.folder / "work"))
 
     def project(self) -> Project:
-        return open_project(ProjectOptions(dir=str(self.folder / "work")), self.told)  # type: ignore[arg-type]
+        return open_project(ProjectOptions(dir=str(self.folder / "work")), self.told)  # type: ignore[arg-type]  # messages only
 
     def clean_up(self, final: Shelf | None = None, **options: Any) -> set[str]:
         """Run it; the tags that went, or would have gone."""
         chosen = CleanupOptions(**{"hours": 0, "without_kube": True, **options})
         storage = None if final is None else final.storage
-        done = clean_up(self.project(), self.repo.storage, storage, chosen, self.told)  # type: ignore[arg-type]
+        done = clean_up(self.project(), self.repo.storage, storage, chosen, self.told)  # type: ignore[arg-type]  # messages only
         return {item.tag for item in done.deleted if not item.final}
 
 
@@ -278,9 +278,9 @@ def test_a_purge_leaves_nothing_of_the_project(repo: Shelf, final: Shelf, told: 
     repo.storage.repository.put_labels("by-hand", {})
     before = repo.tags
     options = CleanupOptions(dry_run=True, report=str(tmp_path / "report.json"))
-    would = purge("shop", repo.storage, final.storage, options, told)  # type: ignore[arg-type]
+    would = purge("shop", repo.storage, final.storage, options, told)  # type: ignore[arg-type]  # messages only
     assert repo.tags == before
-    done = purge("shop", repo.storage, final.storage, CleanupOptions(), told)  # type: ignore[arg-type]
+    done = purge("shop", repo.storage, final.storage, CleanupOptions(), told)  # type: ignore[arg-type]  # messages only
     assert done == would
     assert repo.tags == {str(theirs), "by-hand"}
     assert final.tags == set()
@@ -298,4 +298,4 @@ def test_a_registry_that_wants_to_know_who_deletes_is_asked_first(setting: Setti
     access = RegistryAccess(environ={"HOME": str(tmp_path)}, registries=Registries())
     storage = open_registry_storage("ghcr.io/shop/web", access, home=str(tmp_path))
     with pytest.raises(WerfError, match="wants a token"):
-        purge("shop", storage, None, CleanupOptions(dry_run=True), told)  # type: ignore[arg-type]
+        purge("shop", storage, None, CleanupOptions(dry_run=True), told)  # type: ignore[arg-type]  # messages only

@@ -54,7 +54,7 @@ def included(
         git.write({"werf-includes.yaml": f"includes:\n{entries}".replace("COMMON", str(common.path))})
         update_lock(options())
         git.commit(files or {})
-        return open_project(options(**more), told)  # type: ignore[arg-type]
+        return open_project(options(**more), told)  # type: ignore[arg-type]  # messages only
 
     return open_it
 
@@ -97,9 +97,9 @@ def test_the_lock_file_holds_a_branch(
 ) -> None:
     included("- {git: COMMON, branch: main}", {"own": "x"})
     common.commit({"werf.yaml": META + IMAGE.format("newer")})
-    assert open_project(options(), told).images() == ("web",)  # type: ignore[arg-type]
+    assert open_project(options(), told).images() == ("web",)  # type: ignore[arg-type]  # messages only
     with pytest.raises(GiterminismError, match="--allow-includes-update"):
-        open_project(options(allow_includes_update=True), told)  # type: ignore[arg-type]
+        open_project(options(allow_includes_update=True), told)  # type: ignore[arg-type]  # messages only
 
 
 def test_the_newest_commits_need_a_permission(
@@ -108,7 +108,7 @@ def test_the_newest_commits_need_a_permission(
     permission = "giterminismConfigVersion: 1\nincludes: {allowIncludesUpdate: true}\n"
     included("- {git: COMMON, branch: main}", {"own": "x", "werf-giterminism.yaml": permission})
     common.commit({"werf.yaml": META + IMAGE.format("newer")})
-    assert open_project(options(allow_includes_update=True), told).images() == ("newer",)  # type: ignore[arg-type]
+    assert open_project(options(allow_includes_update=True), told).images() == ("newer",)  # type: ignore[arg-type]  # messages only
 
 
 def test_a_mirror_serves_when_the_repository_is_gone(
@@ -116,7 +116,7 @@ def test_a_mirror_serves_when_the_repository_is_gone(
 ) -> None:
     included("- {git: COMMON, branch: main}")
     common.path.rename(common.path.with_name("away"))
-    assert open_project(options(), told).images() == ("web",)  # type: ignore[arg-type]
+    assert open_project(options(), told).images() == ("web",)  # type: ignore[arg-type]  # messages only
     with pytest.raises(ContextError, match=r"werf-includes[.]yaml:2: cannot fetch"):
         update_lock(options())
 
@@ -141,11 +141,11 @@ def test_a_missing_lock_and_one_that_does_not_match(
     included("- {git: COMMON, branch: main}")
     git.commit({"werf-includes.lock": "includes: []\n"})
     with pytest.raises(ConfigError, match="does not have branch main") as caught:
-        open_project(options(), told)  # type: ignore[arg-type]
+        open_project(options(), told)  # type: ignore[arg-type]  # messages only
     assert "werf includes update" in (caught.value.hint or "")
     git.commit({"werf-includes.lock": None})
     with pytest.raises(ConfigError, match=r"needs werf-includes[.]lock"):
-        open_project(options(), told)  # type: ignore[arg-type]
+        open_project(options(), told)  # type: ignore[arg-type]  # messages only
 
 
 def test_both_files_have_to_be_committed(
@@ -155,12 +155,12 @@ def test_both_files_have_to_be_committed(
     for name in ("werf-includes.yaml", "werf-includes.lock"):
         git.write({name: "includes: []\n"})
         with pytest.raises(GiterminismError, match=name):
-            open_project(options(), told)  # type: ignore[arg-type]
+            open_project(options(), told)  # type: ignore[arg-type]  # messages only
         (git.path / name).unlink()
     included("- {git: COMMON, branch: main}", {"werf.yaml": META})
     git.write({"werf-includes.lock": "includes: []\n"})
     with pytest.raises(GiterminismError, match=r"werf-includes[.]lock \(changed"):
-        open_project(options(), told)  # type: ignore[arg-type]
+        open_project(options(), told)  # type: ignore[arg-type]  # messages only
 
 
 def test_an_uncommitted_file_in_the_place_of_an_included_one_is_told(
@@ -169,16 +169,16 @@ def test_an_uncommitted_file_in_the_place_of_an_included_one_is_told(
     included("- {git: COMMON, branch: main}")
     git.write({"werf.yaml": META + IMAGE.format("mine")})
     with pytest.raises(GiterminismError, match=r"werf[.]yaml \(not committed yet\)"):
-        open_project(options(), told)  # type: ignore[arg-type]
-    assert open_project(options(loose_giterminism=True), told).images() == ("mine",)  # type: ignore[arg-type]
-    assert open_project(options(dev=True), told).images() == ("mine",)  # type: ignore[arg-type]
+        open_project(options(), told)  # type: ignore[arg-type]  # messages only
+    assert open_project(options(loose_giterminism=True), told).images() == ("mine",)  # type: ignore[arg-type]  # messages only
+    assert open_project(options(dev=True), told).images() == ("mine",)  # type: ignore[arg-type]  # messages only
 
 
 def test_files_are_listed_with_their_source(
     included: Callable[..., Project], common: GitRepository, options: Callable[..., ProjectOptions], told: object
 ) -> None:
     included("- {git: COMMON, branch: main, includePaths: [lib, werf.yaml]}", {"lib/own.txt": "x"})
-    files = open_files(options(), told)  # type: ignore[arg-type]
+    files = open_files(options(), told)  # type: ignore[arg-type]  # messages only
     url = str(common.path)
     assert listed(files) == [
         ("lib/deep/name.txt", url),
@@ -204,7 +204,7 @@ def test_mistakes_name_the_entry(
     update_lock(options())
     git.commit()
     with pytest.raises(ConfigError, match=r"werf-includes[.]yaml:2: add: no directory nowhere"):
-        open_project(options(), told)  # type: ignore[arg-type]
+        open_project(options(), told)  # type: ignore[arg-type]  # messages only
     (git.path / "werf-includes.yaml").unlink()
     with pytest.raises(ConfigError, match="No such file"):
         update_lock(options())
@@ -233,7 +233,7 @@ def test_user_and_password_for_a_web_server(
         assert "me:pass:word" in web.users
         assert "pass" not in (git.path / "werf-includes.lock").read_text()
         git.commit()
-        assert open_project(options(), told).images() == ("web",)  # type: ignore[arg-type]
+        assert open_project(options(), told).images() == ("web",)  # type: ignore[arg-type]  # messages only
         secret = tmp_path / "secret"
         secret.write_text("pass:word\n")
         git.write({"werf-includes.yaml": entry + f"  basicAuth: {{username: me, password: {{src: {secret}}}}}\n"})
