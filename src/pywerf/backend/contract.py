@@ -221,7 +221,7 @@ class Backend(Protocol):
 
     @property
     def line(self) -> str:
-        """What builds and why: the builder tells it at the begin of each build."""
+        """What builds and why: who builds tells it, once, before anything else."""
 
     @property
     def builder(self) -> DockerfileBuilder:

@@ -158,7 +158,9 @@ def _start(mark: str, flags: Sequence[str]) -> None:
         os.utime(mark)
     argv = [sys.executable, "-m", "pywerf", "host", "cleanup", *flags]
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    os.posix_spawn(sys.executable, argv, os.environ, file_actions=null, setsid=True)
+    # it is to outlive this process
+    environ = {name: value for name, value in os.environ.items() if name != "WERF_ENABLE_PROCESS_EXTERMINATOR"}
+    os.posix_spawn(sys.executable, argv, environ, file_actions=null, setsid=True)
 
 
 def _volume(path: str) -> tuple[int, int]:

@@ -270,11 +270,12 @@ class Session:
     def build(self, options: BuildOptions, given: Given | None = None) -> BuildResult:
         """Build the image (one a platform) of a Dockerfile; tag it, write it where it is wanted.
 
-        `given` stands for the context and the Dockerfile that the options would name.
+        `given` stands for the context and the Dockerfile that the options would name; its giver has told what builds.
         """
         from pywerf.build.build_images import build
 
-        self.reporter.message("info", self.choice.line_for(options.container.namespaces))
+        if given is None:
+            self.reporter.message("info", self.choice.line_for(options.container.namespaces))
         with self.working():
             return build(self, options, given)
 

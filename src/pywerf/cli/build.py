@@ -119,9 +119,10 @@ def _build(run: Invocation, flags: dict[str, Any]) -> int:
     from pywerf.build.dockerfile_build import open_build
 
     with run.reporter() as reporter:
-        reporter.message("info", f"no werf.yaml: {path} is built as a project of one image")
         build = _with_flags(open_build(folder, path), flags)
         with open_backend(run.engine, reporter, docker_builder=flags["docker_builder"]) as backend:
+            reporter.message("info", backend.line)
+            reporter.message("info", f"no werf.yaml: {path} is built as a project of one image")
             image = backend.builder.build(build)
     if flags["iidfile"]:
         _write(flags["iidfile"], str(image))

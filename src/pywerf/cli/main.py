@@ -59,6 +59,10 @@ def _run_command(args: list[str], session_class: Any) -> int:
     invocation = Invocation(session_class)
     with _Signals():
         try:
+            if "WERF_ENABLE_PROCESS_EXTERMINATOR" in os.environ:
+                from pywerf.cli.exterminator import end_with_parent
+
+                end_with_parent(os.environ)
             call = None if "_WERF_COMPLETE" in os.environ else read(app, args, os.environ)
             result = _run_by_click(args, invocation) if call is None else call(invocation)
             sys.stdout.flush()

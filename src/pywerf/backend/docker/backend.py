@@ -56,7 +56,6 @@ class DockerBuilder:
 
     def build(self, build: DockerfileBuild) -> Digest:
         """DockerfileBuilder."""
-        self._steps.reporter.message("info", self.line)
         if self.kind == "classic":
             from pywerf.backend.docker.classic import build_classic
 

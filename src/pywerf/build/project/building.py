@@ -97,6 +97,7 @@ class _Run:
         self.contexts = FileMemo(home, "contexts/1")
         self.built: dict[str, BuiltImage] = {}
         self.titles: dict[str, str] = {}
+        self._told = False
 
     def run(self, names: Sequence[str]) -> list[BuiltImage]:
         sets = build_sets(self.project.config, names)
@@ -105,6 +106,8 @@ class _Run:
         with_spec = not self.options.skip_image_spec
         prepared = {name: prepare(self.project, name, with_spec=with_spec) for name in order}
         workers = _workers(self.options, max(map(len, sets), default=1))
+        if self.backend.opened is not None:
+            self._tell_backend()
         tell_plan(sets, workers, self.reporter)
         self.titles = {
             name: f"({number}/{len(order)}) image {shown_name(name)}" for number, name in enumerate(order, 1)
@@ -115,6 +118,7 @@ class _Run:
                 continue
             if not self.options.check_built:
                 self.backend()  # while this is the only thread
+                self._tell_backend()
             live = workers == 1 or len(missing) == 1 or isinstance(self.reporter, BlockReporter)
             make = partial(self._make, live=live)
             if isinstance(self.reporter, BlockReporter):
@@ -135,6 +139,12 @@ class _Run:
             for line in summary_lines(found):
                 self.reporter.message("info", line)
         return found
+
+    def _tell_backend(self) -> None:
+        """Say what builds, and why: first, once it is known, for all images."""
+        if not self._told:
+            self._told = True
+            self.reporter.message("info", self.backend().line)
 
     def _stop(self) -> None:
         if self.backend.opened is not None:

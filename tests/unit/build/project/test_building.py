@@ -87,6 +87,17 @@ def test_a_build_has_all_that_werf_yaml_says(
     assert [node.name for node in build.context.scandir("")] == ["a", "docker"]
 
 
+def test_what_builds_is_told_first_and_once(
+    git: GitRepository, opened: Open, backend: FakeBackend, built: Build, told: Any
+) -> None:
+    git.commit({"werf.yaml": DEPENDENT, **FILES})
+    for _ in range(2):
+        told.messages.clear()
+        built(opened(), backend)
+        assert told.messages[0] == ("info", "a fake builds")
+        assert told.messages.count(("info", "a fake builds")) == 1
+
+
 def test_the_command_line_wins(git: GitRepository, opened: Open, backend: FakeBackend, built: Build, told: Any) -> None:
     git.commit({"werf.yaml": META + "image: web\ndockerfile: D\nnetwork: host\nssh: x\n", "D": "FROM scratch\n"})
     built(opened(), backend, network="none", ssh=("default=/key",), no_cache=True, pull=True, cache_from=("r",))
