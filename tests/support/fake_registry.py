@@ -62,6 +62,7 @@ class FakeRegistry:
         self.identity_tokens = {"identity-of-alice"}
         self.tokens: dict[str, set[str]] = {}
         self.anonymous_pull = False
+        self.missing_status = 404  # of what is read in a repository that nothing was pushed to
         self.token_life = 300
         self.token_realm = ""
         self.post_tokens_only = False
@@ -223,6 +224,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self) -> None:
         if self.where == "/v2/":
             return self._answer(200, b"{}")
+        if self.command in ("GET", "HEAD") and self.registry.missing_status != 404 and self._missing():
+            return self._error(self.registry.missing_status, "DENIED", "requested access to the resource is denied")
         for pattern, method in (
             (r"/v2/(.+)/blobs/uploads/([^/]*)", self._upload),
             (r"/v2/(.+)/blobs/([^/]+)", self._blob),
@@ -375,6 +378,12 @@ class _Handler(BaseHTTPRequestHandler):
         challenge = f'Bearer realm="{realm}",service="fake registry"' + (f',scope="{scope}"' if scope else "")
         self._error(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": challenge})
         return False
+
+    def _missing(self) -> bool:
+        """Whether the request is for a repository that has nothing, nor an upload."""
+        match = re.match(r"/v2/(.+)/(?:blobs|manifests|tags)/", self.where)
+        known = {name for name, _ in (*self.registry.blobs, *self.registry.manifests)}
+        return match is not None and "/uploads/" not in self.where and match[1] not in known
 
     def _scope(self) -> str:
         match = re.match(r"/v2/(.+)/(?:blobs|manifests|tags)/", self.where)

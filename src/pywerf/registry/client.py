@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
-from pywerf.errors import DigestMismatch, InvalidDigest, InvalidDocument, RegistryError
+from pywerf.errors import (
+    DigestMismatch,
+    InvalidDigest,
+    InvalidDocument,
+    RegistryError,
+    RegistryNotFound,
+    RegistryUnauthorized,
+)
 from pywerf.oci import media_types
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
@@ -217,6 +224,14 @@ class RegistryClient:
     def put_blob_stream(self, repository: str, chunks: Iterable[bytes]) -> tuple[Digest, int]:
         """Send a blob while it is made, in requests of `settings.chunk_size` bytes; its digest and size. Atomic."""
         return upload.stream(self.session, self._target(repository, ""), chunks)
+
+    def may_push(self, repository: str) -> bool:
+        """Whether we may send blobs to a repository, which need not exist yet. Leaves nothing behind."""
+        try:
+            upload.attempt(self.session, self._target(repository, ""))
+        except (RegistryUnauthorized, RegistryNotFound):
+            return False
+        return True
 
     def _target(self, repository: str, selector: str, *scopes: str) -> upload.Target:
         return upload.Target(

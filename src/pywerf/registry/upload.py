@@ -115,6 +115,12 @@ def stream(session: RegistrySession, target: Target, chunks: Iterable[bytes]) ->
     return digest, sent + filled
 
 
+def attempt(session: RegistrySession, target: Target) -> None:
+    """Begin an upload and end it without a blob: whether it is allowed. Raises RegistryError where it is not."""
+    location, _ = _open(session, target, 0)
+    _give_up(session, target, location)
+
+
 def _open(session: RegistrySession, target: Target, limit: int) -> tuple[str, int]:
     """Begin an upload: its location, and the size of its pieces (some registries have a minimum)."""
     patience = session.patience()

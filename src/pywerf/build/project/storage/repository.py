@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from pywerf.errors import DigestMismatch, InvalidDocument, RegistryNotFound
+from pywerf.errors import DigestMismatch, InvalidDocument, RegistryNotFound, RegistryUnauthorized
 from pywerf.oci import media_types
 from pywerf.oci.config import ContainerConfig, ImageConfig
 from pywerf.oci.descriptor import Descriptor
@@ -21,6 +22,8 @@ from pywerf.registry.deletion import NO_VENDOR_ACCESS, Deletion, VendorAccess, o
 from pywerf.registry.verify import MAX_DOCUMENT
 
 __all__ = ["DELETED_LABEL", "RECORD_LABEL", "Repository"]
+
+T = TypeVar("T")
 
 RECORD_LABEL = "werf-record"
 """In every record, its own tag: so no two of them share a manifest, and one can be deleted alone."""
@@ -70,11 +73,24 @@ class Repository:
         """All tags; asked for once, and again when `fresh`."""
         with self._lock:
             if self._tags is None or fresh:
-                try:
-                    self._tags = list(self.client.tags(self.path))
-                except RegistryNotFound:
-                    self._tags = []  # nothing was ever pushed there
+                nothing: list[str] = []
+                self._tags = self._unless_missing(lambda: list(self.client.tags(self.path)), nothing)
             return tuple(self._tags)
+
+    def _unless_missing(self, ask: Callable[[], T], otherwise: T) -> T:
+        """What the registry answers, or `otherwise` as long as nothing was ever pushed to the repository.
+
+        Many registries refuse to read what does not exist, so as not to tell strangers whether it does. Who may push
+        there is no stranger: that is asked after a refusal only.
+        """
+        try:
+            return ask()
+        except RegistryNotFound:
+            return otherwise
+        except RegistryUnauthorized:
+            if not self.client.may_push(self.path):
+                raise
+            return otherwise
 
     def note_tag(self, tag: str) -> None:
         """A tag is there now."""
@@ -92,7 +108,10 @@ class Repository:
 
     def has(self, tag: str) -> bool:
         """Whether there is such a tag now: the registry is asked."""
-        return self.client.find_manifest(self.path, tag) is not None
+        return self._find(tag) is not None
+
+    def _find(self, tag: str) -> Descriptor | None:
+        return self._unless_missing(lambda: self.client.find_manifest(self.path, tag), None)
 
     def manifest(self, selector: str) -> tuple[bytes, Digest, Manifest | Index]:
         """The bytes, digest and value of a manifest or index, by tag or digest."""
@@ -142,7 +161,7 @@ class Repository:
         config = ImageConfig(host_platform(), ContainerConfig(labels={**labels, RECORD_LABEL: tag})).to_json()
         descriptor = Descriptor(media_types.OCI_CONFIG, Digest.of(config), len(config))
         manifest = Manifest(media_types.OCI_MANIFEST, descriptor, ())
-        if self.client.find_blob(self.path, descriptor.digest) is None:
+        if self._unless_missing(lambda: self.client.find_blob(self.path, descriptor.digest), None) is None:
             self.client.put_blob(self.path, descriptor, lambda: iter((config,)))
         digest = self.client.put_manifest(self.path, tag, manifest.to_json(), manifest.media_type)
         self.note_tag(tag)
@@ -161,7 +180,7 @@ class Repository:
 
     def delete_manifest(self, tag: str) -> None:
         """Delete what a tag means; all tags of it go. Idempotent."""
-        found = self.client.find_manifest(self.path, tag)
+        found = self._find(tag)
         if found is not None:
             self.deletion.delete_manifest(found.digest, (tag,))
         self.forget_tag(tag)

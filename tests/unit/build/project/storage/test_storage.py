@@ -16,7 +16,7 @@ from pywerf.build.project.storage.open import open_registry_storage, open_storag
 from pywerf.build.project.storage.records import ClientId, CustomTag, ManagedImage, custom_tags, managed_images
 from pywerf.build.project.storage.registry import RegistryStageStorage
 from pywerf.build.session import Session
-from pywerf.errors import RegistryError, UsageError
+from pywerf.errors import RegistryError, RegistryUnauthorized, UsageError
 from pywerf.oci.digest import Digest
 from pywerf.registry.access import RegistryAccess
 from support.fake_registry import FakeRegistry
@@ -75,6 +75,36 @@ class TestRegistry(StageContract):
         assert other.describe(FIRST) == published
         elsewhere = EmbeddedBackend(make_session("elsewhere"))
         assert elsewhere.images.inspect(other.fetch(FIRST, elsewhere)).id == published.image_id
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_registries_that_refuse_to_read_a_new_repository(
+        self,
+        status: int,
+        fake_registry: FakeRegistry,
+        storage: RegistryStageStorage,
+        backend: EmbeddedBackend,
+        build_image: BuildImage,
+    ) -> None:
+        fake_registry.missing_status = status
+        assert storage.stages() == []
+        assert not storage.repository.has(str(FIRST))
+        published = storage.publish(build_image(backend, "one"), FIRST, backend)
+        assert storage.describe(FIRST) == published
+        assert not fake_registry.uploads, "the question whether we may push leaves something behind"
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_record_is_the_first_in_a_new_repository(
+        self, status: int, fake_registry: FakeRegistry, storage: RegistryStageStorage
+    ) -> None:
+        fake_registry.missing_status = status
+        storage.records.write("managed-image-web", {"name": "web"})
+        assert storage.records.tags(fresh=True) == ("managed-image-web",)
+
+    def test_who_may_not_push_is_refused(self, fake_registry: FakeRegistry, storage: RegistryStageStorage) -> None:
+        fake_registry.missing_status = 403
+        fake_registry.fail("POST", "/blobs/uploads/", 403)
+        with pytest.raises(RegistryUnauthorized, match="denied"):
+            storage.stages()
 
     def test_what_is_known_is_not_asked_again(
         self,
