@@ -83,6 +83,9 @@ class FakeImages:
         for tag in tags:
             self.names[tag if "/" in tag else f"localhost/{tag}"] = id
 
+    def join(self, images: Sequence[str], tags: Sequence[str]) -> Digest | None:
+        return None
+
     def remove(self, names: Sequence[str], *, force: bool = False) -> None:
         for name in names:
             id = self._id(name)

@@ -178,6 +178,12 @@ class ImageStore(Protocol):
     def tag(self, name: str, tags: Sequence[str]) -> None:
         """Give an image further names, taken from whoever has them. Idempotent. Raises ImageNotFound."""
 
+    def join(self, images: Sequence[str], tags: Sequence[str]) -> Digest | None:
+        """Join images, one a platform, in an index with the labels of the first, and give it names; its id. Idempotent.
+
+        None where the backend keeps no indexes. Raises ImageNotFound.
+        """
+
     def remove(self, names: Sequence[str], *, force: bool = False) -> None:
         """Take names away; with its last name, or by its id, the image goes. Raises ImageNotFound, ImageInUse."""
 
@@ -192,7 +198,10 @@ class ImageTransfer(Protocol):
         """Bring an image from its registry; its id. Raises RegistryError and its kinds."""
 
     def push(self, name: str, destination: str = "") -> Digest:
-        """Send an image to a registry (as `destination`, or by its own name); the digest of its manifest there."""
+        """Send an image (an index with all its images) to a registry, as `destination` or by its own name.
+
+        Returns the digest of the manifest there.
+        """
 
     def save(self, name: str, path: str) -> None:
         """Write an image to a Docker archive, that appears as a whole. Raises ImageNotFound, StoreError."""

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary, Pruned, Secret, Stage
 from pywerf.build.contexts import Given
-from pywerf.build.names import local_candidates
+from pywerf.build.names import full_name, local_candidates
 from pywerf.build.options import BuildOptions
 from pywerf.oci.digest import Digest
 from pywerf.oci.manifest import Index, parse_manifest
+from pywerf.oci.media_types import DOCKER_MANIFEST, ImageFormat
 from pywerf.oci.platform import Platform
 
 if TYPE_CHECKING:
@@ -158,6 +159,18 @@ class _Images:
         """ImageStore."""
         self._session.tag(name, tags)
 
+    def join(self, images: Sequence[str], tags: Sequence[str]) -> Digest | None:
+        """ImageStore."""
+        from pywerf.build.platforms import make_index
+
+        session = self._session
+        records = [session.find_image(image) for image in images]
+        built = [(session.image_config(record).platform, record) for record in records]
+        kind: ImageFormat = "docker" if records[0].media_type == DOCKER_MANIFEST else "oci"
+        with session.working():
+            made = make_index(session, built, [full_name(tag) for tag in tags], kind, labels=records[0].labels)
+        return made.id
+
     def remove(self, names: Sequence[str], *, force: bool = False) -> None:
         """ImageStore."""
         self._session.remove(names, force=force)
@@ -182,7 +195,7 @@ class _Transfer:
 
     def push(self, name: str, destination: str = "") -> Digest:
         """ImageTransfer."""
-        return self._session.push(name, f"docker://{destination}" if destination else "")
+        return self._session.push(name, f"docker://{destination}" if destination else "", all=True)
 
     def save(self, name: str, path: str) -> None:
         """ImageTransfer."""

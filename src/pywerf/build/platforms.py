@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pywerf.oci import media_types
@@ -22,8 +22,12 @@ def make_index(
     built: Sequence[tuple[Platform, ImageRecord]],
     names: Sequence[str],
     image_format: media_types.ImageFormat,
+    labels: Mapping[str, str] | None = None,
 ) -> ImageRecord:
-    """Store an index over images that have been built, in the order in which they were asked for."""
+    """Store an index over images that have been built, in the order in which they were asked for.
+
+    `labels` are those that the store finds it by.
+    """
     store = session.store
     manifests = tuple(
         Descriptor(
@@ -36,5 +40,7 @@ def make_index(
     )
     kind = media_types.DOCKER_INDEX if image_format == "docker" else media_types.OCI_INDEX
     return store.images.put_index(
-        Index(kind, manifests).to_json(), kind, names, sum(record.size for _, record in built)
+        *(Index(kind, manifests).to_json(), kind, names),
+        size=sum(record.size for _, record in built),
+        labels=labels,
     )

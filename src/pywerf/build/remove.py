@@ -12,13 +12,14 @@ import msgspec
 from pywerf.build.names import local_candidates
 from pywerf.build.session_work import WORK
 from pywerf.errors import ImageInUse
+from pywerf.oci.digest import Digest
 
 if TYPE_CHECKING:
     from pywerf.build.session import Session
     from pywerf.store.gc import GcReport
     from pywerf.store.images import ImageRecord
 
-__all__ = ["RemovedEvent", "collect", "dangling", "prune", "remove_images"]
+__all__ = ["RemovedEvent", "collect", "dangling", "listed_in", "prune", "remove_images"]
 
 _WEEK = 7 * 86400.0
 
@@ -115,6 +116,15 @@ def dangling(session: Session, before: float | None = None) -> list[ImageRecord]
         for record in session.store.images.list()
         if not record.names and (before is None or record.added <= before) and str(record.manifest_digest) not in listed
     ]
+
+
+def listed_in(session: Session, image: str) -> list[str]:
+    """The indexes (their ids in hexadecimal) that list an image, which is named by its id."""
+    record = session.store.images.get(Digest.sha256(image))
+    if record is None:
+        return []
+    manifest = str(record.manifest_digest)
+    return [other.id.hex for other in session.store.images.list() if manifest in _listed_by(session, other)]
 
 
 def _members(session: Session) -> Iterator[str]:

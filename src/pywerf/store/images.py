@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -89,16 +89,24 @@ class ImageStore:
         return self._put((*row, json.dumps(image.config.labels)), names)
 
     def put_index(
-        self, index: bytes, media_type: str, names: Iterable[str] = (), size: int | None = None
+        self,
+        index: bytes,
+        media_type: str,
+        names: Iterable[str] = (),
+        size: int | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> ImageRecord:
-        """Store an index (a manifest list), whose manifests may be here or not. Otherwise as `put`."""
+        """Store an index (a manifest list), whose manifests may be here or not. Otherwise as `put`.
+
+        An index has no config: `labels` are kept beside it.
+        """
         parsed = parse_manifest(index, media_type)
         if not isinstance(parsed, Index):
             raise InvalidDocument("index: the manifest of an image where an index is expected")
         digest = self._blobs.put(index)
         if size is None:
             size = sum(item.size for item in parsed.manifests)
-        row = (str(digest), str(digest), len(index), parsed.media_type, "", size, "", "{}")
+        row = (str(digest), str(digest), len(index), parsed.media_type, "", size, "", json.dumps(dict(labels or {})))
         return self._put(row, names)
 
     def get(self, id: Digest) -> ImageRecord | None:

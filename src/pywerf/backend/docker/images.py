@@ -85,6 +85,10 @@ class DockerImages:
             with self._daemon.translated("tag", image=name):
                 self._daemon.api.tag(daemon_name(name), repository, tag)
 
+    def join(self, images: Sequence[str], tags: Sequence[str]) -> Digest | None:
+        """ImageStore: the daemon's API makes no indexes."""
+        return None
+
     def remove(self, names: Sequence[str], *, force: bool = False) -> None:
         """ImageStore."""
         for name in names:

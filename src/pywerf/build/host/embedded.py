@@ -49,15 +49,16 @@ class EmbeddedHost:
 
     def remove_image(self, image: HostImage, *, force: bool = False) -> bool:
         """HostBackend: nothing goes while another process works in the store."""
-        from pywerf.build.remove import remove_images
+        from pywerf.build.remove import listed_in, remove_images
         from pywerf.build.session_work import WORK
 
         with self._session.store.unleased(*WORK) as free:
             if not free:
                 return False
+        listing = listed_in(self._session, image.id)
         try:
-            # all of its names, which the id alone would refuse
-            remove_images(self._session, [image.id], force=True, prune=False, everything=False)
+            # all of its names, which the id alone would refuse; and an index goes before an image that it lists
+            remove_images(self._session, [*listing, image.id], force=True, prune=False, everything=False)
         except ImageNotFound:
             return True
         except ImageInUse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,13 +29,24 @@ class Reduced(msgspec.Struct, frozen=True):
     left: int = 0
 
 
+def _never(image: str) -> float:
+    return 0.0
+
+
 def reduce_images(
-    host: HostBackend, limit: VolumeLimit, *, project: str = "", force: bool = False, dry_run: bool = False
+    host: HostBackend,
+    limit: VolumeLimit,
+    *,
+    project: str = "",
+    force: bool = False,
+    dry_run: bool = False,
+    last_use: Callable[[str], float] = _never,
 ) -> Reduced:
     """Where the volume is fuller than allowed: nameless volumes and dangling images go, then what builds have left
     behind, then images that were used longest ago, until the volume is the margin below it.
 
-    What is in use stays; with `force` containers of projects' images are stopped, and go. Raises WerfError.
+    What is in use stays; with `force` containers of projects' images are stopped, and go. `last_use` tells when a build
+    used an image (by its id) that it did not make. Raises WerfError.
     """
     path = host.storage_path
     if not path or not limit.over(path):
@@ -44,7 +56,7 @@ def reduce_images(
     for volume in host.volumes():
         if work.dry_run or host.remove_volume(volume):
             work.volumes.append(volume)
-    candidates = [image for image in host.images(project) if now - image.used > _YOUNG]
+    candidates = [image for image in _used(host.images(project), last_use) if now - image.used > _YOUNG]
     for image in candidates:
         if not image.names:
             work.remove(image)
@@ -58,6 +70,11 @@ def reduce_images(
         if image.names:
             work.remove(image)
     return work.done()
+
+
+def _used(images: Sequence[HostImage], last_use: Callable[[str], float]) -> list[HostImage]:
+    """The images with the time at which they were used last, be it by a build that only found them."""
+    return [msgspec.structs.replace(image, used=max(image.used, last_use(image.id))) for image in images]
 
 
 def purge_images(host: HostBackend, *, project: str = "", force: bool = False, dry_run: bool = False) -> Reduced:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pywerf.build.last_use import LastUse
 from pywerf.build.project.after_build import add_custom_tags, commits_of, finish, warn_of_many_tags, write_records
 from pywerf.build.project.base_configs import BaseConfigs
 from pywerf.build.project.custom_tags import check_custom_tags
@@ -133,6 +134,7 @@ class _Run:
         by_name = {image.name: image for image in (*found, *tagged)}
         found = [by_name[image.name] for image in found]
         write_records(found, self.project, self.repos, self.reporter)
+        _note_use(found, self.repos.options.home)
         if any(image.rebuilt for image in found):
             warn_of_many_tags(self.repos, self.reporter)
         if len(found) > 1:
@@ -213,6 +215,13 @@ class _Run:
         made = make()
         self.contexts.put(key, made.encode())
         return made
+
+
+def _note_use(images: Sequence[BuiltImage], home: str) -> None:
+    """Let cleanups of this machine know that all stages were of use, those too that were only found."""
+    used = LastUse(home)
+    for id in {str(stage.description.image_id) for image in images for one in image.platforms for stage in one.stages}:
+        used.note(id)
 
 
 def _in_block(

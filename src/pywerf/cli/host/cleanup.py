@@ -44,6 +44,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     """
     from pywerf.build.host.files import remove_temporary, shrink_cache
     from pywerf.build.host.reduce import reduce_images
+    from pywerf.build.last_use import LastUse
     from pywerf.build.limits import clean_up, volume_limit
     from pywerf.report.text import human_size
     from pywerf.util.home import werf_home
@@ -54,6 +55,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     cache_limit = volume_limit(flags[usage], flags[f"{usage}_margin"], _CACHE)
     age = seconds("--max-age", flags["max_age"])
     dry_run, project = flags["dry_run"], flags["project_name"]
+    home = os.path.abspath(werf_home(flags["home_dir"]))
+    last_use = LastUse(home).of
     run = invocation(ctx)
     busy, left = False, 0
     images: list[str] = []
@@ -77,13 +80,15 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
                 ]
                 if done.busy:
                     continue
-            reduced = reduce_images(host, limit, project=project, force=flags["force"], dry_run=dry_run)
+            reduced = reduce_images(
+                *(host, limit), project=project, force=flags["force"], dry_run=dry_run, last_use=last_use
+            )
             images += [name for name in reduced.images if name not in images]
             containers += len(reduced.containers)
             volumes += len(reduced.volumes)
             left = reduced.left if session is not None else max(left, reduced.left)
     temporary = remove_temporary(tmp_dir(flags), dry_run=dry_run)
-    caches = shrink_cache(os.path.abspath(werf_home(flags["home_dir"])), cache_limit, dry_run=dry_run)
+    caches = shrink_cache(home, cache_limit, dry_run=dry_run)
     counts = [("Images", len(images)), *counts]
     others = (
         ("Containers", containers),

@@ -90,6 +90,12 @@ def test_dangling_images_go_first_then_those_used_longest_ago(tmp_path: Path) ->
     assert done.left > 0
 
 
+def test_what_a_build_has_found_lately_was_used_lately(tmp_path: Path) -> None:
+    host = MemoryHost(tmp_path, image("found", 9), image("old", 5), image("now", 4))
+    last_use = {"id-found": NOW - HOUR, "id-now": NOW, "id-old": 0.0}
+    assert reduce_images(host, FULL, last_use=last_use.__getitem__).images == ("shop:old", "shop:found")
+
+
 class ImagesLimit:
     """A limit of what the images of a host take, instead of a volume that others write to."""
 

@@ -80,8 +80,12 @@ class LocalStageStorage:
         return self._published(stage, name)
 
     def publish_index(self, digest: str, members: Sequence[StageDescription]) -> StageDescription | None:
-        """StageStorage: the images of several platforms stay separate."""
-        return None
+        """StageStorage: None where the backend keeps no indexes; the images stay separate then."""
+        stage = StageId(digest)
+        name = self._name(stage)
+        if self._backend.images.join([self._name(member.id) for member in members], [name]) is None:
+            return None
+        return self._published(stage, name)
 
     def fetch(self, stage: StageId, backend: Backend) -> str:
         """StageStorage. Raises ImageNotFound."""
@@ -95,13 +99,16 @@ class LocalStageStorage:
 
     def reject(self, stage: StageId) -> None:
         """StageStorage."""
-        self.delete(stage)
+        self._remove(stage, force=True)  # an index of it is of no more use than it is
 
     def delete(self, stage: StageId) -> None:
         """StageStorage."""
+        self._remove(stage, force=False)
+
+    def _remove(self, stage: StageId, *, force: bool) -> None:
         name = self._name(stage)
         if self._id_of(name) is not None:
-            self._backend.images.remove([name])
+            self._backend.images.remove([name], force=force)
         with self._lock:
             if self._known is not None:
                 self._known.discard(stage)

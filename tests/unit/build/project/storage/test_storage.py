@@ -9,15 +9,17 @@ import pytest
 
 from pywerf.backend.contract import Backend, DockerfileBuild
 from pywerf.build.embedded import EmbeddedBackend
+from pywerf.build.host.embedded import EmbeddedHost
 from pywerf.build.project.storage.local import LocalStageStorage
 from pywerf.build.project.storage.memo import DescriptionMemo
-from pywerf.build.project.storage.model import StageDescription
+from pywerf.build.project.storage.model import StageDescription, StageId
 from pywerf.build.project.storage.open import open_registry_storage, open_storage
 from pywerf.build.project.storage.records import ClientId, CustomTag, ManagedImage, custom_tags, managed_images
 from pywerf.build.project.storage.registry import RegistryStageStorage
 from pywerf.build.session import Session
 from pywerf.errors import RegistryError, RegistryUnauthorized, UsageError
 from pywerf.oci.digest import Digest
+from pywerf.oci.platform import Platform
 from pywerf.registry.access import RegistryAccess
 from support.fake_registry import FakeRegistry
 from support.memory_tree import MemoryTree
@@ -51,6 +53,45 @@ class TestLocal(StageContract):
         )
         assert image
         assert storage.describe(FIRST) is None
+
+
+    def test_an_index_of_two_platforms(self, storage: LocalStageStorage, backend: EmbeddedBackend) -> None:
+        members = []
+        for stage, platform in ((FIRST, Platform.parse("linux/amd64")), (SECOND, Platform.parse("linux/arm64"))):
+            build = DockerfileBuild(
+                b"FROM scratch\nCOPY file /\n",
+                context=MemoryTree({"file": b"one"}),
+                labels={"werf": "shop", "werf-project-repo-commit": "one"},
+                platforms=(platform,),
+            )
+            members.append(storage.publish(str(backend.builder.build(build)), stage, backend))
+        digest = "c3" * 28
+        index = storage.publish_index(digest, members)
+        assert index is not None
+        assert (index.name, index.commit) == (f"shop:{digest}", "one")
+        assert storage.publish_index(digest, members) == index
+        assert StageId(digest) in storage.stages(digest, fresh=True)
+        record = backend.session.find_image(index.name)
+        assert record.is_index
+        assert record.labels["werf"] == "shop"
+
+        storage.reject(SECOND)  # damaged, and in an index
+        assert storage.stages(DIGEST, fresh=True) == [FIRST]
+
+    def test_a_cleanup_takes_an_index_with_its_first_image(
+        self, storage: LocalStageStorage, backend: EmbeddedBackend, build_image: BuildImage
+    ) -> None:
+        member = storage.publish(build_image(backend, "one"), FIRST, backend)
+        assert storage.publish_index("c3" * 28, [member]) is not None
+        host = EmbeddedHost(backend.session)
+        images = host.images("shop")
+        assert sorted(name for image in images for name in image.names) == [
+            f"localhost/shop:{FIRST}",
+            f"localhost/shop:{'c3' * 28}",
+        ]
+        first = next(image for image in images if image.id == member.image_id.hex)
+        assert host.remove_image(first)
+        assert host.images("shop") == []
 
 
 class TestRegistry(StageContract):
