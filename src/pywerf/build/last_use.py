@@ -1,8 +1,8 @@
 """When images were last used by builds of projects, which neither backend knows of what a build has merely found.
 
-    used = LastUse(home)
-    used.note(image.hex)       # by builds
-    used.of(image.hex)         # by `werf host cleanup`: seconds since 1970
+used = LastUse(home)
+used.note(image.hex)       # by builds
+used.of(image.hex)         # by `werf host cleanup`: seconds since 1970
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ class RegistryOptions(msgspec.Struct, frozen=True):
     creds: str = ""  # USER[:PASSWORD]
     cert_dir: str = ""
     retries: int = 3
+    mirrors: tuple[str, ...] = ()  # of docker.io: HOST[/PATH]
 
 
 class EngineOptions(msgspec.Struct, frozen=True):

@@ -137,6 +137,7 @@ class Session:
                 creds=given.creds,
                 cert_dir=given.cert_dir,
                 retries=given.retries,
+                mirrors=given.mirrors,
             )
             self._registries = RegistryAccess(settings)
             self._stack.callback(self._registries.close)

@@ -27,6 +27,7 @@ __all__ = [
     "invocation",
     "log_flags",
     "log_time_flags",
+    "plain_log_flags",
     "platform_image",
     "progress_flags",
 ]
@@ -83,7 +84,7 @@ class Invocation:
         """What `--log-*` and `--log-level` come to; the loudest of the werf flags wins."""
         levels: tuple[Verbosity, ...] = ("debug", "verbose", "quiet")
         for level in levels:
-            if self.settings.get(f"log_{level}"):
+            if self.settings.get(f"log_{level}") or self.settings.get(f"plain_{level}"):
                 return level
         return _LOG_LEVELS[self.setting("log_level", "warn")]
 
@@ -232,6 +233,13 @@ def log_flags(function: F) -> F:
             ),
         ]
     )(function)
+
+
+def plain_log_flags(function: F) -> F:
+    """`--quiet`, `--verbose`, `--debug`: other names of `--log-…` for commands of projects."""
+    boolean: dict[str, Any] = {"type": BOOL, "bare": "true", "metavar": "", "default": None, "hidden": True}
+    levels = ("quiet", "verbose", "debug")
+    return _all_of([_global(f"--{level}", f"plain_{level}", **boolean) for level in levels])(function)
 
 
 def log_time_flags(function: F) -> F:

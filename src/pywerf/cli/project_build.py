@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from pywerf.cli.declare import WHOLE, Choice, flag, switch
-from pywerf.cli.invocation import log_time_flags
+from pywerf.cli.invocation import log_time_flags, plain_log_flags
 from pywerf.cli.project_flags import project_options
 from pywerf.cli.repo_flags import registry_access, registry_options, repo_options
 from pywerf.cli.values import platforms
+from pywerf.cli.vendor_flags import check_registry_kinds, vendor_flags_of_builds, vendor_secrets
 from pywerf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,9 +66,22 @@ _BUILD_FLAGS: tuple[Callable[[Any], Any], ...] = (
     switch("--virtual-merge", help="The commit is a merge that CI has made to try a branch."),
     switch("--skip-image-spec-stage", hidden=True),
     switch("--log-pretty", default=True, help="Boxes around what is told of an image (true by default)."),
-    flag("--log-terminal-width", type=WHOLE, default=-1, metavar="N", help="Fold what is told of images (-1: never)."),
+    flag(
+        "--log-terminal-width",
+        type=WHOLE,
+        default=-1,
+        metavar="N",
+        help="Fold what is told of images (-1: as the terminal).",
+    ),
     switch("--log-project-dir", help="Tell the project directory first."),
     log_time_flags,
+    plain_log_flags,
+    vendor_flags_of_builds,
+    # Of the deployment that upstream's build shares these with; jobs set their variables for all commands.
+    flag("--kube-config", hidden=True),
+    flag("--kube-config-base64", hidden=True),
+    flag("--kube-context", hidden=True),
+    switch("--insecure-helm-dependencies", hidden=True),
 )
 
 
@@ -123,7 +137,7 @@ class OpenedProject:
         flags = self.flags
         width = flags["log_terminal_width"]
         if width < -1:
-            raise UsageError(f"--log-terminal-width {width}: a width, or -1 for lines of any length")
+            raise UsageError(f"--log-terminal-width {width}: a width, or -1 for that of the terminal")
         options = ImageBuildOptions(
             parallel=flags["parallel"],
             limit=flags["parallel_tasks_limit"],
@@ -136,7 +150,7 @@ class OpenedProject:
             skip_image_spec=flags["skip_image_spec_stage"],
             custom_tags=tuple(flags.get("custom_tags", ())),
             pretty=flags["log_pretty"],
-            width=max(0, width),
+            width=_terminal_width() if width == -1 else width,
         )
         return build_project(self.project, self.backend, self.repos, names, options, self.reporter)
 
@@ -190,6 +204,8 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
 
     if isinstance(reporter, PlainReporter):
         reporter = BlockReporter(reporter)
+    check_registry_kinds(flags)
+    run.secrets.extend(vendor_secrets(flags))
     registry = registry_options(flags)
     project = open_project(options, reporter, git)
     if flags["log_project_dir"]:
@@ -260,6 +276,14 @@ def final_image(names: Sequence[str], finals: Sequence[str]) -> str:
     raise UsageError(
         "there are several images, and one has to be chosen", hint=f"name one of {', '.join(map(shown_name, found))}"
     )
+
+
+def _terminal_width() -> int:
+    """How wide the terminal is that is told of images; 0, lines of any length, when it is a file or a pipe."""
+    try:
+        return os.get_terminal_size(2).columns
+    except OSError:
+        return 0
 
 
 def _agents(flags: Mapping[str, Any]) -> tuple[str, ...]:

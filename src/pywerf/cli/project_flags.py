@@ -41,6 +41,7 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         metavar="DIR",
         help="Directory for caches (default: ~/.werf).",
     ),
+    flag("--tmp-dir", metavar="DIR", help="Directory for temporary files (default: the system's)."),
     switch("--debug-templates", help="Let the *_debug functions of templates print; tell more of errors in templates."),
 )
 
@@ -66,7 +67,11 @@ def has_config(folder: str, config: str) -> bool:
 
 
 def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -> ProjectOptions:
-    """The options that the values of the flags are."""
+    """The options that the values of the flags are. `--tmp-dir` counts for all that runs in this process."""
+    if flags["tmp_dir"]:
+        if not os.path.isdir(flags["tmp_dir"]):
+            raise UsageError(f"--tmp-dir {flags['tmp_dir']}: no such directory")
+        os.environ["TMPDIR"] = os.path.abspath(flags["tmp_dir"])
     return ProjectOptions(
         dir=flags["dir_"],
         git_work_tree=flags["git_work_tree"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pywerf.build.options import RegistryOptions
 from pywerf.cli.declare import flag
 from pywerf.cli.registry_flags import docker_config_flag, tls_flags, tls_verify
+from pywerf.errors import UsageError
 
 if TYPE_CHECKING:
     from pywerf.build.project.repos import RepoOptions
@@ -30,6 +31,12 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
     ),
     flag("--secondary-repo", "secondary_repos", multiple=True, metavar="REPO", help="Repository to take stages from."),
     tls_flags,
+    flag(
+        *("--container-registry-mirror", "container_registry_mirrors"),
+        multiple=True,
+        metavar="HOST[/PATH]",
+        help="Mirror of docker.io (embedded engine).",
+    ),
     docker_config_flag,
     flag("--synchronization", "-S", metavar="ADDRESS", help="Lock service: :local, http(s)://…, redis://…"),
 )
@@ -62,7 +69,22 @@ def registry_options(flags: Mapping[str, Any]) -> RegistryOptions:
     if flags["docker_config"]:
         for name in ("DOCKER_CONFIG", "WERF_DOCKER_CONFIG"):
             os.environ[name] = os.path.abspath(os.path.expanduser(flags["docker_config"]))
-    return RegistryOptions(tls_verify=tls_verify(flags["insecure_registry"], flags["skip_tls_verify_registry"]))
+    return RegistryOptions(
+        tls_verify=tls_verify(flags["insecure_registry"], flags["skip_tls_verify_registry"]),
+        mirrors=tuple(map(_mirror, flags["container_registry_mirrors"])),
+    )
+
+
+def _mirror(text: str) -> str:
+    """The `HOST[/PATH]` of a mirror. Raises UsageError."""
+    where = text.removeprefix("https://").rstrip("/")
+    if "://" in where:
+        raise UsageError(
+            f"--container-registry-mirror {text}: a mirror is asked by HTTPS", hint="write https://HOST, or HOST alone"
+        )
+    if not where or any(mark in where for mark in " ?#@"):
+        raise UsageError(f"--container-registry-mirror {text}: no HOST[/PATH]")
+    return where
 
 
 def registry_access(options: RegistryOptions) -> RegistryAccess:
@@ -70,4 +92,6 @@ def registry_access(options: RegistryOptions) -> RegistryAccess:
     from pywerf.registry.access import RegistryAccess
     from pywerf.registry.settings import RegistrySettings
 
-    return RegistryAccess(RegistrySettings(tls_verify=options.tls_verify, retries=options.retries))
+    return RegistryAccess(
+        RegistrySettings(tls_verify=options.tls_verify, retries=options.retries, mirrors=options.mirrors)
+    )

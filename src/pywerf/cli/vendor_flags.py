@@ -1,20 +1,36 @@
-"""The flags that say what a repository's registry is, and who we are for its vendor's own API: for what deletes."""
+"""The flags that say what a repository's registry is, and who we are for its vendor's own API: for what deletes.
+
+Builds take them, too, and delete nothing: jobs say them, or set their variables, for all commands.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pywerf.cli.flags import flag
+from pywerf.cli.declare import flag
 
 if TYPE_CHECKING:
     from pywerf.registry.deletion import VendorAccess
 
-__all__ = ["registry_kinds", "vendor_access", "vendor_flags", "vendor_secrets"]
+__all__ = [
+    "check_registry_kinds",
+    "registry_kinds",
+    "vendor_access",
+    "vendor_flags",
+    "vendor_flags_of_builds",
+    "vendor_secrets",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SECRETS = ("docker_hub_password", "docker_hub_token", "github_token", "quay_token", "harbor_password")
+
+
+_NAMES = (
+    *("container-registry", "docker-hub-username", "docker-hub-password", "docker-hub-token", "github-token"),
+    *("quay-token", "harbor-username", "harbor-password"),
+)
 
 
 def _flags(repo: str) -> Iterator[Callable[[Any], Any]]:
@@ -36,6 +52,23 @@ def vendor_flags(function: F) -> F:
     for one in reversed([*_flags("repo"), *_flags("final-repo")]):
         function = one(function)
     return function
+
+
+def vendor_flags_of_builds(function: F) -> F:
+    """The same for a command that deletes nothing: help does not show them."""
+    for repo in ("final-repo", "repo"):
+        for name in _NAMES[::-1]:
+            function = flag(f"--{repo}-{name}", hidden=True)(function)
+    return function
+
+
+def check_registry_kinds(flags: Mapping[str, Any]) -> None:
+    """Raise UsageError for kinds of registries that there are not."""
+    for repo, kind in zip(("repo", "final-repo"), registry_kinds(flags), strict=True):
+        if kind:
+            from pywerf.registry.deletion import registry_kind
+
+            registry_kind("", kind, f"--{repo}-container-registry")
 
 
 def registry_kinds(flags: Mapping[str, Any]) -> tuple[str, str]:

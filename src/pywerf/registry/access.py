@@ -47,7 +47,7 @@ class RegistryAccess:
         """registries.conf, read at the first use. Raises RegistryConfigError."""
         with self._lock:
             if self._registries is None:
-                self._registries = load_registries(self.environ)
+                self._registries = load_registries(self.environ).with_mirrors(self.settings.mirrors)
             return self._registries
 
     def candidates(self, reference: Reference) -> tuple[Reference, ...]:

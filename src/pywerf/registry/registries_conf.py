@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -85,6 +85,19 @@ class Registries(msgspec.Struct, frozen=True):
             if registry.matched(name) >= 0 and (best is None or len(registry.prefix) > len(best.prefix)):
                 best = registry
         return best
+
+    def with_mirrors(self, locations: Sequence[str]) -> Registries:
+        """The same with more mirrors of docker.io, which are tried before those that it has."""
+        if not locations:
+            return self
+        more = tuple(Mirror(location) for location in locations)
+        changed = [
+            msgspec.structs.replace(one, mirrors=(*more, *one.mirrors)) if one.prefix == DEFAULT_REGISTRY else one
+            for one in self.registries
+        ]
+        if changed == list(self.registries):
+            changed.append(Registry(DEFAULT_REGISTRY, mirrors=more))
+        return msgspec.structs.replace(self, registries=tuple(changed))
 
     def resolve(self, reference: Reference) -> tuple[Endpoint, ...]:
         """Where to pull a full reference from, in the order to try: mirrors first, the registry itself last.

@@ -14,7 +14,7 @@ class RegistrySettings(msgspec.Struct, frozen=True):
     True: verified HTTPS everywhere; False: neither is needed. `creds` is `USER[:PASSWORD]`. `retries`
     is how often a request is made again after its first failure; the n-th wait is about
     `backoff * 2**n` seconds. Times are in seconds, `chunk_size` (one PATCH of a stream whose length is
-    not known) in bytes.
+    not known) in bytes. `mirrors` of docker.io (`HOST[/PATH]`) are tried before those of registries.conf.
     """
 
     tls_verify: bool | None = None
@@ -27,6 +27,7 @@ class RegistrySettings(msgspec.Struct, frozen=True):
     read_timeout: float = 120.0
     chunk_size: int = 8 << 20
     user_agent: str = "pywerf"
+    mirrors: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (

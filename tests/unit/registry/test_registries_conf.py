@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pywerf.errors import RegistryConfigError
 from pywerf.oci.digest import EMPTY_SHA256
 from pywerf.oci.reference import Reference
-from pywerf.registry.registries_conf import Registries, Registry, load_registries
+from pywerf.registry.registries_conf import Mirror, Registries, Registry, load_registries
 from pywerf.registry.registries_file import read_registries
 
 EXAMPLE = """
@@ -229,3 +229,19 @@ def test_a_prefix_ends_where_a_name_part_ends(name: str, prefix: str) -> None:
     elif not prefix.startswith("*"):
         assert name != prefix
         assert not name.startswith(prefix + "/")
+
+
+def test_more_mirrors_of_docker_io_come_first() -> None:
+    reference = Reference.parse("docker.io/library/alpine:3")
+    hosts = [place.host for place in Registries().with_mirrors(("one.example", "two.example/hub")).resolve(reference)]
+    assert hosts == ["one.example", "two.example", "docker.io"]
+    own = Registries((Registry("docker.io", mirrors=(Mirror("own.example"),)), Registry("quay.io")))
+    places = own.with_mirrors(("one.example",)).resolve(reference)
+    assert [str(place.reference) for place in places] == [
+        "one.example/library/alpine:3",
+        "own.example/library/alpine:3",
+        "docker.io/library/alpine:3",
+    ]
+    other = Reference.parse("quay.io/a/b:1")
+    assert [place.host for place in own.with_mirrors(("one.example",)).resolve(other)] == ["quay.io"]
+    assert own.with_mirrors(()) is own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -56,7 +56,9 @@ def reduce_images(
     for volume in host.volumes():
         if work.dry_run or host.remove_volume(volume):
             work.volumes.append(volume)
-    candidates = [image for image in _used(host.images(project), last_use) if now - image.used > _YOUNG]
+    images = host.images(project)
+    used = {image.id: max(image.used, last_use(image.id)) for image in images}
+    candidates = [image for image in images if now - used[image.id] > _YOUNG]
     for image in candidates:
         if not image.names:
             work.remove(image)
@@ -64,17 +66,12 @@ def reduce_images(
         for container in host.containers(project):
             if (container.left or force) and (work.dry_run or host.remove_container(container)):
                 work.containers.append(container.id)
-    for image in sorted(candidates, key=lambda one: (one.used, one.id)):
+    for image in sorted(candidates, key=lambda one: (used[one.id], one.id)):
         if not work.excess():
             break
         if image.names:
             work.remove(image)
     return work.done()
-
-
-def _used(images: Sequence[HostImage], last_use: Callable[[str], float]) -> list[HostImage]:
-    """The images with the time at which they were used last, be it by a build that only found them."""
-    return [msgspec.structs.replace(image, used=max(image.used, last_use(image.id))) for image in images]
 
 
 def purge_images(host: HostBackend, *, project: str = "", force: bool = False, dry_run: bool = False) -> Reduced:
