@@ -14,6 +14,11 @@ from pywerf.errors import UsageError
 
 __all__ = ["LazyGroup", "as_click_group"]
 
+_DEPLOYMENT = frozenset(
+    ("bundle", "converge", "dismiss", "helm", "kube-run", "kubectl", "lint", "plan", "render", "rollback")
+)
+"""Commands of upstream's that deploy to Kubernetes."""
+
 
 class LazyGroup(click.Group):
     """A group whose `table` maps a command's name to (module, one line of help).
@@ -59,7 +64,7 @@ class LazyGroup(click.Group):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None:
-            raise UsageError(f'unknown command "{name}" for "{ctx.command_path}"', hint=self._suggestion(name))
+            raise UsageError(f'unknown command "{name}" for "{ctx.command_path}"', hint=self._suggestion(ctx, name))
         return self.aliases.get(name, name), command, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -68,7 +73,12 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
-    def _suggestion(self, name: str) -> str:
+    def _suggestion(self, ctx: click.Context, name: str) -> str:
+        if ctx.parent is None and name in _DEPLOYMENT:
+            return (
+                "nothing is deployed to Kubernetes here: build with `werf build --repo REPO --save-build-report`, and "
+                "give the images of the report to helm or kubectl"
+            )
         from difflib import get_close_matches
 
         found = get_close_matches(name, [*self.table, *self.aliases], 1, 0.6)

@@ -136,6 +136,8 @@ def test_every_command_has_help(words: list[str], werf: Werf) -> None:
     [
         (["--bogus"], "unknown flag: --bogus"),
         (["bogus"], 'unknown command "bogus" for "werf"'),
+        (["converge"], "nothing is deployed to Kubernetes here"),
+        (["buildah", "render"], "see --help for the commands"),
         (["buildah", "imagse"], "did you mean images?"),
         (["buildah", "images", "--quite"], "did you mean --quiet?"),
         (["buildah", "images", "-z"], "unknown shorthand flag: -z in -z"),
