@@ -12,8 +12,11 @@ PROJECT_LABEL = "werf"
 
 
 class HostImage(msgspec.Struct, frozen=True):
-    """An image with the label `werf`, whose value is `project`. `used`: seconds since 1970, when it was last made,
-    tagged or brought here (build/last_use.py tells which images builds have found); `size` in bytes; without `names` it is a dangling one."""
+    """An image with the label `werf`, whose value is `project`.
+
+    `used`: seconds since 1970, when it was last made, tagged or brought here (build/last_use.py tells which images
+    builds have found); `size` in bytes; without `names` it is a dangling one.
+    """
 
     id: str
     names: tuple[str, ...]

@@ -54,7 +54,6 @@ class TestLocal(StageContract):
         assert image
         assert storage.describe(FIRST) is None
 
-
     def test_an_index_of_two_platforms(self, storage: LocalStageStorage, backend: EmbeddedBackend) -> None:
         members = []
         for stage, platform in ((FIRST, Platform.parse("linux/amd64")), (SECOND, Platform.parse("linux/arm64"))):
