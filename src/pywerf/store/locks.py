@@ -109,8 +109,11 @@ class Session:
     def _make(self) -> None:
         path = f"{self._tmp}/{time.time_ns()}-{os.getpid()}-{threading.get_native_id()}"
         os.mkdir(path, 0o700)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         # A cleaner may have come between the two calls: then it holds the lock, or has removed the directory.
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
         if flock(fd, shared=True, wait=False) and is_still(fd, path):
             self._fd, self._path, self._pid = fd, path, os.getpid()
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pywerf.store.locks import Locks, clean_sessions, oldest_session
+from pywerf.store.locks import Locks, Session, clean_sessions, oldest_session
 from pywerf.store.store import Store
 
 
@@ -130,3 +130,31 @@ def test_closing_removes_the_session(store: Store) -> None:
     store.close()
     store.close()
     assert os.listdir(f"{store.root}/tmp") == []
+
+
+def test_sessions_are_made_while_others_clean(tmp_path: Path) -> None:
+    """A cleaner may take a session's directory before its maker holds it: the maker makes another."""
+    made = threading.Event()
+    failures: list[OSError] = []
+
+    def clean() -> None:
+        while not made.is_set():
+            try:
+                clean_sessions(str(tmp_path))
+            except OSError as error:  # said by the assertion below
+                failures.append(error)
+                return
+
+    cleaners = [threading.Thread(target=clean) for _ in range(3)]
+    for cleaner in cleaners:
+        cleaner.start()
+    try:
+        for _ in range(200):
+            session = Session(str(tmp_path))
+            assert os.path.isdir(session.path())
+            session.close()
+    finally:
+        made.set()
+        for cleaner in cleaners:
+            cleaner.join()
+    assert not failures
