@@ -22,16 +22,20 @@ _REMOTE = ("http://", "https://", "git://", "ssh://")
 
 
 def workdir(state: StageState, command: c.Workdir) -> None:
-    """WORKDIR: relative ones are below the one before; what has to be made belongs to the USER, as with BuildKit."""
+    """WORKDIR: relative ones are below the one before; what has to be made belongs to the USER, as with BuildKit.
+
+    An absolute one is in the config as it is written, `/a/` or `/a/../b`, as with all builders.
+    """
     path = state.absolute(command.path)
-    state.change(working_dir=path)
+    written = command.path if command.path.startswith("/") else path
+    state.change(working_dir=written)
     if path == "/":
         state.skip_number()
-        state.note(f"WORKDIR {path}")
+        state.note(f"WORKDIR {written}")
         return
     op = MkdirOp(path, _owner(state.config.user), state.converter.epoch)
-    vertex = state.step(op, (state.vertex,), command, f"WORKDIR {path}")
-    state.note(f"WORKDIR {path}", vertex)
+    vertex = state.step(op, (state.vertex,), command, f"WORKDIR {written}")
+    state.note(f"WORKDIR {written}", vertex)
 
 
 def run(state: StageState, command: c.Run) -> None:
@@ -56,7 +60,7 @@ def run(state: StageState, command: c.Run) -> None:
     op = ExecOp(
         argv=argv,
         env=env,
-        cwd=state.config.working_dir or "/",
+        cwd=state.absolute("."),
         user=state.config.user,
         network=_network(state, command),
         insecure=_insecure(state, command),

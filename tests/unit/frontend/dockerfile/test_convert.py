@@ -344,6 +344,18 @@ def test_workdir(convert: Convert) -> None:
     assert [step.created_by for step in plan.steps] == ["WORKDIR /a", "USER app", "WORKDIR /a/c", "WORKDIR /"]
 
 
+def test_an_absolute_workdir_stays_as_it_is_written(convert: Convert) -> None:
+    plan = convert("FROM x\nWORKDIR /a/../b//\nRUN one\nCOPY f g/\nWORKDIR /c/\nWORKDIR d/\nRUN two\nWORKDIR /e/.\n")
+    assert [step.created_by for step in plan.steps if step.created_by.startswith("WORKDIR")] == [
+        "WORKDIR /a/../b//",
+        "WORKDIR /c/",
+        "WORKDIR /c/d",
+        "WORKDIR /e/.",
+    ]
+    assert [op.cwd for op in _ops(plan) if isinstance(op, ExecOp)] == ["/b", "/c/d"]
+    assert plan.config.working_dir == "/e/."
+
+
 def test_triggers_of_the_base_run_first_and_are_not_handed_on(convert: Convert, world: FakeResolver) -> None:
     world.configs["x"] = ContainerConfig(onbuild=("COPY . /app", "ENV FROM_BASE=1", "RUN make"))
     plan = convert("FROM x\nRUN own\n")
