@@ -40,11 +40,8 @@ def unpack_archive(chunks: Iterator[bytes], plan: CopyPlan, folder: str, spool: 
     offset = os.lseek(spool, 0, os.SEEK_END)
     for entry in read_entries(decompress(chunks)):
         path = _place(plan, folder, entry)
-        if not path:
-            if entry.kind == "dir" and folder:  # `./`: the archive says how the directory itself is to be
-                path = folder
-            else:
-                continue
+        if not path:  # `./`: the destination stays as it is
+            continue
         name = path.rpartition("/")[2]
         node = Node(name, "file", entry.mode & 0o7777, entry.uid, entry.gid, 0, entry.mtime_ns)
         if entry.kind == "hardlink":
@@ -110,6 +107,7 @@ def _place(plan: CopyPlan, folder: str, entry: TarEntry) -> str:
 
 
 def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
+    """One more name of a file, which gets what the link's own header says: owner, mode, time."""
     target = plan.resolve(entry.linkname, root=folder, follow_last=False)
     first = plan.entries.get(target)
     if first is None or first.node.kind == "dir":
@@ -117,9 +115,15 @@ def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
     if not first.link:
         plan.links += 1
         first.link = plan.links
+    node = msgspec.structs.replace(first.node, name=path.rpartition("/")[2], uid=entry.uid, gid=entry.gid)
+    xattrs = first.xattrs
+    if node.kind != "symlink":
+        node = msgspec.structs.replace(node, mode=entry.mode & 0o7777, mtime_ns=entry.mtime_ns)
+        if entry.xattrs:
+            xattrs = {**(xattrs or {}), **entry.xattrs}
     plan.put(
         path,
-        msgspec.structs.replace(first.node, name=path.rpartition("/")[2]),
+        node,
         None,
         "",
         replace=True,
@@ -127,8 +131,14 @@ def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
         data=first.data,
         link=first.link,
         target=first.target,
-        xattrs=first.xattrs,
+        xattrs=xattrs,
     )
+    node = plan.entries[path].node
+    if xattrs is not first.xattrs or msgspec.structs.replace(node, name=first.node.name) != first.node:
+        for other in plan.entries.values():
+            if other.link == first.link:
+                other.node = msgspec.structs.replace(node, name=other.node.name)
+                other.xattrs = xattrs
 
 
 def read_chunks(fd: int) -> Iterator[bytes]:

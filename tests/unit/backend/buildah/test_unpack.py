@@ -112,8 +112,8 @@ def test_owners_modes_and_times_are_the_archives(unpack: Unpack) -> None:
 
 def test_the_archives_root_is_the_destination(unpack: Unpack) -> None:
     plan = unpack(_tar(("./", b"", {"mode": 0o700}), _file("./a")), folder="srv")
-    assert plan.entries["srv"].node.mode == 0o700
-    assert plan.entries["srv"].node.uid == 1000
+    srv = plan.entries["srv"].node  # which keeps its own owner and mode
+    assert (srv.mode, srv.uid, srv.mtime_ns) == (0o755, 0, 7)
     assert "" not in unpack(_tar(("./", b"", {}))).entries
 
 
@@ -135,6 +135,25 @@ def test_links(unpack: Unpack) -> None:
     assert plan.entries["a"].link
     assert plan.entries["a"].link == plan.entries["h"].link
     assert _content(plan, "h") == b"data"
+
+
+def test_a_hard_link_says_how_its_file_is_to_be(unpack: Unpack) -> None:
+    kind = tarfile.LNKTYPE
+    again = (
+        "b",
+        b"a",
+        {"type": kind, "mode": 0o4711, "uid": 5, "mtime": 43, "pax_headers": {"SCHILY.xattr.user.k": "v"}},
+    )
+    plan = unpack(_tar(_file("a", mode=0o600), _link("a2", "a", kind), again))
+    for name in ("a", "a2", "b"):
+        entry = plan.entries[name]
+        node = entry.node
+        assert (node.name, node.mode, node.uid, node.gid, node.mtime_ns) == (name, 0o4711, 5, 1001, 43_000_000_000)
+        assert entry.xattrs == {"user.k": b"v"}
+        assert _content(plan, name) == b"x"
+    plan = unpack(_tar(_link("s", "gone"), ("t", b"s", {"type": kind, "mode": 0o600, "uid": 5, "mtime": 43})))
+    assert [plan.entries[name].node.uid for name in "st"] == [5, 5]
+    assert plan.entries["s"].node.mtime_ns == 42_000_000_000  # a symlink's stays
 
 
 def test_groups_of_hard_links_are_told_apart(unpack: Unpack) -> None:
