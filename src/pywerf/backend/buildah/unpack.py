@@ -96,9 +96,14 @@ def unpack_archive(chunks: Iterator[bytes], plan: CopyPlan, folder: str, spool: 
 
 def _place(plan: CopyPlan, folder: str, entry: TarEntry) -> str:
     """Where an entry goes: below `folder`, links in its parents followed inside the image; empty: nowhere."""
-    parts = [part for part in entry.path.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise ArchiveError(f"{entry.path}: the entry's name leads out of the archive")
+    parts: list[str] = []
+    for part in entry.path.split("/"):
+        if part == "..":
+            if not parts:
+                raise ArchiveError(f"{entry.path}: the entry's name leads out of the archive")
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
     if not parts:
         return ""
     parent = plan.resolve("/".join(parts[:-1]), root=folder)
