@@ -41,7 +41,7 @@ class Http:
         self.settings = settings
         self.verify = verify
         self._lock = threading.Lock()
-        self._pools: dict[tuple[bool, str], PoolManager] = {}
+        self._pools: dict[tuple[bool, bool, str], PoolManager] = {}
 
     def request(
         self,
@@ -92,20 +92,23 @@ class Http:
 
     def _pool(self, url: str, own: bool) -> PoolManager:
         proxy = _proxy_for(url)
+        secure = url.startswith("https:") or proxy.startswith("https:")
         with self._lock:
-            pool = self._pools.get((own, proxy))
+            pool = self._pools.get((own, secure, proxy))
             if pool is None:
-                pool = self._pools[own, proxy] = self._make_pool(own, proxy)
+                pool = self._pools[own, secure, proxy] = self._make_pool(own, secure, proxy)
             return pool
 
-    def _make_pool(self, own: bool, proxy: str) -> PoolManager:
+    def _make_pool(self, own: bool, secure: bool, proxy: str) -> PoolManager:
         import urllib3
         from urllib3.util import make_headers, parse_url
 
-        if not self.verify:  # said by the user, for this registry: no warning at each connection
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        folder = tls.certificate_folder(self.host, self.settings.cert_dir, os.environ)
-        context = tls.client_context(folder, verify=self.verify, client_certificate=own)
+        context = None
+        if secure:  # the system's authorities take longer to load than a request on this machine
+            if not self.verify:  # said by the user, for this registry: no warning at each connection
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            folder = tls.certificate_folder(self.host, self.settings.cert_dir, os.environ)
+            context = tls.client_context(folder, verify=self.verify, client_certificate=own)
         if not proxy:
             return urllib3.PoolManager(num_pools=8, maxsize=MAX_CONNECTIONS, ssl_context=context)
         auth = parse_url(proxy).auth

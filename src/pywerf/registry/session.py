@@ -13,7 +13,7 @@ from pywerf.registry.credentials import Credential
 from pywerf.registry.http import Http, origin
 from pywerf.registry.responses import broken_status, clean, release, show_url
 from pywerf.registry.retry import Broken, Patience
-from pywerf.registry.settings import RegistrySettings, is_loopback
+from pywerf.registry.settings import RegistrySettings, has_port, is_loopback
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -157,21 +157,36 @@ class RegistrySession:
         self.http.close()
 
     def _probe(self, what: str) -> str:
-        failures = []
-        for scheme in ("https", "http"):
-            try:
-                response = self.http.request("GET", f"{scheme}://{self._address}/v2/", {}, what=what)
-            except Broken as broken:
-                if broken.certificate:
-                    raise
-                failures.append(broken)
-                continue
-            if response.status == 401:
-                self.authorizer.refused(response, frozenset(), None)
-            release(response)
-            return scheme
-        # the one that says more: "refused" is the same in both, "no TLS" is not what is wrong
-        raise failures[-1]
+        """The scheme that is spoken. A port of this machine is asked in plain HTTP first: nobody listens on the way,
+
+        and TLS takes longer to load than a whole build without changes. One that wants TLS answers with a 400, if at all.
+        """
+        near = is_loopback(self.host) and has_port(self.host) and not self.settings.cert_dir
+        plain = self._try("http", what) if near else None
+        if plain in (200, 401):
+            return "http"
+        secure = self._try("https", what)
+        if not isinstance(secure, Broken):
+            return "https"
+        if secure.certificate:
+            raise secure
+        if plain is None:
+            plain = self._try("http", what)
+        if isinstance(plain, Broken):
+            # this one says more: "refused" is the same in both, "no TLS" is not what is wrong
+            raise plain
+        return "http"
+
+    def _try(self, scheme: str, what: str) -> int | Broken:
+        """The status of the API's root, or why there is none. What a 401 tells is kept."""
+        try:
+            response = self.http.request("GET", f"{scheme}://{self._address}/v2/", {}, what=what)
+        except Broken as broken:
+            return broken
+        if response.status == 401:
+            self.authorizer.refused(response, frozenset(), None)
+        release(response)
+        return response.status
 
     def _follow(
         self,

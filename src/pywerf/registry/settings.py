@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["DEFAULT_SETTINGS", "RegistrySettings", "is_loopback"]
+__all__ = ["DEFAULT_SETTINGS", "RegistrySettings", "has_port", "is_loopback"]
 
 
 class RegistrySettings(msgspec.Struct, frozen=True):
@@ -52,3 +52,9 @@ def is_loopback(host: str) -> bool:
         return True
     parts = name.split(".")
     return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() and int(part) < 256 for part in parts[1:])
+
+
+def has_port(host: str) -> bool:
+    """Whether `host[:port]` names a port."""
+    name, colon, port = host.rpartition(":")
+    return bool(colon) and port.isdecimal() and (":" not in name or name.endswith("]"))

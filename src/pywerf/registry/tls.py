@@ -38,11 +38,13 @@ def client_context(folder: str, *, verify: bool, client_certificate: bool = True
     """
     import ssl
 
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not verify:
+    if verify:
+        context = ssl.create_default_context()
+    else:  # authorities that nobody asks take long to load
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not folder:
         return context
     try:

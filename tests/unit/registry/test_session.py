@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import socket
+import ssl
 from collections.abc import Callable
 
 import msgspec
@@ -14,7 +15,7 @@ from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.registry.client import RegistryClient
 from pywerf.registry.retry import Broken, Patience, is_transient, retry_after
-from pywerf.registry.settings import is_loopback
+from pywerf.registry.settings import has_port, is_loopback
 from support.fake_registry import FakeRegistry, serving
 from support.registry_fixtures import FAST
 
@@ -151,6 +152,22 @@ def test_scheme_is_probed_once(make_client: MakeClient, fake_registry: FakeRegis
     assert len([request for request in fake_registry.requests if request.path == "/v2/"]) == 1
 
 
+def test_plain_registry_of_this_machine_loads_no_certificates(
+    make_client: MakeClient, fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_registry.add_image("app", "1", (b"layer",))
+    monkeypatch.setattr(ssl, "SSLContext", None)  # whoever makes one fails
+    assert make_client().manifest("app", "1")[0]
+
+
+def test_server_of_this_machine_that_is_not_well_still_is_asked_in_plain_http(
+    make_client: MakeClient, fake_registry: FakeRegistry
+) -> None:
+    fake_registry.add_image("app", "1", (b"layer",))
+    fake_registry.fail("GET", "/v2/", 503)
+    assert make_client().manifest("app", "1")[0]
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [
@@ -169,6 +186,14 @@ def test_scheme_is_probed_once(make_client: MakeClient, fake_registry: FakeRegis
 )
 def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("localhost", False), ("localhost:5000", True), ("::1", False), ("[::1]", False), ("[::1]:5000", True)],
+)
+def test_port(host: str, expected: bool) -> None:
+    assert has_port(host) is expected
 
 
 def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
