@@ -213,17 +213,27 @@ class FlagSpec:
 
 
 class Argument:
-    """One word that is no flag, or with `many` all words that are left. `default` None: it must be there.
+    """One word that is no flag, or with `many` all words that are left. `default` None: it must be there; of many
 
-    As a decorator it joins a command's function.
+    words at least one, if they are `required`. Messages call it `metavar`. As a decorator it joins a function.
     """
 
-    __slots__ = ("default", "many", "name")
+    __slots__ = ("default", "many", "metavar", "name", "required")
 
-    def __init__(self, name: str, default: str | None = None, *, many: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        default: str | None = None,
+        *,
+        many: bool = False,
+        required: bool = False,
+        metavar: str | None = None,
+    ) -> None:
         self.name = name
         self.default = default
         self.many = many
+        self.required = required
+        self.metavar = metavar
 
     def __call__(self, function: F) -> F:
         _params(function).append(self)
@@ -286,9 +296,9 @@ def switch(*declarations: str, **attrs: Any) -> FlagSpec:
     return FlagSpec(declarations, **{"default": False, "bare": "true", "type": BOOL, "metavar": "", **attrs})
 
 
-def argument(name: str, default: str | None = None, *, many: bool = False) -> Argument:
+def argument(name: str, default: str | None = None, **attrs: Any) -> Argument:
     """A word that is no flag; with `many` all that are left, as a tuple."""
-    return Argument(name, default, many=many)
+    return Argument(name, default, **attrs)
 
 
 def declared(name: str, **attrs: Any) -> Callable[[Callable[..., int]], Declared]:

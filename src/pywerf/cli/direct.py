@@ -187,6 +187,8 @@ def _fill(arguments: Sequence[Any], words: Sequence[str], values: Values) -> Non
     if isinstance(last, Argument) and last.many:
         arguments = arguments[:-1]
         values.own[last.name] = tuple(words[len(arguments) :])
+        if last.required and not values.own[last.name]:
+            raise Irregular
         words = words[: len(arguments)]
     if len(words) > len(arguments):
         raise Irregular

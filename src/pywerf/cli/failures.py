@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
-
-import click
+from typing import TYPE_CHECKING
 
 from pywerf.errors import ContainerFailed, Interrupted, SourceExcerpt, UsageError, WerfError
 from pywerf.report.text import clean
+
+if TYPE_CHECKING:
+    import click
 
 __all__ = ["exit_code", "explain", "hide_secrets"]
 
@@ -21,8 +24,8 @@ def explain(error: BaseException, *, color: bool = False, secrets: Sequence[str]
     hint: str | None = None
     if isinstance(error, WerfError):
         text, source, hint = str(error), error.source, error.hint
-    elif isinstance(error, click.ClickException):
-        text, hint = _click_text(error)
+    elif (wrong := _of_click(error)) is not None:
+        text, hint = _click_text(wrong)
     elif isinstance(error, OSError):
         text = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     else:
@@ -57,7 +60,8 @@ def exit_code(error: BaseException, *, failure: int | None = None, passes_status
     """
     if isinstance(error, UsageError | Interrupted):
         return error.exit_code
-    if isinstance(error, click.UsageError):
+    wrong = _of_click(error)
+    if wrong is not None and wrong.exit_code == UsageError.exit_code:
         return UsageError.exit_code
     if isinstance(error, ContainerFailed) and passes_status and 0 < error.status < 256:
         return error.status
@@ -78,8 +82,19 @@ def hide_secrets(text: str, secrets: Sequence[str] = ()) -> str:
     return text
 
 
+def _of_click(error: BaseException) -> click.ClickException | None:
+    """The error, if it is click's; as long as nobody has loaded click none is, and it is not loaded for that."""
+    if "click" not in sys.modules:
+        return None
+    import click
+
+    return error if isinstance(error, click.ClickException) else None
+
+
 def _click_text(error: click.ClickException) -> tuple[str, str | None]:
     """click's messages in the form of ours."""
+    import click
+
     text = error.format_message()
     hint = None
     if isinstance(error, click.NoSuchOption):

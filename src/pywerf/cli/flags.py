@@ -125,10 +125,10 @@ def _as_click_param(param: Any) -> click.Parameter:
         return Flag(param)
     if isinstance(param, declare.Argument):
         if param.many:
-            return click.Argument([param.name], nargs=-1)
+            return click.Argument([param.name], nargs=-1, required=param.required, metavar=param.metavar)
         if param.default is None:
-            return click.Argument([param.name])
-        return click.Argument([param.name], default=param.default)
+            return click.Argument([param.name], metavar=param.metavar)
+        return click.Argument([param.name], default=param.default, metavar=param.metavar)
     assert isinstance(param, click.Parameter)
     return param
 

@@ -93,8 +93,6 @@ def _run_by_click(args: list[str], invocation: Invocation) -> Any:
 
 def _failed(error: BaseException, invocation: Invocation) -> int:
     """Print `error` and say which exit code it means."""
-    import click
-
     from pywerf.cli.failures import exit_code, explain, hide_secrets
     from pywerf.errors import ContainerFailed, Interrupted
     from pywerf.report.views import wants_color
@@ -103,11 +101,14 @@ def _failed(error: BaseException, invocation: Invocation) -> int:
         signum = getattr(error, "signum", 2)
         print("interrupted" if signum == 2 else f"stopped by signal {signum}", file=sys.stderr)
         return 128 + int(signum)
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, click.Abort):
-        print("aborted", file=sys.stderr)
-        return 1
+    if "click" in sys.modules:  # else nothing can be click's
+        import click
+
+        if isinstance(error, click.exceptions.Exit):
+            return error.exit_code
+        if isinstance(error, click.Abort):
+            print("aborted", file=sys.stderr)
+            return 1
     if invocation.verbosity == "debug":
         import traceback
 

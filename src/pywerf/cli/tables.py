@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import click
-
 from pywerf.cli.go_objects import GoObject, dump, field, json_function
 from pywerf.config.template import parse_template
 from pywerf.report.text import clean
@@ -31,16 +29,16 @@ def columns(rows: Sequence[Sequence[str]], *, gap: int = 3, least: int = 0) -> l
 def print_table(rows: Sequence[Sequence[str]], *, gap: int = 3, least: int = 0) -> None:
     """Print `rows`, the heading first; names and messages of strangers lose their control characters."""
     for line in columns([[clean(cell) for cell in row] for row in rows], gap=gap, least=least):
-        click.echo(line)
+        print(line)
 
 
 def print_object(value: Any, template: str) -> None:
     """Print a value as JSON, or as a Go template shows it: on a terminal a line, in a pipe nothing but it."""
     if not template:
-        click.echo(dump(value, indent=4))
+        print(dump(value, indent=4))
         return
     text = parse_template(template, "format", json_function()).execute(value)
-    click.echo(text, nl=sys.stdout.isatty() and not text.endswith("\n"))
+    print(text, end="\n" if sys.stdout.isatty() and not text.endswith("\n") else "")
 
 
 def decimal_size(size: int, units: Sequence[str] = ("B", "KB", "MB", "GB", "TB"), *, digits: int = 3) -> str:
@@ -109,7 +107,7 @@ def format_rows(
     *,
     name: str,
     heading: bool = True,
-    show: Callable[[str], Any] = click.echo,
+    show: Callable[[str], Any] = print,
 ) -> None:
     """Print each row by a Go template.
 

@@ -159,7 +159,7 @@ class RegistrySession:
     def _probe(self, what: str) -> str:
         """The scheme that is spoken. A port of this machine is asked in plain HTTP first: nobody listens on the way,
 
-        and TLS takes longer to load than a whole build without changes. One that wants TLS answers with a 400, if at all.
+        and TLS takes longer to load than a build without changes. One that wants TLS answers with a 400, if at all.
         """
         near = is_loopback(self.host) and has_port(self.host) and not self.settings.cert_dir
         plain = self._try("http", what) if near else None

@@ -202,6 +202,27 @@ def test_whatever_is_read_is_what_click_reads(
             assert found == by_click(root, args)
 
 
+def test_words_that_must_be_there_are() -> None:
+    from pywerf.cli.buildah import tag
+
+    module = types.ModuleType("probe_tag")
+    module.command = Declared("tag", _body, tag.command.params)  # type: ignore[attr-defined]
+    sys.modules["probe_tag"] = module
+    group = DeclaredGroup("werf", lambda run, **values: None, (), {"tag": ("probe_tag", "")}, {})
+    try:
+        for words in ([], ["image"]):
+            assert read(group, ["tag", *words], {}) is None
+            with pytest.raises(click.MissingParameter):
+                as_click_group(group).main(["tag", *words], obj=Invocation(), standalone_mode=False)
+        for words in (["image", "a"], ["image", "a", "b"]):
+            found = directly(group, ["tag", *words], {})
+            assert found is not None
+            assert found == by_click(group, ["tag", *words])
+            assert found[0]["names"] == tuple(words[1:])
+    finally:
+        del sys.modules["probe_tag"]
+
+
 def test_words_that_are_left_are_one_value() -> None:
     from pywerf.cli import build as project_build
 

@@ -104,6 +104,22 @@ def test_a_cached_build_writes_nothing(tmp_path: Path) -> None:
     assert files() == before
 
 
+@pytest.mark.parametrize("words", [["images"], ["images", "--json"], ["info"], ["prune"]], ids=" ".join)
+def test_commands_on_the_store_load_no_click(words: list[str], tmp_path: Path) -> None:
+    loaded = _modules_after("buildah", *words, "--root", f"{tmp_path}/root", "--buildah-storage-driver", "vfs")
+    assert not loaded & {"click", "rich", "urllib3", "docker", "pywerf.cli.flags"}
+
+
+def test_failures_load_no_click(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom pywerf.cli.main import run\n"
+        f"code = run(['buildah', 'rmi', '--root', {str(tmp_path / 'root')!r}, 'nothing'])\n"
+        "sys.exit(0 if code == 125 and 'click' not in sys.modules else 1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, "nothing: image not known" in done.stderr) == (0, True), done.stderr
+
+
 def test_lists_of_commands_load_no_command() -> None:
     loaded = _modules_after("buildah", "--help")
     assert not [name for name in loaded if name.startswith("pywerf.cli.buildah.")]

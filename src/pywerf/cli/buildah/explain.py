@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.flags import Command, switch
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.declare import argument, declared, switch
+from pywerf.cli.invocation import Invocation, engine_flags
 
 __all__ = ["command"]
 
 
-@click.command("explain", cls=Command, usage_line="[IMAGE|BUILD|STEP]")
+@declared("explain", usage_line="[IMAGE|BUILD|STEP]")
 @switch("--json", "json_", help="Show everything as JSON.")
 @engine_flags
-@click.argument("what", metavar="[IMAGE|BUILD|STEP]", default="")
-@click.pass_context
-def command(ctx: click.Context, json_: bool, what: str) -> int:
+@argument("what", "")
+def command(run: Invocation, /, json_: bool, what: str) -> int:
     """Show for each step of a build whether it was cached, and if it was not, what had changed.
 
     Without a name: the last build. STEP is a place (2/5, stage-1 2/5) or the beginning of an instruction
@@ -25,17 +22,17 @@ def command(ctx: click.Context, json_: bool, what: str) -> int:
     from pywerf.cli.failures import hide_secrets
     from pywerf.report.text import clean
 
-    with invocation(ctx).session() as session:
+    with run.session() as session:
         build, step = find_build(session, what)
         stories = select_steps(explain(session.store, build), step)
         document = as_json(build, stories) if json_ else None
     if document is not None:
         import msgspec
 
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=4).decode())
+        print(msgspec.json.format(msgspec.json.encode(document), indent=4).decode())
         return 0
     for line in lines(stories):
-        click.echo(hide_secrets(clean(line)))
+        print(hide_secrets(clean(line)))
     if build.error:
-        click.echo(f"the build failed: {hide_secrets(clean(build.error))}")
+        print(f"the build failed: {hide_secrets(clean(build.error))}")
     return 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.flags import Command, flag, switch
+from pywerf.cli.declare import argument, declared, flag, switch
 from pywerf.cli.go_objects import GoObject, dump, field
-from pywerf.cli.invocation import engine_flags, invocation, platform_image
+from pywerf.cli.invocation import Invocation, engine_flags, platform_image
 from pywerf.cli.tables import age, decimal_size, format_rows, print_table
 from pywerf.config.template import Func
 from pywerf.errors import UsageError
@@ -32,30 +30,29 @@ _HEADINGS = {
 }
 
 
-@click.command("history", cls=Command, usage_line="IMAGE")
+@declared("history", usage_line="IMAGE")
 @flag("--format", "format_", metavar="TEMPLATE", help="Show by a Go template, or json.")
 @switch("--human", "-H", default=True, help="Sizes and times in words (true by default).")
 @switch("--json", "json_", help="The same as --format json.")
 @switch("--no-trunc", help="Show whole ids and commands.")
 @switch("--quiet", "-q", help="Show ids only.")
 @engine_flags
-@click.argument("image")
-@click.pass_context
-def command(ctx: click.Context, format_: str, human: bool, json_: bool, no_trunc: bool, quiet: bool, image: str) -> int:
+@argument("image")
+def command(run: Invocation, /, format_: str, human: bool, json_: bool, no_trunc: bool, quiet: bool, image: str) -> int:
     """Show the steps that an image was made by, the last one first."""
     if quiet and (format_ or json_):
         raise UsageError("--quiet cannot be used with --format or --json")
-    with invocation(ctx).session() as session:
+    with run.session() as session:
         record = platform_image(session, image)
         config = session.image_config(record)
         sizes = _layer_sizes(session.store, config, session.image_manifest(record))
     full = json_ or format_ == "json"
     rows = _rows(record, config, sizes, human=human, no_trunc=no_trunc or full)
     if full:
-        click.echo(dump([_json_row(row) for row in rows]))
+        print(dump([_json_row(row) for row in rows]))
     elif quiet:
         for row in rows:
-            click.echo(row.fields["ID"])
+            print(row.fields["ID"])
     elif format_:
         format_rows(format_, rows, _HEADINGS, name="history")
     else:

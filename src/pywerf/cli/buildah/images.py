@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import click
-
 from pywerf.cli.buildah.filters import select
-from pywerf.cli.flags import Command, flag, switch
+from pywerf.cli.declare import argument, declared, flag, switch
 from pywerf.cli.go_objects import GoObject, dump, field, go_time
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.invocation import Invocation, engine_flags
 from pywerf.cli.tables import age, decimal_size, format_rows, parse_time, print_table
 from pywerf.config.template import Func
 from pywerf.errors import UsageError
@@ -40,7 +38,7 @@ _HEADINGS = {
 }
 
 
-@click.command("images", cls=Command, usage_line="[IMAGE]")
+@declared("images", usage_line="[IMAGE]")
 @switch("--all", "-a", "all_", help="No effect: the store keeps no intermediate images.")
 @switch("--digests", help="Show digests.")
 @flag("--filter", "-f", "filters", multiple=True, split=True, metavar="KEY=VALUE", help="Show only what fits.")
@@ -51,10 +49,10 @@ _HEADINGS = {
 @switch("--noheading", "-n", help="Show no headings.")
 @switch("--quiet", "-q", help="Show ids only.")
 @engine_flags
-@click.argument("image", default="")
-@click.pass_context
+@argument("image", "")
 def command(
-    ctx: click.Context,
+    run: Invocation,
+    /,
     all_: bool,
     digests: bool,
     filters: Sequence[str],
@@ -73,14 +71,14 @@ def command(
     """
     if quiet and (format_ or json_):
         raise UsageError("--quiet cannot be used with --format or --json")
-    with invocation(ctx).session() as session:
+    with run.session() as session:
         records = [session.find_image(image)] if image else session.store.images.list()
         records = select(records, filters, session.find_image)
     if quiet:
         for line in dict.fromkeys(_id(record, no_trunc) for record in records):
-            click.echo(line)
+            print(line)
     elif json_:
-        click.echo(dump([_json_row(record, no_trunc) for record in records], indent=4))
+        print(dump([_json_row(record, no_trunc) for record in records], indent=4))
     elif format_:
         rows = [_row(record, name, no_trunc) for record in records for name in record.names or ("",)]
         format_rows(format_, rows, _HEADINGS, name="image", heading=not noheading)

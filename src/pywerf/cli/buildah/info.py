@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.declare import declared, flag, switch
+from pywerf.cli.invocation import Invocation, engine_flags
 from pywerf.cli.tables import print_object
 
 __all__ = ["command"]
 
 
-@click.command("info", cls=Command)
+@declared("info")
 @switch("--debug", "-d", help="Show versions, too.")
 @flag("--format", "format_", metavar="TEMPLATE", help="Show by a Go template.")
 @engine_flags
-@click.pass_context
-def command(ctx: click.Context, debug: bool, format_: str) -> int:
+def command(run: Invocation, /, debug: bool, format_: str) -> int:
     """Show what is known of the host and the store, as JSON."""
-    with invocation(ctx).session() as session:
+    with run.session() as session:
         info = dict(session.info())
     if debug:
         import platform

@@ -5,28 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import click
-
 from pywerf.cli.buildah.filters import moment
-from pywerf.cli.flags import Command, Size, flag, switch
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.declare import SIZE, declared, flag, switch
+from pywerf.cli.invocation import Invocation, engine_flags
 from pywerf.errors import UsageError
 from pywerf.report.text import human_size
 
 __all__ = ["command"]
 
 
-@click.command("prune", cls=Command)
+@declared("prune")
 @switch("--all", "-a", "all_", help="Also all results of steps that builds could use again.")
 @switch("--force", "-f", help="No effect: nothing is asked.")
 @flag("--filter", "filters", multiple=True, metavar="until=TIME", help="Only what was not used since then (24h).")
-@flag("--keep-storage", type=Size(), default=None, metavar="SIZE", help="Room that the last used results keep.")
+@flag("--keep-storage", type=SIZE, default=None, metavar="SIZE", help="Room that the last used results keep.")
 @engine_flags
-@click.pass_context
-def command(ctx: click.Context, all_: bool, force: bool, filters: tuple[str, ...], keep_storage: int | None) -> int:
+def command(run: Invocation, /, all_: bool, force: bool, filters: tuple[str, ...], keep_storage: int | None) -> int:
     """Remove images without a name, and what nothing needs: of the build cache, what was not used for a week."""
     unused_for = _unused_for(filters)
-    with invocation(ctx).session() as session:
+    with run.session() as session:
         if unused_for is None and keep_storage is None:
             report = session.prune(all=all_)
         else:
@@ -40,8 +37,8 @@ def command(ctx: click.Context, all_: bool, force: bool, filters: tuple[str, ...
         ("Cache records", report.cache_records),
         ("Cache mounts", report.cache_mounts),
     ):
-        click.echo(f"{what + ':':<15}{count}")
-    click.echo(f"{'Space:':<15}{human_size(report.bytes)}")
+        print(f"{what + ':':<15}{count}")
+    print(f"{'Space:':<15}{human_size(report.bytes)}")
     return 0
 
 

@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-import click
-
 from pywerf.build.options import PullPolicy
-from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.declare import Choice, argument, declared, flag, switch
+from pywerf.cli.invocation import Invocation, engine_flags, progress_flags
 from pywerf.cli.values import platform_flags, platforms, registry_flags, registry_options
 from pywerf.errors import UsageError
 
 __all__ = ["command"]
 
 
-@click.command(
+@declared(
     "pull",
-    cls=Command,
     usage_line="IMAGE",
     unsupported=("--decryption-key", "--remove-signatures", "--retry-delay"),
 )
 @switch("--all-tags", "-a", help="Pull every tag of the repository.")
 @flag(
     "--policy",
-    type=click.Choice(["always", "missing", "newer", "never"]),
+    type=Choice(["always", "missing", "newer", "never"]),
     default="missing",
     help="When to pull: always, missing, newer or never.",
 )
@@ -34,10 +31,10 @@ __all__ = ["command"]
 @registry_flags
 @progress_flags
 @engine_flags
-@click.argument("image")
-@click.pass_context
+@argument("image")
 def command(
-    ctx: click.Context,
+    run: Invocation,
+    /,
     all_tags: bool,
     policy: str,
     quiet: bool,
@@ -57,7 +54,6 @@ def command(
     IMAGE is a name, or TRANSPORT:DETAILS with docker://, oci:, oci-archive:, docker-archive:,
     docker-daemon: or dir:.
     """
-    run = invocation(ctx)
     wanted = platforms(platform, os, arch, variant)
     if len(wanted) > 1:
         raise UsageError("--platform: pull takes one platform", hint="call it once for each")
@@ -66,5 +62,5 @@ def command(
         record = session.pull(
             image, policy=cast(PullPolicy, policy), platform=wanted[0] if wanted else None, all_tags=all_tags
         )
-    click.echo(record.id.hex)
+    print(record.id.hex)
     return 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.flags import Command, bad_value, flag, switch
-from pywerf.cli.invocation import engine_flags, invocation, progress_flags
-from pywerf.cli.values import registry_flags, registry_options
+from pywerf.cli.declare import WHOLE, argument, declared, flag, switch
+from pywerf.cli.invocation import Invocation, engine_flags, progress_flags
+from pywerf.cli.values import bad_value, registry_flags, registry_options
 from pywerf.errors import UsageError
 from pywerf.oci.media_types import Compression, ImageFormat
 
@@ -17,15 +15,14 @@ _FORMATS: dict[str, ImageFormat | None] = {"": None, "oci": "oci", "v2s2": "dock
 _LEVELS = {"gzip": (0, 9), "zstd": (1, 22)}
 
 
-@click.command(
+@declared(
     "push",
-    cls=Command,
     usage_line="IMAGE [DESTINATION]",
     unsupported=("--encrypt-layer", "--encryption-key", "--remove-signatures", "--retry-delay", "--sign-by"),
 )
 @switch("--all", "all_", help="Push every image of a manifest list.")
 @flag("--compression-format", metavar="FORMAT", help="Compression of layers: gzip (default), zstd or none.")
-@flag("--compression-level", type=int, default=None, metavar="LEVEL", help="Level of the compression.")
+@flag("--compression-level", type=WHOLE, default=None, metavar="LEVEL", help="Level of the compression.")
 @switch("--disable-compression", "-D", help="The same as --compression-format none.")
 @flag("--digestfile", metavar="FILE", help="File to write the digest of what was pushed to.")
 @flag("--format", "-f", "format_", metavar="FORMAT", help="Form of the manifest: oci or v2s2 (docker).")
@@ -34,11 +31,11 @@ _LEVELS = {"gzip": (0, 9), "zstd": (1, 22)}
 @registry_flags
 @progress_flags
 @engine_flags
-@click.argument("image")
-@click.argument("destination", default="")
-@click.pass_context
+@argument("image")
+@argument("destination", "")
 def command(
-    ctx: click.Context,
+    run: Invocation,
+    /,
     all_: bool,
     compression_format: str,
     compression_level: int | None,
@@ -60,7 +57,6 @@ def command(
     DESTINATION is a name, or TRANSPORT:DETAILS with docker://, oci:, oci-archive:, docker-archive:,
     docker-daemon: or dir:.
     """
-    run = invocation(ctx)
     compression = _compression(compression_format, compression_level, disable_compression)
     image_format = _format(format_)
     registry = registry_options(tls_verify, authfile, creds, cert_dir, retry, run.secrets)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
-from pywerf.cli.flags import Command
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.declare import argument, declared
+from pywerf.cli.invocation import Invocation, engine_flags
 
 __all__ = ["command"]
 
 
-@click.command("untag", cls=Command, usage_line="IMAGE [NAME...]")
+@declared("untag", usage_line="IMAGE [NAME...]")
 @engine_flags
-@click.argument("image")
-@click.argument("names", metavar="[NAME...]", nargs=-1)
-@click.pass_context
-def command(ctx: click.Context, image: str, names: Sequence[str]) -> int:
+@argument("image")
+@argument("names", many=True)
+def command(run: Invocation, /, image: str, names: Sequence[str]) -> int:
     """Take names from an image; without NAME all of them. The image itself stays."""
-    with invocation(ctx).session() as session:
+    with run.session() as session:
         session.untag(image, names)
     return 0

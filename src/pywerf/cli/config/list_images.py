@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from pywerf.cli.flags import Command, switch
-from pywerf.cli.invocation import invocation, log_flags
+from pywerf.cli.declare import declared, switch
+from pywerf.cli.invocation import Invocation, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 
 __all__ = ["command"]
 
 
-@click.command("list", cls=Command, usage_line="", short_help="Print the names of the images.")
+@declared("list", short_help="Print the names of the images.")
 @switch("--final-images-only", help="Only images with final: true.")
 @project_flags
 @log_flags
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> None:
+def command(run: Invocation, /, **flags: Any) -> int:
     """Print the names of the images in werf.yaml, one a line; ~ is the image without a name."""
     from pywerf.build.project.project import open_project
     from pywerf.config.werf_yaml.model import shown_name
 
-    with invocation(ctx).reporter(quiet=True) as reporter:
+    with run.reporter(quiet=True) as reporter:
         project = open_project(project_options(flags), reporter)
     for name in project.images(final_only=flags["final_images_only"]):
-        click.echo(shown_name(name))
+        print(shown_name(name))
+    return 0
