@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from pywerf.backend.buildah.copy_plan import CopyPlan
+from pywerf.backend.buildah.copy_plan import CopyPlan, Planned
 from pywerf.errors import ArchiveError, BuildError
 from pywerf.layer.compress import decompress
 from pywerf.layer.tar_read import TarEntry, read_entries
@@ -45,14 +45,11 @@ def unpack_archive(chunks: Iterator[bytes], plan: CopyPlan, folder: str, spool: 
         name = path.rpartition("/")[2]
         node = Node(name, "file", entry.mode & 0o7777, entry.uid, entry.gid, 0, entry.mtime_ns)
         if entry.kind == "hardlink":
-            _hard_link(plan, folder, entry, path)
+            offset += _hard_link(plan, folder, entry, path, (spool, offset))
         elif entry.kind == "file":
             size = 0
             for chunk in entry.data():
-                size += len(chunk)
-                view = memoryview(chunk)
-                while view:
-                    view = view[os.write(spool, view) :]
+                size += _append(spool, chunk)
             node = Node(
                 name,
                 "file",
@@ -111,12 +108,19 @@ def _place(plan: CopyPlan, folder: str, entry: TarEntry) -> str:
     return join(parent, parts[-1])
 
 
-def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
-    """One more name of a file, which gets what the link's own header says: owner, mode, time."""
+def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str, spool: tuple[int, int]) -> int:
+    """One more name of a file, which gets what the link's own header says: owner, mode, time.
+
+    The file may be one that the archive does not have, but the destination: then its data is spooled. How much that was
+    is the result.
+    """
     target = plan.resolve(entry.linkname, root=folder, follow_last=False)
+    spooled = 0
+    if target not in plan.entries:
+        spooled = _take_from_below(plan, target, spool)
     first = plan.entries.get(target)
     if first is None or first.node.kind == "dir":
-        raise BuildError(f"{entry.path}: hard link to {entry.linkname}, which the archive does not have")
+        raise BuildError(f"{entry.path}: hard link to {entry.linkname}, which neither archive nor destination have")
     if not first.link:
         plan.links += 1
         first.link = plan.links
@@ -144,6 +148,32 @@ def _hard_link(plan: CopyPlan, folder: str, entry: TarEntry, path: str) -> None:
             if other.link == first.link:
                 other.node = msgspec.structs.replace(node, name=other.node.name)
                 other.xattrs = xattrs
+    return spooled
+
+
+def _take_from_below(plan: CopyPlan, path: str, spool: tuple[int, int]) -> int:
+    """Plan the file or symlink that the tree below has at `path`, as it is; the result is the size of its data."""
+    node, lower = plan.below(path), plan.lower
+    if node is None or lower is None or node.kind not in ("file", "symlink"):
+        return 0
+    plan.put_parents_of(path)
+    kept = Planned(node, spool=spool, xattrs=lower.xattrs(path) or None)
+    plan.entries[path] = kept
+    if node.kind == "symlink":
+        kept.target = lower.readlink(path)
+        return 0
+    fd = lower.open(path)
+    try:
+        return sum(_append(spool[0], chunk) for chunk in read_chunks(fd))
+    finally:
+        os.close(fd)
+
+
+def _append(spool: int, chunk: bytes) -> int:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(spool, view) :]
+    return len(chunk)
 
 
 def read_chunks(fd: int) -> Iterator[bytes]:

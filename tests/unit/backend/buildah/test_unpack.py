@@ -192,9 +192,27 @@ def test_own_links_in_the_way_stay_in_the_destination(unpack: Unpack) -> None:
     assert {"srv/out", "srv/x"} <= set(plan.entries)
 
 
-def test_hard_links_to_what_the_archive_does_not_have(unpack: Unpack) -> None:
-    with pytest.raises(BuildError, match="hard link to etc/shadow"):
-        unpack(_tar(_link("mine", "etc/shadow", tarfile.LNKTYPE)), MemoryTree({"etc/shadow": "secret"}))
+def test_hard_links_to_what_the_destination_has(unpack: Unpack) -> None:
+    lower = MemoryTree({"srv/f": "below", "srv/s": link("f"), "etc/shadow": "secret"})
+    kind = tarfile.LNKTYPE
+    archive = _tar(_file("own", b"own"), _link("h", "f", kind), _link("t", "s", kind), _file("last", b"last"))
+    plan = unpack(archive, lower, folder="srv")
+    assert plan.entries["srv/f"].link == plan.entries["srv/h"].link != 0
+    assert [_content(plan, f"srv/{name}") for name in ("own", "f", "h", "last")] == [
+        b"own",
+        b"below",
+        b"below",
+        b"last",
+    ]
+    assert plan.entries["srv/f"].node.uid == 1000  # the link's own header says so
+    assert [plan.entries[f"srv/{name}"].target for name in "st"] == ["f", "f"]
+
+
+@pytest.mark.parametrize("target", ["etc/shadow", "/etc/shadow", "gone", "d", "../etc/shadow"])
+def test_hard_links_to_what_nobody_has(unpack: Unpack, target: str) -> None:
+    lower = MemoryTree({"etc/shadow": "secret", "srv/d": directory()})
+    with pytest.raises(BuildError, match="hard link to"):
+        unpack(_tar(_link("mine", target, tarfile.LNKTYPE)), lower, folder="srv")
 
 
 def test_damage_is_an_error(unpack: Unpack) -> None:
