@@ -291,6 +291,10 @@ class BuildError(WerfError):
     """A build that cannot go on."""
 
 
+class ShellMissing(BuildError):
+    """There is no shell in the files of a step or image."""
+
+
 class BuildStopped(BuildError):
     """A step was given up because another one had failed: that one's error is what the user sees."""
 

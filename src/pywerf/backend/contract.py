@@ -25,6 +25,8 @@ __all__ = [
     "ImageTransfer",
     "Pruned",
     "Secret",
+    "Shell",
+    "ShellOpener",
     "Stage",
     "StageMount",
     "StageRunner",
@@ -156,6 +158,37 @@ class StageRunner(Protocol):
         """
 
 
+class Shell(msgspec.Struct, frozen=True):
+    """A shell in a container of an image that the backend has, on the terminal of this process.
+
+    `title` says what it shows, `then` what comes after it. `words` are a SHELL that is preferred to the image's own.
+    `env` is added to the image's, `user`, `workdir` and `network` are the image's and the backend's own when empty.
+    """
+
+    image: str
+    title: str
+    then: str
+    words: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+    user: str = ""
+    workdir: str = ""
+    mounts: tuple[StageMount, ...] = ()
+    network: str = ""
+    add_hosts: tuple[str, ...] = ()
+    platform: Platform | None = None
+
+
+class ShellOpener(Protocol):
+    """Opens shells for people who want to see what there is."""
+
+    def open(self, shell: Shell) -> None:
+        """Open it and wait for its end, whatever its status. What is changed in it goes nowhere, and nothing is
+
+        left behind. On the main thread only. Raises ShellMissing for an image without one, ImageNotFound, UsageError
+        without a terminal, and any other WerfError.
+        """
+
+
 class DockerfileBuilder(Protocol):
     """Builds Dockerfiles."""
 
@@ -239,6 +272,10 @@ class Backend(Protocol):
     @property
     def stages(self) -> StageRunner:
         """What runs commands on top of images."""
+
+    @property
+    def shells(self) -> ShellOpener:
+        """What opens shells in images."""
 
     @property
     def configs(self) -> ConfigRewriter:

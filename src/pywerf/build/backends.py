@@ -63,7 +63,13 @@ def open_backend(options: EngineOptions, reporter: Reporter, *, docker_builder: 
     if selected.docker:
         from pywerf.backend.docker.backend import DockerBackend
 
-        with DockerBackend(os.environ, reporter, builder=docker_builder) as backend:
+        failures = None
+        if options.introspect:
+            from pywerf.backend.docker.introspection import FailureShells
+            from pywerf.build.rerun import find_command
+
+            failures = FailureShells(options.introspect, find_command, reporter)
+        with DockerBackend(os.environ, reporter, builder=docker_builder, failures=failures) as backend:
             yield backend
         return
     if sys.platform != "linux":  # the engine's modules cannot even be imported there

@@ -238,6 +238,7 @@ class _Work:
             secrets=contexts.grants.secret,
             ssh=contexts.grants.agent,
             cache_mounts=None if remote is None else remote.cache_mounts,
+            keep_failed=bool(session.options.introspect),
         )
         salt = "" if options.clamp is None else f"clamp {options.clamp}"
         self._turns: Turns | None = None
@@ -280,9 +281,15 @@ class _Work:
                 manifest = made.manifest
                 records.append((manifest.to_json(), manifest.media_type, made.config_bytes, (), made.size))
             executor.finish()
-        except Exception:
+        except Exception as error:
             executor.settle()  # the next try finds what was finished
-            self.engine.close()
+            try:
+                if self.engine.failed is not None:
+                    from pywerf.build.introspection import look_into_failure
+
+                    look_into_failure(session, self.engine, error)
+            finally:
+                self.engine.close()
             raise
         self.engine.close()
         return [session.store.images.put(*record) for record in records]

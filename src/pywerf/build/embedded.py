@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary, Pruned, Secret, Stage
+from pywerf.backend.contract import DockerfileBuild, ImageDetails, ImageSummary, Pruned, Secret, Shell, Stage
 from pywerf.build.contexts import Given
 from pywerf.build.names import full_name, local_candidates
 from pywerf.build.options import BuildOptions
@@ -34,6 +34,7 @@ class EmbeddedBackend:
         self.builder = _Builder(session)
         self.configs = _Configs(session)
         self.stages = _Stages(session)
+        self.shells = _Shells(session)
         self.images = _Images(session)
         self.transfer = _Transfer(session)
 
@@ -85,6 +86,19 @@ class _Stages:
         from pywerf.build.run_stage import run_stage
 
         return run_stage(self._session, stage)
+
+
+class _Shells:
+    """ShellOpener."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def open(self, shell: Shell) -> None:
+        """ShellOpener."""
+        from pywerf.build.introspection import open_shell
+
+        open_shell(self._session, shell)
 
 
 class _Configs:

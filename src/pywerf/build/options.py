@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from pywerf.isolation.spec import Device, Namespaces, Resources
 from pywerf.oci.media_types import Compression, ImageFormat
 from pywerf.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from pywerf.backend.shells import State
 
 __all__ = ["BuildOptions", "ContainerOptions", "EngineOptions", "Output", "PullPolicy", "RegistryOptions"]
 
@@ -39,6 +42,7 @@ class EngineOptions(msgspec.Struct, frozen=True):
     runtime_flags: tuple[str, ...] = ()
     keep_bundles: bool = False  # of containers that an OCI runtime could not start
     registry: RegistryOptions = RegistryOptions()
+    introspect: tuple[State, ...] = ()  # shells that are opened when a command fails, in this order
 
 
 class Output(msgspec.Struct, frozen=True):

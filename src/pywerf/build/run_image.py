@@ -17,7 +17,7 @@ from pywerf.build.volumes import parse_volume
 from pywerf.errors import UsageError
 from pywerf.graph.op import ExecOp
 from pywerf.isolation.spec import ContainerSpec
-from pywerf.oci.platform import host_platform
+from pywerf.oci.platform import Platform, host_platform
 
 if TYPE_CHECKING:
     from pywerf.build.session import Session
@@ -49,9 +49,14 @@ class RunOptions(msgspec.Struct, frozen=True):
     container: ContainerOptions = ContainerOptions()
 
 
-def run_image(session: Session, image: str, options: RunOptions) -> int:
-    """Run the image's command, or the one given, and return its status (128 + N when signal N ended it)."""
-    found = session.bases(options.pull).find(image, host_platform())
+def run_image(
+    session: Session, image: str, options: RunOptions, *, platform: Platform | None = None, screen: int = 1
+) -> int:
+    """Run the image's command, or the one given, and return its status (128 + N when signal N ended it).
+
+    `platform` is this machine's when it is None. A terminal is read from descriptor 0, and shown on `screen`.
+    """
+    found = session.bases(options.pull).find(image, platform or host_platform())
     config = found.config.config
     entrypoint = config.entrypoint or () if options.entrypoint is None else options.entrypoint
     own = config.cmd or () if options.entrypoint is None else ()
@@ -103,7 +108,7 @@ def run_image(session: Session, image: str, options: RunOptions) -> int:
             files=mounts.files,
             resolver=resolver(options.container),
         )
-        return _run_here(session, spec, options)
+        return _run_here(session, spec, options, screen)
 
 
 def _defaults(session: Session, options: RunOptions) -> ContainerSpec:
@@ -117,19 +122,16 @@ def _defaults(session: Session, options: RunOptions) -> ContainerSpec:
     return msgspec.structs.replace(spec, read_only=options.read_only, terminal=options.terminal)
 
 
-def _run_here(session: Session, spec: ContainerSpec, options: RunOptions) -> int:
+def _run_here(session: Session, spec: ContainerSpec, options: RunOptions, screen: int) -> int:
     """On our own descriptors, or on a pseudo-terminal that is joined with ours."""
     isolation = session.isolation()
     if options.terminal:
-        from pywerf.isolation.console import attach
-        from pywerf.isolation.launched import LaunchedContainer
+        from pywerf.backend.buildah.shell import run_shell
+        from pywerf.isolation.console import OwnTerminal
 
         if not os.isatty(0):
             raise UsageError("-t: the input is not a terminal", hint="leave -t out when input is piped")
-        container = isolation.start(spec, 0, 1, 2)
-        assert isinstance(container, LaunchedContainer)
-        assert container.console is not None
-        return attach(container, container.console, 0, 1).status
+        return run_shell(isolation, spec, OwnTerminal(0, screen))
     sys.stdout.flush()
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:

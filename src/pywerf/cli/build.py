@@ -10,6 +10,7 @@ import msgspec
 
 from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, clean_host_after
 from pywerf.cli.declare import SIZE, argument, declared, flag, switch
+from pywerf.cli.introspection_flags import introspected_stages, introspected_states, introspection_flags
 from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.project_build import build_flags, chosen_options, opened_project, report_path_flag
 from pywerf.cli.project_flags import has_config, project_flags
@@ -76,6 +77,7 @@ _WITH_CONFIG = (
 @switch("--parallel", "-p", default=True, help="Build independent images at the same time (true by default).")
 @switch("--final-images-only", help="Only images with final: true, and what they need.")
 @build_flags
+@introspection_flags
 @flag("--add-custom-tag", "custom_tags", multiple=True, metavar="TAG", help="Further tag for final images: %image%, …")
 @switch("--save-build-report", help="Write a report of the images.")
 @report_path_flag
@@ -117,13 +119,20 @@ def _build(run: Invocation, flags: dict[str, Any]) -> int:
             )
     from pywerf.build.backends import open_backend
     from pywerf.build.dockerfile_build import open_build
+    from pywerf.build.project.introspection import WantedStages, look_into_stage
 
     with run.reporter() as reporter:
         build = _with_flags(open_build(folder, path), flags)
-        with open_backend(run.engine, reporter, docker_builder=flags["docker_builder"]) as backend:
+        stages, terminal = introspected_stages(flags, reporter)
+        wanted = WantedStages.parse(stages)
+        wanted.check([""], {"": ("dockerfile",)})
+        engine = msgspec.structs.replace(run.engine, introspect=introspected_states(flags, reporter))
+        with open_backend(engine, reporter, docker_builder=flags["docker_builder"]) as backend:
             reporter.message("info", backend.line)
             reporter.message("info", f"no werf.yaml: {path} is built as a project of one image")
             image = backend.builder.build(build)
+            if terminal and wanted.wants("", "dockerfile"):
+                look_into_stage(backend, reporter, str(image), "~/dockerfile", next(iter(build.platforms), None))
     if flags["iidfile"]:
         _write(flags["iidfile"], str(image))
     print(image.hex)

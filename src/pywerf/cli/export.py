@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, clean_host_after
 from pywerf.cli.flags import Command, flag, switch
+from pywerf.cli.introspection_flags import introspection_flags
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
 from pywerf.cli.project_build import build_flags, opened_project, reported_images, use_report_flags
 from pywerf.cli.project_flags import project_flags
@@ -41,6 +42,7 @@ _LABEL_VARIABLES = "WERF_EXPORT_ADD_LABEL_"
 @flag("--backend-network", metavar="MODE", help="Network of RUN: host, none, or the backend's.")
 @switch("--parallel", "-p", default=True, help="Build independent images at the same time (true by default).")
 @build_flags
+@introspection_flags
 @use_report_flags
 @auto_cleanup_flags
 @project_flags

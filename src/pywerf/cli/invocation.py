@@ -17,6 +17,7 @@ from pywerf.report.verbosity import ProgressMode, Verbosity
 if TYPE_CHECKING:
     import click
 
+    from pywerf.backend.shells import State
     from pywerf.build.session import Session
     from pywerf.report.events import Reporter
     from pywerf.store.images import ImageRecord
@@ -154,6 +155,7 @@ class Invocation:
         *,
         registry: RegistryOptions | None = None,
         isolation: str = "",
+        introspect: tuple[State, ...] = (),
     ) -> Iterator[Session]:
         """An open session of the engine. Without a reporter: a view that tells warnings only."""
         session_class: type[Session] | None = self.session_class
@@ -168,8 +170,8 @@ class Invocation:
         options = self.engine
         if registry is not None:
             options = msgspec.structs.replace(options, registry=registry)
-        if isolation:
-            options = msgspec.structs.replace(options, isolation=isolation)
+        if isolation or introspect:
+            options = msgspec.structs.replace(options, isolation=isolation, introspect=introspect)
         if reporter is not None:
             with session_class.open(options, reporter) as session:
                 yield session

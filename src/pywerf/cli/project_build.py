@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from pywerf.cli.declare import WHOLE, Choice, flag, switch
+from pywerf.cli.introspection_flags import introspected_stages, introspected_states
 from pywerf.cli.invocation import log_time_flags, plain_log_flags
 from pywerf.cli.project_flags import project_options
 from pywerf.cli.repo_flags import registry_access, registry_options, repo_options
@@ -20,6 +21,7 @@ from pywerf.errors import UsageError
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
+    from pywerf.backend.shells import State
     from pywerf.build.backends import LazyBackend
     from pywerf.build.project.operations import Operations
     from pywerf.build.project.options import ProjectOptions
@@ -119,6 +121,7 @@ class OpenedProject:
         access: Callable[[], RegistryAccess],
         reporter: Reporter,
         operations: Operations | None,
+        states: tuple[State, ...] = (),
     ) -> None:
         self.invocation = run
         self.flags = flags
@@ -128,6 +131,7 @@ class OpenedProject:
         self.access = access
         self.reporter = reporter
         self._operations = operations
+        self.states = states
 
     def build(self, names: Sequence[str]) -> list[BuiltImage]:
         """Build these images, and what they need; the result has all of them."""
@@ -135,11 +139,12 @@ class OpenedProject:
         from pywerf.build.project.options import ImageBuildOptions
 
         flags = self.flags
+        stages, terminal = introspected_stages(flags, self.reporter) if "introspect_stages" in flags else ((), False)
         width = flags["log_terminal_width"]
         if width < -1:
             raise UsageError(f"--log-terminal-width {width}: a width, or -1 for that of the terminal")
         options = ImageBuildOptions(
-            parallel=flags["parallel"],
+            parallel=flags["parallel"] and not terminal and not self.states,
             limit=flags["parallel_tasks_limit"],
             network=flags["backend_network"],
             ssh=_agents(flags),
@@ -151,6 +156,8 @@ class OpenedProject:
             custom_tags=tuple(flags.get("custom_tags", ())),
             pretty=flags["log_pretty"],
             width=_terminal_width() if width == -1 else width,
+            introspect=stages,
+            terminal=terminal,
         )
         return build_project(self.project, self.backend, self.repos, names, options, self.reporter)
 
@@ -213,7 +220,8 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
     run.secrets.extend(
         secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
     )
-    engine = msgspec.structs.replace(run.engine, registry=registry)
+    states = introspected_states(flags, reporter) if "introspect_error" in flags else ()
+    engine = msgspec.structs.replace(run.engine, registry=registry, introspect=states)
     operations = None
     if run.verbosity == "debug" and flags.get("save_build_report"):
         from pywerf.build.project.operations import Operations
@@ -243,7 +251,7 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
             reporter=reporter,
         ) as repos,
     ):
-        yield OpenedProject(run, flags, project, backend, repos, access, reporter, operations)
+        yield OpenedProject(run, flags, project, backend, repos, access, reporter, operations, states)
 
 
 def reported_images(flags: Mapping[str, Any], names: Sequence[str], *, final_only: bool) -> list[ReportedImage]:

@@ -14,6 +14,7 @@ from pywerf.build.options import PullPolicy
 from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, clean_host_after
 from pywerf.cli.container_flags import CONTAINER_NAMES, container_flags, container_options
 from pywerf.cli.flags import Command, Size, bad_value, flag, switch
+from pywerf.cli.introspection_flags import introspection_flags
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
 from pywerf.cli.project_build import build_flags, use_report_flags
 from pywerf.cli.project_flags import has_config, project_flags_but_env
@@ -143,6 +144,7 @@ def _container(function: F) -> F:
 @flag("--backend-network", metavar="MODE", help="Network of RUN while the project is built.")
 @switch("--parallel", default=True, help="Build independent images at the same time (true by default).")
 @build_flags
+@introspection_flags
 @use_report_flags
 @auto_cleanup_flags
 @project_flags_but_env

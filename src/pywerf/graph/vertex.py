@@ -17,10 +17,22 @@ class Vertex:
 
     `definition` is the digest (hexadecimal) of the op and of its inputs' definitions: what was asked.
     `name` and `source` are for people and have no part in it. `ignore_cache`: --no-cache for this step.
-    `args` are the names of the variables in a command's environment that are ARGs.
+    `args` are the names of the variables in a command's environment that are ARGs; `shell` is the SHELL that there is
+    when it runs, if one was named.
     """
 
-    __slots__ = ("_definition", "_op_digest", "args", "hidden_env", "ignore_cache", "inputs", "name", "op", "source")
+    __slots__ = (
+        "_definition",
+        "_op_digest",
+        "args",
+        "hidden_env",
+        "ignore_cache",
+        "inputs",
+        "name",
+        "op",
+        "shell",
+        "source",
+    )
 
     def __init__(
         self,
@@ -32,6 +44,7 @@ class Vertex:
         ignore_cache: bool = False,
         hidden_env: tuple[str, ...] = (),
         args: tuple[str, ...] = (),
+        shell: tuple[str, ...] = (),
     ) -> None:
         self.op = op
         self.inputs = inputs
@@ -40,6 +53,7 @@ class Vertex:
         self.ignore_cache = ignore_cache
         self.hidden_env = hidden_env
         self.args = args
+        self.shell = shell
         self._definition = ""
         self._op_digest = ""
 

@@ -1,15 +1,16 @@
-"""The user's side of a container's terminal (`werf run -it`): raw mode, window size, copying both ways."""
+"""The user's side of a container's terminal (`werf run -it`, shells): raw mode, window size, copying both ways."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pywerf.isolation.spec import Container, ContainerResult
 
-__all__ = ["Console", "attach"]
+__all__ = ["Console", "OwnTerminal", "attach", "own_terminal"]
 
 CHUNK = 1 << 16
 END_OF_FILE = b"\x04"  # ^D: what a terminal's reader takes for the end
@@ -18,12 +19,14 @@ END_OF_FILE = b"\x04"  # ^D: what a terminal's reader takes for the end
 class Console:
     """A terminal in raw mode whose size follows to `master`; restored on exit.
 
-    `stdin` that is no terminal is left alone. Used in the main thread, where signals arrive.
+    `resized` is told the size (columns, lines) instead, where `master` is no terminal but leads to one. `stdin` that
+    is no terminal is left alone. Used in the main thread, where signals arrive.
     """
 
-    def __init__(self, master: int, stdin: int) -> None:
+    def __init__(self, master: int, stdin: int, resized: Callable[[os.terminal_size], None] | None = None) -> None:
         self._master = master
         self._stdin = stdin
+        self._resized = resized
         self._saved: list[Any] | None = None  # as termios has it: numbers, and a list of characters
         self._handler: Callable[[int, FrameType | None], Any] | int | None = None  # as signal() has it
 
@@ -47,13 +50,18 @@ class Console:
             import termios
 
             signal.signal(signal.SIGWINCH, self._handler)
-            termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._saved)
+            with suppress(termios.error):  # a terminal that hung up is nobody's any more
+                termios.tcsetattr(self._stdin, termios.TCSADRAIN, self._saved)
             self._saved = None
 
     def _on_resize(self, _signum: int, _frame: FrameType | None) -> None:
         self._copy_size()
 
     def _copy_size(self) -> None:
+        if self._resized is not None:
+            with suppress(OSError):
+                self._resized(os.get_terminal_size(self._stdin))
+            return
         import termios
         from fcntl import ioctl
 
@@ -62,8 +70,11 @@ class Console:
         except OSError:
             return  # the terminal went away meanwhile, which the copying notices
 
-    def copy(self, stdout: int) -> None:
-        """Copy until the container's side is closed: keys one way, output the other."""
+    def copy(self, stdout: int) -> bool:
+        """Copy until the container's side is closed: keys one way, output the other.
+
+        False when the user's terminal hung up before that.
+        """
         import select
 
         poll = select.poll()
@@ -74,20 +85,50 @@ class Console:
                 data = _read(fd)
                 if fd == self._master:
                     if not data:
-                        return
+                        return True
                     _write_all(stdout, data)
                 elif data:
                     _write_all(self._master, data)
+                elif self._saved is not None:
+                    return False  # a terminal in raw mode has no other end
                 else:
                     poll.unregister(self._stdin)
                     _write_all(self._master, END_OF_FILE)
 
 
 def attach(container: Container, master: int, stdin: int, stdout: int) -> ContainerResult:
-    """Connect a container's terminal (`LaunchedContainer.console`) to the user's until it ends."""
-    with Console(master, stdin) as console:
-        console.copy(stdout)
-    return container.wait()
+    """Connect a container's terminal (`LaunchedContainer.console`) to the user's until it ends.
+
+    One whose user is gone, or that is interrupted, is killed.
+    """
+    try:
+        with Console(master, stdin) as console:
+            ended = console.copy(stdout)
+        if not ended:
+            container.kill()
+        return container.wait()
+    except BaseException:
+        container.kill()
+        container.wait()
+        raise
+
+
+class OwnTerminal(NamedTuple):
+    """The descriptors of the user's terminal: keys are read from one, the screen is the other."""
+
+    stdin: int
+    screen: int
+
+
+def own_terminal() -> OwnTerminal | None:
+    """The terminal that this process has: standard input, and standard error or output; None without one.
+
+    Standard error comes first: what a command is asked for goes to standard output, often elsewhere.
+    """
+    if not os.isatty(0):
+        return None
+    screen = next((fd for fd in (2, 1) if os.isatty(fd)), None)
+    return None if screen is None else OwnTerminal(0, screen)
 
 
 def _read(fd: int) -> bytes:

@@ -80,6 +80,21 @@ class BlockReporter:
         """Reporter."""
         self._view().message(level, text)
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """See util/suspend.py."""
+        with self._lock:
+            part = self._open[0] if self._open else None
+            if part is not None:
+                part.hold()
+        try:
+            with self._plain.suspended():
+                yield
+        finally:
+            with self._lock:
+                if part is not None:
+                    part.write_on()
+
     def close(self) -> None:
         """Reporter. Blocks that are still open are written as far as they have come."""
         with self._lock:
@@ -114,6 +129,11 @@ class _Part:
         with self._lock:
             if self._waiting is None:
                 self._stream.flush()
+
+    def hold(self) -> None:
+        """From now on everything waits, until `write_on`."""
+        if self._waiting is None:
+            self._waiting = []
 
     def write_on(self) -> None:
         """From now on nothing waits."""

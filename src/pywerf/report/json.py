@@ -7,6 +7,8 @@ import json
 import threading
 import time
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from pywerf.report.events import Level, StepState
@@ -29,6 +31,7 @@ class JsonReporter:
         self._vertexes: dict[int, dict[str, Any]] = {}
         self._transfers: dict[tuple[int, str], str] = {}
         self._gone = False
+        self._held: list[str] | None = None  # while suspended
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
@@ -77,6 +80,18 @@ class JsonReporter:
             else:
                 self._write("messages", {"level": level, "text": text, "timestamp": _now()})
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """See util/suspend.py."""
+        with self._lock:
+            self._held = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                held, self._held = self._held, None
+                self._print("".join(held or []))
+
     def close(self) -> None:
         """Nothing is pending: every event was written when it came."""
 
@@ -91,10 +106,17 @@ class JsonReporter:
         return vertex
 
     def _write(self, kind: str, item: dict[str, Any]) -> None:
-        if self._gone:
+        line = json.dumps({kind: [item]}, ensure_ascii=False, separators=(",", ":")) + "\n"
+        if self._held is not None:
+            self._held.append(line)
+        else:
+            self._print(line)
+
+    def _print(self, text: str) -> None:
+        if self._gone or not text:
             return
         try:
-            self._stream.write(json.dumps({kind: [item]}, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
             # Who read us is gone; nothing that is shown may decide the outcome of a build.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from pywerf.report.events import Level, StepState
@@ -63,6 +64,7 @@ class PlainReporter:
         self._told: dict[tuple[int, str], float] = {}
         self._closed = False
         self._gone = False
+        self._held: list[str] | None = None  # while suspended
 
     def onto(self, stream: TextStream) -> PlainReporter:
         """A view as this one is, onto another stream."""
@@ -121,6 +123,18 @@ class PlainReporter:
             return
         with self._lock:
             self._write([*self._leave(), *message_line(level, text, self._color).split("\n")])
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """See util/suspend.py."""
+        with self._lock:
+            self._held = []
+        try:
+            yield
+        finally:
+            with self._lock:
+                held, self._held = self._held, None
+                self._print(held or [])
 
     def close(self) -> None:
         with self._lock:
@@ -211,6 +225,14 @@ class PlainReporter:
         if self._stamp is not None:
             stamp = self._stamp()
             lines = [f"{stamp} {line}" if line else line for line in lines]
+        if self._held is not None:
+            self._held.extend(lines)
+        else:
+            self._print(lines)
+
+    def _print(self, lines: list[str]) -> None:
+        if not lines:
+            return
         try:
             self.stream.write("\n".join(lines) + "\n")
             self.stream.flush()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from pywerf.report.events import Level, StepState
@@ -24,6 +26,7 @@ class QuietReporter:
         self._lock = threading.Lock()
         self._steps = Steps()
         self._closed = False
+        self._held: list[str] | None = None  # while suspended
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
@@ -46,6 +49,16 @@ class QuietReporter:
         if shows("debug" if self._verbosity == "debug" else "quiet", level):
             self._write([message_line(level, text, self._color)])
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """See util/suspend.py."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            self._write(held)
+
     def close(self) -> None:
         with self._lock:
             if self._closed:
@@ -56,6 +69,9 @@ class QuietReporter:
 
     def _write(self, lines: list[str]) -> None:
         if not lines:
+            return
+        if self._held is not None:
+            self._held.extend(lines)
             return
         try:
             self._stream.write("\n".join(lines) + "\n")

@@ -11,11 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from pywerf.errors import WerfError
 from pywerf.report.events import Level, Reporter, StepState
+from pywerf.util.suspend import suspended
 
 __all__ = ["TraceReporter"]
 
@@ -80,6 +81,10 @@ class TraceReporter:
         finally:
             with self._lock:
                 self._add(ph="X", cat=kind, name=f"{kind} {name}", ts=began, dur=self._now() - began)
+
+    def suspended(self) -> AbstractContextManager[object]:
+        """See util/suspend.py."""
+        return suspended(self._view)
 
     def close(self) -> None:
         self._view.close()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from pywerf.report.events import Level, StepState
@@ -63,13 +64,17 @@ class TtyReporter:
         self._wake = threading.Event()
         self._painter: threading.Thread | None = None
         self._closed = False
+        self._suspended = False
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
             self._steps.start(step, clean(name), clean(source), self._clock())
-            if self._painter is None and not self._closed:
-                self._painter = threading.Thread(target=self._paint, name="terminal", daemon=True)
-                self._painter.start()
+            self._start_painter()
+
+    def _start_painter(self) -> None:
+        if self._painter is None and not self._closed and not self._suspended:
+            self._painter = threading.Thread(target=self._paint, name="terminal", daemon=True)
+            self._painter.start()
 
     def step_output(self, step: int, data: bytes, *, stderr: bool = False) -> None:
         with self._lock:
@@ -102,19 +107,42 @@ class TtyReporter:
         style = {"warning": "yellow", "error": "red", "debug": "dim"}.get(level, "")
         with self._lock:
             self._pending.append((message_line(level, text), style))
-            waiting = self._painter is None
+            waiting = self._painter is None and not self._suspended
         if waiting:
             self._write_pending()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """See util/suspend.py. What has failed is shown before, with its last output."""
+        self._stop_painter(suspend=True)
+        with self._lock:
+            self._pending.extend((line, "") for line in failure_tail(self._steps))
+        self._write_pending()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._suspended = False
+                self._wake.clear()
+                if any(step.state is None for step in self._steps.all()):
+                    self._start_painter()
+            if self._painter is None:
+                self._write_pending()
+
+    def _stop_painter(self, *, suspend: bool = False) -> None:
+        with self._lock:
+            painter, self._painter = self._painter, None
+            self._suspended = suspend
+        self._wake.set()
+        if painter is not None:
+            painter.join()
 
     def close(self) -> None:
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            painter = self._painter
-        self._wake.set()
-        if painter is not None:
-            painter.join()
+        self._stop_painter()
         with self._lock:
             steps = self._steps.all()
             if steps and any(step.state is not None for step in steps):

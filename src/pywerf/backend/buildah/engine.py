@@ -6,6 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from pywerf.backend.buildah.bind_exports import BindExports
     from pywerf.backend.buildah.cache_mounts import CacheWatcher
+    from pywerf.backend.buildah.failed_step import FailedStep
     from pywerf.backend.buildah.snapshots import Snapshots
     from pywerf.backend.buildah.volumes import Volume
     from pywerf.isolation.network import Resolver
@@ -44,6 +47,7 @@ class Engine:
     `clamp`: no time in a layer is later than these seconds; `epoch`: what is made new has this time, now if None.
     `created` is the time that history shows.
     `cache_mounts` is told of cache mounts, and may fill new ones. `volumes` and `resolver` are every container's.
+    With `keep_failed` the first command that fails is kept as it is, as `failed`, until `close`.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Engine:
         cache_mounts: CacheWatcher | None = None,
         volumes: tuple[Volume, ...] = (),
         resolver: Resolver | None = None,
+        keep_failed: bool = False,
     ) -> None:
         self._store = store
         self._snapshots = snapshots
@@ -81,6 +86,8 @@ class Engine:
         self._cache_mounts = cache_mounts
         self._volumes = volumes
         self._resolver = resolver
+        self._keep_failed = keep_failed
+        self.failed: FailedStep | None = None
         self._running = Running()
         self._exports: BindExports | None = None
         self._exports_lock = threading.Lock()
@@ -205,6 +212,9 @@ class Engine:
 
     def close(self) -> None:
         """Wait for what still works behind finished steps; remove the snapshots that nobody else will look for."""
+        if self.failed is not None:
+            self.failed.close()
+            self.failed = None
         for promise in self._hashing:
             promise.wait()
         self._hashing.clear()
@@ -232,20 +242,24 @@ class Engine:
         with self._span("unpack", vertex.name):
             below = snapshots.of(parent)
         snapshot = driver.prepare(store.new_snapshot_id(), below)
+        kept: FailedStep | None = None
         try:
             tree = None if below is None else driver.view(below)
-            with ExecMounts(
-                store,
-                snapshots,
-                op,
-                inputs,
-                secrets=self._secrets,
-                ssh=self._ssh,
-                caches=self._cache_mounts,
-                exports=self._bind_exports(),
-                volumes=self._volumes,
-                tree=tree,
-            ) as mounts:
+            with ExitStack() as stack:
+                mounts = stack.enter_context(
+                    ExecMounts(
+                        store,
+                        snapshots,
+                        op,
+                        inputs,
+                        secrets=self._secrets,
+                        ssh=self._ssh,
+                        caches=self._cache_mounts,
+                        exports=self._bind_exports(),
+                        volumes=self._volumes,
+                        tree=tree,
+                    )
+                )
                 spec = container_spec(
                     op,
                     driver.rootfs(snapshot, stubs=mounts.stubs, writable=True),
@@ -257,17 +271,27 @@ class Engine:
                     files=mounts.files,
                     resolver=self._resolver,
                 )
-                left = run_container(
-                    isolation,
-                    spec,
-                    self._running,
-                    lambda data, stderr: self._reporter.step_output(step, data, stderr=stderr),
-                    vertex.name,
-                )
+                try:
+                    left = run_container(
+                        isolation,
+                        spec,
+                        self._running,
+                        lambda data, stderr: self._reporter.step_output(step, data, stderr=stderr),
+                        vertex.name,
+                    )
+                except ContainerFailed:
+                    if self._keep_failed and self.failed is None and not self._running.is_cancelled():
+                        from pywerf.backend.buildah.failed_step import FailedStep
+
+                        discard = partial(self._discard, snapshot.id)
+                        kept = FailedStep(vertex, spec, mounts, snapshot, below, stack.pop_all(), discard)
+                        self.failed = kept
+                    raise
             remove_mount_points(driver.layer_dir(snapshot), left)
             snapshot = driver.commit(snapshot)
         except BaseException:
-            self._discard(snapshot.id)
+            if kept is None:
+                self._discard(snapshot.id)
             raise
         created = self._created()
 

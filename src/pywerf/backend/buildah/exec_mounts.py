@@ -77,6 +77,7 @@ class ExecMounts:
         self._targets: dict[str, bool] = {}
         self.env: list[str] = []
         self.stubs = ""
+        self.written_caches: set[str] = set()  # targets
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -215,6 +216,8 @@ class ExecMounts:
         self._stub(target, is_dir=is_dir)
         options = ("bind", "ro") if mount.read_only else ("bind", "rw")
         self._mounts.append(Mount("bind", path, target, options, _subpath(mount.source)))
+        if not mount.read_only:
+            self.written_caches.add(target)
 
     def _tmpfs(self, mount: ExecMount) -> None:
         target = self._target(mount.target)

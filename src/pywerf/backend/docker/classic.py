@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -18,12 +18,12 @@ from pywerf.backend.docker.leftovers import Leftovers
 from pywerf.backend.docker.progress import Steps
 from pywerf.backend.docker.steps import at_line, classic_step, failure
 from pywerf.backend.docker.stream import events
-from pywerf.errors import BuildError, UsageError, WerfError
+from pywerf.errors import BuildError, ContainerFailed, UsageError, WerfError
 from pywerf.oci.digest import Digest
 from pywerf.source.dockerignore import IgnoreRules
 from pywerf.util.filetree import FileTree
 
-__all__ = ["ClassicProgress", "build_classic", "dockerfile_in", "query"]
+__all__ = ["ClassicProgress", "build_classic", "dockerfile_in", "query", "ulimit"]
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 _IMAGE = re.compile(r" ---> ([0-9a-f]{12})\n\Z")
@@ -37,8 +37,13 @@ _TALK = (
 _CONTAINER = re.compile(r" ---> Running in ([0-9a-f]{12})\n\Z")
 
 
-def build_classic(daemon: Daemon, build: DockerfileBuild, steps: Steps) -> Digest:
-    """Build it; the id. Raises UsageError for what only BuildKit can do."""
+def build_classic(
+    daemon: Daemon, build: DockerfileBuild, steps: Steps, failed: Callable[[ContainerFailed], None] | None = None
+) -> Digest:
+    """Build it; the id. Raises UsageError for what only BuildKit can do.
+
+    `failed` is called for a command that has failed while the steps before it are still in the cache.
+    """
     _check(build)
     name, extra = dockerfile_in(build.context, build)
     path = f"/build?{urlencode(query(build, name), doseq=True)}"
@@ -60,7 +65,11 @@ def build_classic(daemon: Daemon, build: DockerfileBuild, steps: Steps) -> Diges
         if isinstance(error, WerfError):
             at_line(error, build)
         progress.give_up()
-        leftovers.remove(progress.made, progress.container)
+        try:
+            if failed is not None and isinstance(error, ContainerFailed):
+                failed(error)
+        finally:
+            leftovers.remove(progress.made, progress.container)
         raise
 
 
@@ -123,7 +132,7 @@ def query(build: DockerfileBuild, dockerfile: str) -> list[tuple[str, str]]:
         ("buildargs", dict(build.build_args)),
         ("labels", dict(build.labels)),
         ("cachefrom", list(build.cache_from)),
-        ("ulimits", [_ulimit(text) for text in build.ulimits]),
+        ("ulimits", [ulimit(text) for text in build.ulimits]),
     ):
         if document:
             pairs.append((key, json.dumps(document)))
@@ -135,7 +144,8 @@ def query(build: DockerfileBuild, dockerfile: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _ulimit(text: str) -> dict[str, Any]:
+def ulimit(text: str) -> dict[str, Any]:
+    """`TYPE=SOFT[:HARD]` as the API has it."""
     name, _, values = text.replace(":", "=", 1).partition("=") if "=" not in text else text.partition("=")
     soft, _, hard = values.partition(":")
     return {"Name": name, "Soft": int(soft), "Hard": int(hard or soft)}

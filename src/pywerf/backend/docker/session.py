@@ -10,11 +10,9 @@ from types import TracebackType
 
 from pywerf.backend.docker.daemon import Daemon
 from pywerf.backend.docker.grpc import GrpcServer, Handler
-from pywerf.errors import BuildError
+from pywerf.backend.docker.hijack import hijack
 
 __all__ = ["BuildSession", "shared_key"]
-
-_HEAD = 1 << 16
 
 
 def shared_key(folder: str) -> str:
@@ -33,37 +31,24 @@ class BuildSession:
 
     def __enter__(self) -> BuildSession:
         """Raises RegistryError, BuildError."""
-        connection = self._daemon.connection()
-        peer = connection.sock
-        try:
-            lines = [
-                f"POST {self._daemon.path('/session')} HTTP/1.1",
-                "Host: docker",
-                "Connection: Upgrade",
-                "Upgrade: h2c",
+        peer, rest = hijack(
+            self._daemon,
+            "/session",
+            "h2c",
+            "a build session",
+            [
                 f"X-Docker-Expose-Session-Uuid: {self.id}",
                 "X-Docker-Expose-Session-Name: pywerf",
                 f"X-Docker-Expose-Session-Sharedkey: {self._key}",
                 *(f"X-Docker-Expose-Session-Grpc-Method: {method}" for method in self._handlers),
-                "Content-Length: 0",
-            ]
-            with self._daemon.translated("a build session"):
-                peer.sendall("\r\n".join([*lines, "", ""]).encode())
-                data = b""
-                while b"\r\n\r\n" not in data and len(data) < _HEAD and (piece := peer.recv(_HEAD)):
-                    data += piece
-            head, _, rest = data.partition(b"\r\n\r\n")
-            status = head.split(b" ", 2)[1:2]
-            if status != [b"101"]:
-                said = rest.decode("utf-8", "replace").strip()
-                raise BuildError(
-                    f"the Docker daemon refuses a build session: {said or head[:100].decode('latin-1')}",
-                    hint="its classic builder needs none: --docker-builder classic",
-                )
+            ],
+            hint="its classic builder needs none: --docker-builder classic",
+        )
+        try:
             self._server = GrpcServer(peer, self._handlers, rest)
             self._server.start()
         except BaseException:
-            connection.close()
+            peer.close()
             raise
         return self
 

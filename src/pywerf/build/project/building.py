@@ -21,7 +21,8 @@ from pywerf.build.project.base_configs import BaseConfigs
 from pywerf.build.project.custom_tags import check_custom_tags
 from pywerf.build.project.image_build import ImageBuilder, StageLost
 from pywerf.build.project.image_output import ImageBlock, found_line, stage_lines, summary_lines, tell_plan
-from pywerf.build.project.image_plan import PlannedStage, PreparedImage, plan_stages, prepare
+from pywerf.build.project.image_plan import PlannedStage, PreparedImage, plan_stages, prepare, stage_names
+from pywerf.build.project.introspection import WantedStages
 from pywerf.build.project.memo import FileMemo
 from pywerf.build.project.results import BuiltImage, BuiltPlatform
 from pywerf.config.werf_yaml.model import shown_name
@@ -92,6 +93,7 @@ class _Run:
         self.repos = repos
         self.options = options
         self.reporter = reporter
+        self.introspected = WantedStages.parse(options.introspect)
         self.builder = ImageBuilder(project, repos, backend, options)
         home = repos.options.home
         self.bases = BaseConfigs(home, repos.access, opened=lambda: backend.opened, backend=backend, fresh=options.pull)
@@ -106,6 +108,8 @@ class _Run:
         # before anything is built: mistakes in other images should not come after minutes
         with_spec = not self.options.skip_image_spec
         prepared = {name: prepare(self.project, name, with_spec=with_spec) for name in order}
+        names_of = {name: stage_names(prepared[name]) for name in order}
+        self.introspected.check([image.name for image in self.project.config.images], names_of)
         workers = _workers(self.options, max(map(len, sets), default=1))
         if self.backend.opened is not None:
             self._tell_backend()
@@ -179,6 +183,7 @@ class _Run:
                 before = one.stages[number - 1].description if number else None
                 shown = one.platform if _is_told(prepared, one.platform) else ""
                 block.lines(stage_lines(stage.description, before, platform=shown))
+                self.builder.introspect(prepared, Platform.parse(one.platform), stage)
         image = BuiltImage(prepared.image.name, tuple(platforms), final=prepared.image.final)
         image = finish(image, self.repos, block)
         block.close()

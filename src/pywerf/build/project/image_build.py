@@ -16,6 +16,7 @@ from pywerf.build.project.caches import bring_from_caches, copy_to_caches
 from pywerf.build.project.choosing import choose, find_elsewhere, publish
 from pywerf.build.project.image_output import ImageBlock, found_line, stage_lines
 from pywerf.build.project.image_plan import PlannedStage, PreparedImage, named
+from pywerf.build.project.introspection import WantedStages
 from pywerf.build.project.results import BuiltImage, BuiltPlatform, BuiltStage, StageSource
 from pywerf.build.project.storage.local import LocalStageStorage
 from pywerf.build.project.storage.model import (
@@ -54,6 +55,7 @@ class ImageBuilder:
         self._repos = repos
         self._backend = backend
         self._options = options
+        self._introspected = WantedStages.parse(options.introspect)
         self._digests: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._local: LocalStageStorage | None = None
@@ -98,7 +100,19 @@ class ImageBuilder:
             network = (self._options.network or prepared.image.network) if made.rebuilt else ""
             block.lines(stage_lines(made.description, before, platform=shown, network=network))
             done.append(made)
+            self.introspect(prepared, platform, made)
         return BuiltPlatform(str(platform), tuple(done), stages[-1].content_digest)
+
+    def introspect(self, prepared: PreparedImage, platform: Platform, stage: BuiltStage) -> None:
+        """Open a shell in the image of a stage, if one is wanted after it. On the main thread only."""
+        if not self._options.terminal or not self._introspected.wants(prepared.image.name, stage.name):
+            return
+        from pywerf.build.project.introspection import look_into_stage
+
+        backend = self._backend()
+        bring_from_caches(self._repos, stage.description.id, backend)
+        image = self._repos.main.fetch(stage.description.id, backend)
+        look_into_stage(backend, self._repos.reporter, image, f"{prepared.shown}/{stage.name}", platform)
 
     def _stage(
         self,

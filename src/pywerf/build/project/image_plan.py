@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pywerf.build.project.project import Project
     from pywerf.build.project.results import BuiltImage, BuiltPlatform
 
-__all__ = ["PlannedStage", "PreparedImage", "named", "plan_stages", "prepare"]
+__all__ = ["PlannedStage", "PreparedImage", "named", "plan_stages", "prepare", "stage_names"]
 
 
 class PreparedImage(msgspec.Struct, frozen=True):
@@ -107,6 +107,11 @@ def prepare(project: Project, name: str, *, with_spec: bool = True) -> PreparedI
     except WerfError as error:
         raise named(error, shown_name(name)) from error
     return PreparedImage(image, dockerfile, build, platforms, image.image_spec if with_spec else None)
+
+
+def stage_names(prepared: PreparedImage) -> tuple[str, ...]:
+    """The names of the stages that an image consists of, in order."""
+    return ("dockerfile", *(("imageSpec",) if prepared.spec is not None else ()))
 
 
 def plan_stages(

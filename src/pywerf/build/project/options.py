@@ -34,7 +34,8 @@ class ImageBuildOptions(msgspec.Struct, frozen=True):
 
     `network` beats the image's own. `ssh` are agents as `--ssh` has them. `pull`: ask registries for newer bases.
     `check_built`: build nothing, a missing stage is an error. `custom_tags` are further tags for final images, with
-    their placeholders. `pretty`: boxes around what is told of an image.
+    their placeholders. `pretty`: boxes around what is told of an image. `introspect` are stages, as
+    `--introspect-stage` names them, after which shells are opened if there is a `terminal`.
     """
 
     parallel: bool = True
@@ -48,4 +49,6 @@ class ImageBuildOptions(msgspec.Struct, frozen=True):
     skip_image_spec: bool = False
     custom_tags: tuple[str, ...] = ()
     pretty: bool = True
+    introspect: tuple[str, ...] = ()
+    terminal: bool = False
     width: int = 0  # of what is told of an image; 0: any

@@ -9,6 +9,7 @@ from pywerf.build.options import BuildOptions, PullPolicy, RegistryOptions
 from pywerf.cli.auto_cleanup import check_cleanup_flags, clean_store_after, disable_flag
 from pywerf.cli.container_flags import container_flags, container_options
 from pywerf.cli.declare import COUNT, SIZE, Choice, argument, declared, flag, switch
+from pywerf.cli.introspection_flags import failure_introspection_flags, introspected_states
 from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.values import (
     bad_value,
@@ -115,6 +116,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     help="build, or instead of it: check, outline, targets; with ,format=json for JSON.",
 )
 @switch("--quiet", "-q", help="Print the image's id only.")
+@failure_introspection_flags
 @flag("--jobs", type=COUNT, default=0, metavar="N", help="Steps that run at once (0: one a core, at least four).")
 @network_flag
 @flag(
@@ -165,7 +167,12 @@ def command(run: Invocation, /, **flags: Any) -> int:
     check_cleanup_flags(flags)
     with (
         run.reporter(quiet=options.quiet, logfile=flags["logfile"], trace=flags["trace"]) as reporter,
-        run.session(reporter, registry=registry, isolation=flags["isolation"]) as session,
+        run.session(
+            reporter,
+            registry=registry,
+            isolation=flags["isolation"],
+            introspect=introspected_states(flags, reporter) if call == "build" else (),
+        ) as session,
     ):
         if call != "build":
             return _call(session, options, call)

@@ -288,6 +288,7 @@ class StageState:
             ignore_cache=self._no_cache,
             hidden_env=hidden,
             args=args,
+            shell=self.config.shell or (),
         )
         self._after = ()
         return self.vertex
