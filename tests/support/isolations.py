@@ -36,13 +36,17 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Isolated(NamedTuple):
-    """One of them: `command` runs any program as the caller, `werf` is called by them, `home` is theirs."""
+    """One of them: `command` runs any program as the caller, `werf` is called by them, `home` is theirs.
+
+    `words` gives the command line of such a call of `werf`.
+    """
 
     name: str
     command: Call
     werf: Call
     write: Callable[[str, str], Path]
     flags: tuple[str, ...]
+    words: Callable[..., list[str]]
 
     @property
     def own_kernel(self) -> bool:

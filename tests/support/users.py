@@ -42,18 +42,30 @@ class User:
         self, *argv: str | Path, check: bool = True, env: dict[str, str] | None = None, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """A command as this user, after a login."""
+        return machine.run(*self.words(*argv, env=env), check=check, timeout=timeout)
+
+    def words(self, *argv: str | Path, env: dict[str, str] | None = None) -> list[str]:
+        """The command line that `run` runs."""
         variables = [f"{name}={value}" for name, value in (env or {}).items()]
         command = shlex.join(["env", *variables, *map(str, argv)])
-        return machine.run(machine.require("su", "login"), "-", self.name, "-c", command, check=check, timeout=timeout)
+        return [machine.require("su", "login"), "-", self.name, "-c", command]
 
     def werf(
         self, *argv: str | Path, check: bool = True, env: dict[str, str] | None = None, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """`werf` as this user, with an interpreter that they may read."""
+        return machine.run(*self.werf_words(*argv, env=env), check=check, timeout=timeout)
+
+    def werf_words(self, *argv: str | Path, env: dict[str, str] | None = None) -> list[str]:
+        """The command line that `werf` runs."""
         path = f"{Path(pywerf.__file__).parents[1]}:{Path(msgspec.__file__).parents[1]}"
         variables = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
         program = ("-c", CONFINED) if self.confined else ("-m", "pywerf")
-        return self.run(self.interpreter(path), *program, *argv, check=check, env=variables, timeout=timeout)
+        return self.words(self.interpreter(path), *program, *argv, env=variables)
+
+    def werf_on_terminal(self, *argv: str | Path) -> list[str]:
+        """The command line of `werf` that keeps the terminal which su is called on."""
+        return ["--session-command" if word == "-c" else word for word in self.werf_words(*argv)]
 
     def werf_function(self) -> str:
         """`werf` as a function of a shell script that this user runs."""

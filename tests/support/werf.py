@@ -40,6 +40,11 @@ class Werf:
             *self.command, *argv, check=check, env={**self.env, **(env or {})}, cwd=cwd, stdin=stdin, timeout=timeout
         )
 
+    def words(self, *argv: str | Path) -> list[str]:
+        """The command line of a call, which does not depend on `env`."""
+        variables = [f"{name}={value}" for name, value in self.env.items()]
+        return ["env", "-i", *variables, *self.command, *map(str, argv)]
+
     def start(self, *argv: str | Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
         """A call that goes on; its output is kept together."""
         return subprocess.Popen(

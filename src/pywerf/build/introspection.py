@@ -54,7 +54,7 @@ def open_shell(session: Session, shell: Shell) -> None:
         tree = None if below is None else session.snapshots.driver.view(below)
         env = (*config.env, *(f"{name}={value}" for name, value in shell.env.items()))
         options = RunOptions(
-            entrypoint=find_shell(tree, env, shell.words or config.shell),
+            entrypoint=find_shell(tree, env, config.shell if shell.words is None else shell.words),
             env=tuple(f"{name}={value}" for name, value in shell.env.items()),
             volumes=tuple(f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}" for mount in shell.mounts),
             user=shell.user,

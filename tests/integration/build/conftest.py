@@ -80,7 +80,7 @@ def root(service_folder: Path, busybox_for_all: Path) -> Isolated:
         return file
 
     pull_base(werf.run, busybox_for_all)
-    return Isolated("root", machine.run, werf.run, write, ())
+    return Isolated("root", machine.run, werf.run, write, (), werf.words)
 
 
 @pytest.fixture(params=list(ISOLATIONS))
@@ -107,7 +107,7 @@ def _isolated(request: pytest.FixtureRequest, busybox: Path) -> Isolated:
     if isinstance(caller, Isolated):
         return caller._replace(name=request.param, flags=flags)
     pull_base(caller.werf, busybox)
-    return Isolated(request.param, caller.run, caller.werf, caller.write, flags)
+    return Isolated(request.param, caller.run, caller.werf, caller.write, flags, caller.werf_on_terminal)
 
 
 @pytest.fixture

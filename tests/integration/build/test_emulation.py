@@ -55,9 +55,9 @@ def installer(request: pytest.FixtureRequest) -> Isolated:
             file.write_text(text)
             return file
 
-        return Isolated("root", machine.run, werf.run, write, ())
+        return Isolated("root", machine.run, werf.run, write, (), werf.words)
     one: User = request.getfixturevalue(request.param)
-    return Isolated(one.name, one.run, one.werf, one.write, ())
+    return Isolated(one.name, one.run, one.werf, one.write, (), one.werf_on_terminal)
 
 
 def test_packages_with_users_and_capabilities_are_installed_and_run_in_docker(

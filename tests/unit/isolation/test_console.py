@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
-from pywerf.isolation.console import Console, attach
+import pytest
+
+from pywerf.isolation.console import Console, attach, own_terminal
 from pywerf.isolation.spec import ContainerResult
 
 
@@ -56,3 +59,68 @@ def test_a_terminal_is_raw_inside_and_restored_outside() -> None:
     assert termios.tcgetattr(terminal) == before
     for fd in (master, _slave, user, terminal):
         os.close(fd)
+
+
+class Killed(Finished):
+    """A container that ends when it is killed."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    def wait(self) -> ContainerResult:
+        assert self.signals
+        return ContainerResult(137)
+
+    def kill(self, signum: int = 9) -> None:
+        self.signals.append(signum)
+
+
+def test_a_container_whose_user_hangs_up_is_killed() -> None:
+    master, slave = os.openpty()
+    user, terminal = os.openpty()
+    container = Killed()
+    closing = threading.Timer(0.2, os.close, (user,))
+    closing.start()
+    result = attach(container, master, terminal, terminal)
+    closing.join()
+    assert container.signals == [9]
+    assert result.status == 137
+    for fd in (master, slave, terminal):
+        os.close(fd)
+
+
+def test_a_container_is_killed_when_copying_ends_in_an_error() -> None:
+    master, slave = os.openpty()
+    container = Killed()
+    keys, keyboard = os.pipe()
+    screen, output = os.pipe()
+    os.close(screen)
+    os.write(slave, b"nobody reads this")
+    with pytest.raises(BrokenPipeError):
+        attach(container, master, keys, output)
+    assert container.signals == [9]
+    for fd in (master, slave, keys, keyboard, output):
+        os.close(fd)
+
+
+def test_the_size_is_told_to_those_who_ask() -> None:
+    import struct
+    import termios
+    from fcntl import ioctl
+
+    user, terminal = os.openpty()
+    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    sizes: list[os.terminal_size] = []
+    with Console(-1, terminal, sizes.append):
+        assert sizes == [os.terminal_size((77, 33))]
+        ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 50, 0, 0))
+        signal.raise_signal(signal.SIGWINCH)
+        assert sizes[-1] == os.terminal_size((50, 20))
+    for fd in (user, terminal):
+        os.close(fd)
+
+
+def test_the_terminal_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminals, expected in (({0, 1, 2}, (0, 2)), ({0, 1}, (0, 1)), ({0}, None), ({1, 2}, None)):
+        monkeypatch.setattr(os, "isatty", lambda fd, known=terminals: fd in known)
+        assert own_terminal() == expected

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pywerf.backend.buildah.exec_spec import DEFAULT_PATH
 from pywerf.backend.shells import no_shell, shell_candidates
+from pywerf.errors import ContextError
 from pywerf.util.filetree import FileTree, resolve
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def _places(name: str, path: str) -> Iterator[str]:
 
 
 def _is_program(tree: FileTree, path: str) -> bool:
-    node = tree.lstat(resolve(tree, path.lstrip("/")))
+    try:
+        node = tree.lstat(resolve(tree, path.lstrip("/")))
+    except ContextError:  # links that lead to themselves
+        return False
     return node is not None and node.kind == "file" and bool(node.mode & 0o111)
 
 

@@ -38,7 +38,7 @@ class DockerShells:
     def open(self, shell: Shell, host: Mapping[str, Any] | None = None) -> None:
         """ShellOpener. `host` is more for the API's HostConfig."""
         image = self._images.inspect(shell.image)
-        words = shell.words or image.config.shell
+        words = image.config.shell if shell.words is None else shell.words
         containers: list[str] = []
         try:
             with self._daemon.translated(shell.image):

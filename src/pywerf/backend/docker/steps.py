@@ -31,8 +31,8 @@ def vertex_step(steps: Sequence[DockerfileStep], name: str) -> DockerfileStep | 
     wanted = match["stage"] or ""
     stages = [step for step in steps if step.keyword == "FROM"]
     found = next((step for step in stages if step.stage_name == wanted), None)
-    if found is None and not wanted and len(stages) == 1:
-        found = stages[0]
+    if found is None and len(stages) == 1:
+        found = stages[0]  # a name that it has all the same comes of a cache mount, to which 20.10 makes a stage
     if found is None:
         return None
     mine = [step for step in steps if step.stage == found.stage and step.keyword in _LAYERS]
