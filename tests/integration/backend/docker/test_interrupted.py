@@ -5,22 +5,20 @@ Containers, volumes, images with and without names, names and files are counted 
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pywerf.backend.contract import Backend, Stage
 from support import services
-from support.recorder import Recorder
+from support.interrupted import INTERRUPTED, Call
 
 pytestmark = pytest.mark.integration
 
-WHOLE = ("pull", "load")
-"""What may be done when the interruption comes, by the daemon alone: then all of it is."""
+ALONE = ("pull", "load")
+"""What the daemon may end by itself after the interruption: then all of it is there."""
 
 
 @pytest.fixture(params=["buildkit", "containerd-buildkit"])
@@ -41,6 +39,10 @@ def names(registry: str, kind: str, backend: Backend, busybox: str, tmp_path: Pa
     return {"own": own, "far": far, "archive": archive, "base": busybox}
 
 
+NEVER = "never:1"
+"""What a stage and a rewritten config are named at their end."""
+
+
 def kept(daemon: services.Docker, folder: Path) -> dict[str, list[str]]:
     """All that could be left."""
     shown = ("--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}")
@@ -54,86 +56,65 @@ def kept(daemon: services.Docker, folder: Path) -> dict[str, list[str]]:
     }
 
 
-def settled(daemon: services.Docker, folder: Path) -> dict[str, list[str]]:
-    """All that is left when the daemon has done what it does alone."""
-    seen = kept(daemon, folder)
-    for _ in range(20):
-        time.sleep(0.3)
-        before, seen = seen, kept(daemon, folder)
-        if before == seen:
-            break
-    return seen
+def is_done(seen: dict[str, list[str]], whole: dict[str, list[str]]) -> bool:
+    """Whether the interruption came too late: all of the work is there."""
+    return seen == whole or any(NEVER in name for name in seen["names"])
 
 
-def work(what: str, backend: Backend, names: dict[str, str], registry: str, folder: Path) -> Callable[[], object]:
-    """The call that is interrupted."""
-    number = iter(range(1000))
-    stage = Stage(names["base"], ("/bin/sh", "-c", "dd if=/dev/urandom of=/b bs=1M count=20"), network="host")
-
-    def push() -> object:
-        return backend.transfer.push(names["own"], f"{registry}/pushed-{time.monotonic_ns()}:1")
-
-    def rewrite() -> object:
-        added = f"B{next(number)}=".encode()
-        return backend.configs.rewrite(names["own"], lambda data: data.replace(b"PATH=", added), tags=("never:1",))
-
+def destination(what: str, registry: str, names: dict[str, str], folder: Path) -> str:
+    """Where the call's result goes, a new place at each call."""
     return {
-        "stage": lambda: backend.stages.run(Stage(stage.image, stage.argv, network="host", tags=("never:1",))),
-        "rewrite": rewrite,
-        "push": push,
-        "save": lambda: backend.transfer.save(names["own"], str(folder / "saved.tar")),
-        "pull": lambda: backend.transfer.pull(names["far"]),
-        "load": lambda: backend.transfer.load(names["archive"]),
-    }[what]
+        "push": f"{registry}/pushed-{time.monotonic_ns()}:1",
+        "save": str(folder / "saved.tar"),
+        "load": names["archive"],
+    }.get(what, NEVER)
 
 
 @pytest.fixture
 def cleaned(daemon: services.Docker, names: dict[str, str]) -> Iterator[None]:
     """Nothing of this test disturbs the next."""
     yield
-    daemon.run("rmi", "-f", names["own"], names["far"], "never:1", check=False)
+    daemon.run("rmi", "-f", names["own"], names["far"], NEVER, check=False)
 
 
 @pytest.mark.parametrize("what", ["stage", "rewrite", "push", "save", "pull", "load"])
 @pytest.mark.usefixtures("cleaned")
 def test_nothing_is_left(
     what: str,
-    backend: Backend,
+    kind: str,
     daemon: services.Docker,
     names: dict[str, str],
     registry: str,
-    recorder: Recorder,
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
-    call = work(what, backend, names, registry, folder)
+    builder = "classic" if kind.endswith("classic") else "buildkit"
+    image = {"stage": names["base"], "pull": names["far"]}.get(what, names["own"])
+
+    def call(seconds: float | None = None) -> tuple[int, float]:
+        wanted = Call(what, builder, image, destination(what, registry, names, folder))
+        return wanted.run(daemon.host, str(tmp_path / "docker"), seconds)
 
     def reset() -> None:
-        daemon.run("rmi", "-f", "never:1", names["far"], check=False)
-        if what in WHOLE:
+        daemon.run("rmi", "-f", NEVER, names["far"], check=False)
+        if what in ALONE:
             daemon.run("rmi", "-f", names["own"], check=False)
         (folder / "saved.tar").unlink(missing_ok=True)
 
     reset()
-    began = time.monotonic()
-    call()
-    took = time.monotonic() - began
+    status, took = call()
+    assert status == 0
     whole = kept(daemon, folder)
     for fraction in (0.05, 0.3, 0.5, 0.7, 0.9):
         reset()
         before = kept(daemon, folder)
-        finished = False  # the machine may be quicker this time
-        timer = threading.Timer(took * fraction, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
-        try:
-            timer.start()
-            call()
-            finished = True
-            timer.join()
-            time.sleep(1)
-        except KeyboardInterrupt:
-            after = settled(daemon, folder)
-            if not finished and (what not in WHOLE or after != whole):
-                assert after == before, f"interrupted after {fraction} of the time"
-        finally:
-            timer.cancel()
+        status, _ = call(took * fraction)
+        after = kept(daemon, folder)
+        for _ in range(50):  # the daemon may have something to end alone
+            if after == before or is_done(after, whole):
+                break
+            time.sleep(0.2)
+            after = kept(daemon, folder)
+        for part in ("containers", "volumes") if status != INTERRUPTED or is_done(after, whole) else before:
+            assert after[part] == before[part], f"after {fraction} of the time: {before} became {after}"
