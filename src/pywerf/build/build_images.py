@@ -133,6 +133,7 @@ class _OneImage:
         options = self.options
         settings = Settings(
             target=options.target,
+            base=options.base,
             platform=platform,
             build_args=given_build_args(options),
             labels=options.labels,
@@ -188,6 +189,7 @@ class _OneImage:
             annotations=annotations,
             when=when,
             step_time=self.time.fixed,
+            omit_history=options.omit_history,
         )
         if options.squash and ref is not None:
             from pywerf.build.squash import squash

@@ -20,6 +20,15 @@ _ARCH = {
     "i686": ("386", ""),
 }
 
+# Only names like these may stand alone; beside a system any architecture may.
+_KNOWN_SYSTEMS = frozenset(("linux", "windows", "darwin", "freebsd"))
+_KNOWN_ARCHITECTURES = frozenset(
+    """
+    386 amd64 arm arm64 armbe arm64be loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc ppc64 ppc64le
+    riscv riscv64 s390 s390x sparc sparc64 wasm
+    """.split()  # noqa: SIM905
+)
+
 
 class Platform(msgspec.Struct, frozen=True, order=True):
     """One platform; `variant` is empty where there is none. `str()` gives `os/arch[/variant]`."""
@@ -32,16 +41,15 @@ class Platform(msgspec.Struct, frozen=True, order=True):
     def parse(cls, text: str) -> Platform:
         """Read `os/arch[/variant]`, or an architecture alone (Linux then). Raises InvalidPlatform."""
         parts = text.strip().lower().split("/")
-        if not all(parts) or len(parts) > 3:
+        if len(parts) == 1 and parts[0] in _KNOWN_SYSTEMS:
+            parts = [parts[0], host_platform().architecture]
+        elif len(parts) == 1 and (parts[0] in _ARCH or parts[0] in _KNOWN_ARCHITECTURES):
+            parts = ["linux", parts[0]]
+        if not all(parts) or not 1 < len(parts) < 4:
             raise InvalidPlatform(
                 f"invalid platform {text!r}",
                 hint="write OS/ARCH or OS/ARCH/VARIANT, for instance linux/arm64",
             )
-        if len(parts) == 1:
-            if parts[0] in ("linux", "windows", "darwin", "freebsd"):
-                parts = [parts[0], host_platform().architecture]
-            else:
-                parts = ["linux", parts[0]]
         return cls.of(*parts)
 
     @classmethod

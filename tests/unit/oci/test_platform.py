@@ -42,7 +42,7 @@ def test_a_system_alone_is_of_this_machine() -> None:
     assert host_platform() == Platform.of("linux", os.uname().machine)
 
 
-@pytest.mark.parametrize("text", ["", "/", "linux/", "/amd64", "linux//v7", "a/b/c/d"])
+@pytest.mark.parametrize("text", ["", "/", "linux/", "/amd64", "linux//v7", "a/b/c/d", "foo", "lunix"])
 def test_other_text_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(InvalidPlatform, match="invalid platform") as caught:
         Platform.parse(text)

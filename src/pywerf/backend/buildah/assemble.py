@@ -42,12 +42,13 @@ def assemble(
     annotations: dict[str, str],
     when: Callable[[bytes], str],
     step_time: str = "",
+    omit_history: bool = False,
 ) -> Assembled:
     """The image of a plan whose vertices have been solved: `results` by definition, `ref` that of its last one.
 
     `when` gives the time of creation; it gets the config without any time of its own, so that an image that was
     made before can have the time that it had then. `step_time` is what the history tells of all steps (RFC 3339);
-    empty: the time at which each was done.
+    empty: the time at which each was done. `omit_history`: the image tells nothing of how it was made, nor its base.
     """
     layers = [] if ref is None else ref.layers()
     infos = [layer.info.result() for layer in layers]
@@ -61,7 +62,8 @@ def assemble(
         os_features=plan.base.os_features if plan.base is not None else (),
     )
     created = when(draft.to_json())
-    config = msgspec.structs.replace(draft, created=created, history=_history(plan, results, created, step_time))
+    history = () if omit_history else _history(plan, results, created, step_time)
+    config = msgspec.structs.replace(draft, created=created, history=history)
     return make_manifest(config, infos, image_format=image_format, annotations=annotations)
 
 
@@ -133,7 +135,7 @@ def squashed_config(config: ImageConfig, info: LayerInfo, base_layers: int) -> I
         elif seen == base_layers and base_layers == 0:
             break
         kept.append(item)
-    last = config.history[-1].created_by if config.history else ""
-    kept.append(History(config.created, last, comment=COMMENT, empty_layer=info.empty))
+    if config.history:  # else it has been left out
+        kept.append(History(config.created, config.history[-1].created_by, comment=COMMENT, empty_layer=info.empty))
     new = () if info.empty else (info.diff_id,)
     return msgspec.structs.replace(config, diff_ids=(*config.diff_ids[:base_layers], *new), history=tuple(kept))

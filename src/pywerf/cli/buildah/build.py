@@ -39,8 +39,8 @@ __all__ = ["build_options", "command", "pull_policy"]
 # Flags of buildah 1.28 that change the result and are not there yet: refused, never ignored.
 _UNSUPPORTED = frozenset(
     """
-    --all-platforms --cpp-flag --decryption-key --disable-compression -D --from --hooks-dir --http-proxy --logsplit
-    --manifest --omit-history --os-feature --os-version --retry-delay --sign-by --stdin
+    --all-platforms --cpp-flag --decryption-key --disable-compression -D --hooks-dir --http-proxy --logsplit
+    --manifest --os-feature --os-version --retry-delay --sign-by --stdin
     """.split()  # noqa: SIM905
 )
 
@@ -58,6 +58,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG.")
 @flag("--build-context", "build_contexts", multiple=True, metavar="NAME=VALUE", help="One more named build context.")
 @flag("--target", metavar="STAGE", help="Stage to build.")
+@flag("--from", "base", metavar="IMAGE", help="Image for the first FROM, instead of the one that is there.")
 @flag("--label", "labels_", multiple=True, metavar="KEY[=VALUE]", help="Label for the image.")
 @flag("--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotation for the manifest.")
 @flag("--env", "env", multiple=True, own_scalar=False, metavar="NAME[=VALUE]", help="Environment of the image.")
@@ -82,6 +83,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--cache-to", multiple=True, metavar="REPO|type=TYPE,…", help="Cache to write results to.")
 @switch("--layers", default=True, env=("BUILDAH_LAYERS",), help="Use and keep results of steps (true by default).")
 @switch("--squash", help="Make one layer of all new ones.")
+@switch("--omit-history", help="Keep nothing of how the image was made in it, nor of how its base was.")
 @flag(
     "--pull",
     bare="true",
@@ -216,6 +218,7 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         build_args=optional_pairs("--build-arg", flags["build_args"]),
         build_contexts=pairs("--build-context", flags["build_contexts"], "lib=../lib"),
         target=flags["target"],
+        base=flags["base"],
         labels=labels("--label", flags["labels_"]),
         annotations=pairs("--annotation", flags["annotations"], "org.opencontainers.image.title=app"),
         env=optional_pairs("--env", flags["env"]),
@@ -232,6 +235,7 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         cache_to=tuple(flags["cache_to"]),
         layers=flags["layers"],
         squash=flags["squash"],
+        omit_history=flags["omit_history"],
         pull=pull_policy(flags["pull"], always=flags["pull_always"], never=flags["pull_never"]),
         platforms=platforms(flags["platform"], flags["os"], flags["arch"], flags["variant"]),
         timestamp=flags["timestamp"],

@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True):
     """What the flags of a build mean for its Dockerfile."""
 
     target: str = ""
+    base: str = ""  # instead of the image of the first FROM
     platform: Platform = msgspec.field(default_factory=host_platform)
     build_args: dict[str, str] = {}
     labels: tuple[tuple[str, str], ...] = ()
@@ -96,6 +97,10 @@ class Converter:
         self.settings = settings
         self.resolver = resolver
         self.stages, self._meta = parse_instructions(dockerfile)
+        if settings.base:
+            first = self.stages[0]
+            base = msgspec.structs.replace(first.base, image=settings.base)
+            self.stages = (msgspec.structs.replace(first, base=base), *self.stages[1:])
         target = settings.target or self.stages[-1].name
         defaults = platform_args(host_platform(), settings.platform, target)
         self.args = ArgScope(self._meta, settings.build_args, defaults, escape=dockerfile.escape)

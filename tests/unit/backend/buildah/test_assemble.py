@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from pywerf.backend.buildah.assemble import assemble, layer_descriptor, make_manifest, squashed_config
@@ -65,6 +66,14 @@ def build(results: dict[str, Ref], plan: ImagePlan = PLAN, **more: object):  # t
     arguments = {"image_format": "oci", "annotations": {}, "when": lambda draft: NOW} | more
     ref = None if plan.vertex is None else results[plan.vertex.definition]
     return assemble(plan, ref, results, **arguments)  # type: ignore[arg-type]
+
+
+def test_the_history_can_be_left_out(results: dict[str, Ref]) -> None:
+    whole, without = build(results).config, build(results, omit_history=True).config
+    assert whole.history
+    assert without == msgspec.structs.replace(whole, history=())
+    last = Ref(None, Promise.of(info("squashed")))
+    assert squashed_config(without, last.info.result(), 1).history == ()
 
 
 def test_the_config_tells_layers_and_history(results: dict[str, Ref]) -> None:

@@ -294,6 +294,21 @@ def test_proxies_are_seen_but_leave_no_trace(convert: Convert) -> None:
     ]
 
 
+def test_another_image_for_the_first_from(convert: Convert) -> None:
+    plan = convert("ARG I\nFROM $I AS a\nRUN one\nFROM y\nCOPY --from=a f .\n", base="x")
+    copy = plan.vertex
+    assert copy is not None
+    image, run = copy.inputs[0], copy.inputs[1]
+    assert image is not None
+    assert run is not None
+    assert isinstance(image.op, ImageOp)
+    assert image.op.reference == "y"
+    below = run.inputs[0]
+    assert below is not None
+    assert isinstance(below.op, ImageOp)
+    assert below.op.reference == "x"
+
+
 def test_flags_change_the_end_of_the_image(convert: Convert) -> None:
     plan = convert(
         "FROM x\nENV A=1 B=2\nLABEL l=1 m=1\n",
