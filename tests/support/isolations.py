@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["ISOLATIONS", "OWN_KERNEL", "Isolated", "run_output"]
 
@@ -54,12 +54,12 @@ class Isolated(NamedTuple):
         return self.name in OWN_KERNEL
 
     def build(
-        self, script: str, *flags: str, check: bool = True, env: dict[str, str] | None = None
+        self, script: str, *flags: str, check: bool = True, env: dict[str, str] | None = None, **how: Any
     ) -> subprocess.CompletedProcess[str]:
-        """A RUN of a shell script on the image `base`, never from the cache; a line FROM is not part of it."""
+        """A RUN of a shell script on the image `base`, never from the cache. `how`: more for the caller's `werf`."""
         context = self.write(f"{self.name}/Dockerfile", f"FROM base\nRUN {script}\n").parent
         words = ("buildah", "build", "--no-cache", "--progress=plain", *self.flags, *flags, str(context))
-        return self.werf(*words, check=check, env=env)
+        return self.werf(*words, check=check, env=env, **how)
 
 
 def run_output(done: subprocess.CompletedProcess[str]) -> list[str]:

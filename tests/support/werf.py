@@ -34,10 +34,12 @@ class Werf:
         cwd: Path | None = None,
         stdin: bytes | None = None,
         timeout: float = 300,
+        before: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """One call to its end; a failure fails the test and shows what was said."""
+        """One call to its end; a failure fails the test and shows what was said. `before`: words that start it."""
+        variables = {**self.env, **(env or {})}
         return machine.run(
-            *self.command, *argv, check=check, env={**self.env, **(env or {})}, cwd=cwd, stdin=stdin, timeout=timeout
+            *before, *self.command, *argv, check=check, env=variables, cwd=cwd, stdin=stdin, timeout=timeout
         )
 
     def words(self, *argv: str | Path) -> list[str]:

@@ -50,12 +50,12 @@ def diagnose(options: EngineOptions) -> Diagnosis:
     root = os.path.abspath(options.root or default_root())
     probes = probe_all()
     checks = [*look.host(), *rung_checks(probes), *look.subordinate_ids(), *look.settings(), *look.security()]
-    checks += cgroups()
+    rung = _rung(probes)
+    checks += cgroups(rung)
     checks += look.runtimes()
     checks += [*networks(), *docker(os.environ)]
     checks += look.registries(os.environ)
     # The last ones: overlay is tried where containers would be, in the user namespace.
-    rung = _rung(probes)
     if rung == 2:
         probe_user_namespace(enter=True)
     elif rung == 3:

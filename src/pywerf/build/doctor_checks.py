@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pywerf.build.doctor import Check
 from pywerf.errors import WerfError
 from pywerf.linux.facts import in_container, in_initial_namespace, read_number, read_text
-from pywerf.linux.userns import TOOLS, find_tool, read_subids
+from pywerf.linux.userns import TOOLS, Subids, find_tool, parse_subids, read_subids
 
 __all__ = [
     "device_hint",
@@ -53,9 +53,7 @@ def subordinate_ids() -> list[Check]:
         shown = ", ".join(f"{one}-{one + many - 1}" for one, many in ranges)
         hint = subids_hint(subids.user, first, (f"sub{flag}",))
         if not count:
-            # Root needs none: it has all ids.
-            state = "info" if subids.uid == 0 else "missing"
-            checks.append(_check("ids", f"/etc/{name}", state, f"no range for {subids.user}", hint))
+            checks.append(_without_ids(name, subids, hint))
         elif count < _ENOUGH_IDS:
             detail = f"{shown}: {count} ids, {_ENOUGH_IDS} are usual (nobody is 65534)"
             checks.append(_check("ids", f"/etc/{name}", "missing", detail, hint))
@@ -68,6 +66,20 @@ def subordinate_ids() -> list[Check]:
         else:
             checks.append(Check("ids", tool, "ok", path))
     return checks
+
+
+def _without_ids(name: str, subids: Subids, hint: str) -> Check:
+    """Root has all ids; a range is for those of its containers that shall not be root's (native-rootless)."""
+    if subids.uid:
+        return Check("ids", f"/etc/{name}", "missing", f"no range for {subids.user}", hint)
+    from pywerf.isolation.user_namespace import OWNERS
+
+    _, other = OWNERS
+    count = sum(many for _, many in parse_subids(read_text(f"/etc/{name}"), other, -1))
+    if count:
+        return Check("ids", f"/etc/{name}", "info", f"none for root; the {count} ids of `{other}` are taken")
+    detail = f"no range for {subids.user}: containers of native-rootless are plain root's ({hint} gives one)"
+    return Check("ids", f"/etc/{name}", "info", detail)
 
 
 def _check(group: str, name: str, state: str, detail: str, hint: str = "") -> Check:

@@ -25,12 +25,18 @@ _TRIED = {
 _SECONDS = 5.0
 
 
-def cgroups() -> list[Check]:
-    """Which hierarchies are mounted with which controllers, and whether limits work: a cgroup is made and joined."""
+def cgroups(rung: int = 1) -> list[Check]:
+    """Which hierarchies are mounted with which controllers, and whether limits work: a cgroup is made and joined.
+
+    On the last rungs containers have no limits, whatever is mounted.
+    """
     from pywerf.isolation.cgroup_dirs import present_hierarchies
 
     hierarchies = present_hierarchies()
     checks = [Check("cgroups", "hierarchy", "info", cgroup_hierarchy(hierarchies))]
+    if rung >= 4:
+        none = f"not tried: containers have no limits on rung {rung}"
+        return [*checks, *(Check("cgroups", f"limits of {controller}", "info", none) for controller in _TRIED)]
     checks += [_limit(controller, resources, hierarchies) for controller, resources in _TRIED.items()]
     return checks
 
@@ -83,7 +89,9 @@ def limits_hint(hierarchies: tuple[Hierarchy, ...], *, contained: bool, root: bo
     if not hierarchies:
         return "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
     if root and contained:
-        return "start this container with --privileged, or with a writable /sys/fs/cgroup"
+        # of v2 only the cgroups above that of the container, which has processes, can be used
+        seen = "--cgroupns host " if all(hierarchy.version == 2 for hierarchy in hierarchies) else ""
+        return f"start this container with {seen}--volume /sys/fs/cgroup:/sys/fs/cgroup, or with {seen}--privileged"
     if root:
         return "boot with the controller enabled (no cgroup_disable=, cgroup_enable=memory on some machines)"
     if all(hierarchy.version == 2 for hierarchy in hierarchies):

@@ -12,11 +12,12 @@ from pywerf.linux.facts import in_initial_namespace, read_text
 if TYPE_CHECKING:
     from pywerf.build.options import EngineOptions
     from pywerf.isolation.ladder import Choice
+    from pywerf.isolation.spec import Namespaces
     from pywerf.isolation.user_namespace import RootIds
     from pywerf.linux.probes import Attempt
     from pywerf.store.store import Store
 
-__all__ = ["own_ids", "with_ids"]
+__all__ = ["check_user_namespace", "own_ids", "with_ids"]
 
 SUBUID, SUBGID = "/etc/subuid", "/etc/subgid"
 _KEY = ("driver", "mapped owners")  # of a store whose file system can do it
@@ -27,6 +28,19 @@ def own_ids() -> RootIds | None:
     from pywerf.isolation.user_namespace import root_ids
 
     return root_ids(read_text(SUBUID), read_text(SUBGID))
+
+
+def check_user_namespace(choice: Choice, wanted: Namespaces) -> None:
+    """Raise IsolationError where no container can have the user namespace that `--userns` and its kin ask for."""
+    if not wanted.own_user:
+        return
+    from pywerf.isolation.user_namespace import NOBODY, check_user, range_hint
+
+    ids = own_ids()
+    why, hint = NOBODY, range_hint(read_text(SUBUID), read_text(SUBGID))
+    if ids is not None and choice.runtime is not None and choice.ids is None:
+        ids, why, hint = None, choice.no_ids, ""
+    check_user(wanted, choice.rung, ids, why=why, hint=hint)
 
 
 def with_ids(choice: Choice, store: Store, options: EngineOptions) -> Choice:

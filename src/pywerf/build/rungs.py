@@ -38,23 +38,33 @@ _SETTINGS = (
     "/proc/self/attr/current",
     *(f"/proc/sys/user/max_{kind}_namespaces" for kind in ("mnt", "pid", "ipc", "uts")),
 )
+_USER_SETTINGS = (
+    "/proc/sys/user/max_user_namespaces",
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+    "/proc/sys/kernel/unprivileged_userns_clone",
+    "/proc/sys/kernel/yama/ptrace_scope",
+)
 
 
 def choose_rung(options: EngineOptions, root: str) -> Choice:
     """The rung of this process; on rungs 2 and 3 it is root in a user namespace afterwards.
 
-    `root` is the store's, where it is remembered that rung 1 works for processes like this one (see `circumstances`).
+    `root` is the store's, where it is remembered what worked for processes like this one (see `circumstances`).
     Raises UsageError and IsolationError as `check_mode` and `decide`.
     """
     check_platform(sys.platform, os.uname().release)
     mode = check_mode(options.mode, options.isolation)
     runtime = _runtime(options) if mode == "native-rootless" else None
     now = circumstances()
-    if now and read_text(f"{root}/{_REMEMBERED}") == now:
+    kept = read_text(f"{root}/{_REMEMBERED}")
+    if now and kept == now:
         return Choice(mode, 1, runtime=runtime)
-    choice = decide(mode, _probes())
+    further = f"{now}{_of_user_namespaces()}" if now else ""
+    choice = decide(mode, _probes(tried=tuple(rung for rung in (2, 3) if further and kept == f"{further}{rung}\n")))
     if now and choice.rung == 1:
         _remember(root, now)
+    elif now and choice.rung in (2, 3) and kept != f"{further}{choice.rung}\n":
+        _remember(root, f"{further}{choice.rung}\n")
     return choice if runtime is None else msgspec.structs.replace(choice, runtime=runtime)
 
 
@@ -82,6 +92,11 @@ def circumstances() -> str:
     return "\n".join([*facts, *(read_text(path).strip("\n\0") for path in _SETTINGS)]) + "\n"
 
 
+def _of_user_namespaces() -> str:
+    """What more decides in user namespaces, beside all that is tried by entering one."""
+    return "\n".join(read_text(path).strip() or "-" for path in _USER_SETTINGS) + "\n"
+
+
 def _remember(root: str, now: str) -> None:
     """Write it down, if there is a store already; a store that cannot be written to will say so itself."""
     new = f"{root}/tmp/rung-{os.getpid()}"
@@ -93,8 +108,8 @@ def _remember(root: str, now: str) -> None:
         return
 
 
-def _probes() -> Iterator[RungProbe]:
-    """The rungs in order, each tried when it is asked for."""
+def _probes(tried: tuple[int, ...] = ()) -> Iterator[RungProbe]:
+    """The rungs in order, each tried when it is asked for; containers in namespaces are not tried anew on `tried`."""
     attempt = private_namespaces()
     settings = HostSettings()
     if not attempt.works:
@@ -102,9 +117,9 @@ def _probes() -> Iterator[RungProbe]:
     yield RungProbe(1, attempt, hint_for(1, attempt, settings))
     from pywerf.linux.userns import enter_with_one_id
 
-    attempt = probe_user_namespace(enter=True)
+    attempt = probe_user_namespace(enter=True, trial=2 not in tried)
     yield RungProbe(2, attempt, hint_for(2, attempt, settings))
-    attempt = enter_with_one_id()
+    attempt = enter_with_one_id(trial=3 not in tried)
     yield RungProbe(3, attempt, hint_for(3, attempt, settings))
     attempt = plain_chroot()
     yield RungProbe(4, attempt, hint_for(4, attempt, settings))
@@ -126,15 +141,18 @@ def probe_all() -> tuple[RungProbe, ...]:
     return with_hints(attempts, settings)
 
 
-def probe_user_namespace(*, enter: bool) -> Attempt:
-    """Try rung 2, in a child; with `enter` this process is in the namespace when it works."""
+def probe_user_namespace(*, enter: bool, trial: bool = True) -> Attempt:
+    """Try rung 2, in a child; with `enter` this process is in the namespace when it works.
+
+    Without `trial` the namespace is all that is tried, not what containers need in it.
+    """
     from pywerf.linux.userns import make_and_enter, read_subids
 
     subids = read_subids()
     if not subids.usable:
         missing = "/etc/subgid" if subids.uids else "/etc/subuid"
         return Attempt("map subordinate ids", 0, f"no {missing} range for {subids.user!r}")
-    return make_and_enter(subids, enter=enter)
+    return make_and_enter(subids, enter=enter, trial=trial)
 
 
 def host_settings() -> HostSettings:

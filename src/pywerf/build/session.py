@@ -275,6 +275,7 @@ class Session:
         """
         from pywerf.build.build_images import build
 
+        self._check_namespaces(options.container)
         if given is None:
             self.reporter.message("info", self.choice.line_for(options.container.namespaces))
         with self.working():
@@ -307,6 +308,7 @@ class Session:
         """Run a container of an image on this terminal, and throw its files away; its exit status."""
         from pywerf.build.run_image import RunOptions, run_image
 
+        self._check_namespaces(container)
         with self.working():
             return run_image(
                 self,
@@ -333,6 +335,12 @@ class Session:
                     container=container,
                 ),
             )
+
+    def _check_namespaces(self, container: ContainerOptions) -> None:
+        if container.namespaces.own_user:
+            from pywerf.build.own_users import check_user_namespace
+
+            check_user_namespace(self.choice, container.namespaces)
 
     def info(self) -> dict[str, object]:
         """What `werf buildah info` shows: the host, the store, and how containers are run."""

@@ -62,20 +62,23 @@ def pull(
 def _names_of(transport: TransportName, found: Found) -> list[str]:
     """What an image from an archive or a folder is called here, as with buildah.
 
-    An archive tells its names; an OCI layout is called by its folder; what is in a `dir:` has no name.
+    An archive tells its names; an OCI layout is called by its folder, or where that is no name for an image as it is
+    called in there; what is in a `dir:` has no name.
     """
     from pywerf.build.names import full_name
     from pywerf.errors import InvalidReference
 
     given: Sequence[str] = getattr(found.source, "names", ())
     if transport.transport == "oci":
-        given = (transport.path.strip("/"),)
+        given = (transport.path.strip("/"), transport.reference)
     names: list[str] = []
-    for name in given:
+    for name in filter(None, given):
         try:
             names.append(full_name(name))
         except InvalidReference:
             continue  # somebody else's idea of a name
+        if transport.transport == "oci":
+            break
     return names
 
 

@@ -168,7 +168,13 @@ def _make_parents(made: ContainerCgroups, mount: str, parent: str) -> None:
 
 
 def _pass_on(mount: str, folder: str, controllers: Iterable[str]) -> None:
-    """v2: let the cgroups below `folder` have the controllers. Raises OSError where it has processes, or may not."""
+    """v2: let the cgroups below `folder` have the controllers. Raises OSError where it has processes, or may not.
+
+    The kernel refuses those that have processes for some controllers alone: cpu and cpuset make of them the root of a
+    threaded subtree, which no process can join (cgroups(7)). The root of all, which has no type, may have both.
+    """
+    if read_text(f"{folder}/cgroup.type") and read_text(f"{folder}/cgroup.procs").strip():
+        raise OSError(errno.EBUSY, "it has processes", folder)
     wanted = [name for name in controllers if name not in read_text(f"{folder}/cgroup.subtree_control").split()]
     if not wanted:
         return

@@ -235,7 +235,10 @@ def _root_hint(settings: HostSettings) -> str:
     if not settings.root:
         return "run it as root: sudo werf …"
     if settings.contained:
-        return "start this container with --privileged (Kubernetes: securityContext.privileged: true)"
+        return (
+            "start this container with --cap-add SYS_ADMIN --security-opt apparmor=unconfined, or with --privileged "
+            "(Kubernetes: securityContext.privileged: true)"
+        )
     return "give the process CAP_SYS_ADMIN"
 
 

@@ -106,6 +106,8 @@ class OciIsolation(LaunchingIsolation):
                 hint = f"ordinary users must be able to open {_TUN}: chmod 666 {_TUN}; or {hint}"
         elif number < 0:
             hint = "with --log-debug its bundle is kept; --runtime names another runtime"
+            if any(f"read {path}: is a directory" in text for path in ("/etc/passwd", "/etc/group")):
+                hint = "runc reads that file of the image itself; --runtime crun and --isolation chroot do without"
             if self._keep:
                 hint = f"its bundle, without the root file system, is kept in {_keep_bundle(plan['runtime'], text)}"
             return RuntimeFailed(f"cannot {step}", logged=errors_in(text), status=-number, hint=hint)

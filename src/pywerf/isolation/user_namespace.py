@@ -17,7 +17,17 @@ from pywerf.isolation.spec import ContainerSpec, IdMap, Namespaces
 from pywerf.linux.stage import INSIDE
 from pywerf.linux.userns import parse_subids
 
-__all__ = ["NOBODY", "RootIds", "facts_inside", "plan_user", "range_hint", "root_ids", "text_of", "words"]
+__all__ = [
+    "NOBODY",
+    "RootIds",
+    "check_user",
+    "facts_inside",
+    "plan_user",
+    "range_hint",
+    "root_ids",
+    "text_of",
+    "words",
+]
 
 OWNERS = ("root", "containers")  # whose ranges are root's: podman and buildah take those of `containers`
 NOBODY = f"/etc/subuid and /etc/subgid have no range for {' or '.join(OWNERS)}"
@@ -52,9 +62,34 @@ def _one_after_the_other(ranges: Sequence[tuple[int, int]]) -> tuple[IdMap, ...]
 
 def range_hint(subuid: str, subgid: str) -> str:
     """The command that gives root a range that nobody has."""
-    from pywerf.isolation.ladder import free_subids
+    from pywerf.isolation.ladder import free_subids, subids_hint
 
-    return f"echo root:{free_subids(subuid, subgid)}:65536 | tee -a /etc/subuid /etc/subgid"
+    return subids_hint("root", free_subids(subuid, subgid))
+
+
+def check_user(wanted: Namespaces, rung: int, default: RootIds | None, *, why: str = NOBODY, hint: str = "") -> None:
+    """Refuse before the build starts what no container of it can have. On rung 5 there are none.
+
+    `default` as `plan_user` has it, `why` there is none, and what gives one. Raises IsolationError.
+    """
+    if not wanted.own_user or rung == 5:
+        return
+    if rung == 4:
+        raise IsolationError(
+            "--userns: rung 4 of the ladder (chroot as root, without mounts) cannot make a user namespace",
+            hint="leave it out; isolations with namespaces can (rungs 1 to 3): `werf host doctor` shows the way there",
+        )
+    if rung > 1:
+        raise _one_for_all()
+    if not wanted.user.startswith("/"):
+        _maps(wanted, default, why, hint)
+
+
+def _one_for_all() -> IsolationError:
+    return IsolationError(
+        "--userns: an ordinary user's containers are all in one user namespace, that of the build",
+        hint="leave --userns out, or build as root",
+    )
 
 
 def plan_user(
@@ -82,10 +117,7 @@ def plan_user(
     if not facts.device_nodes:
         if not asked:
             return None
-        raise IsolationError(
-            "--userns: an ordinary user's containers are all in one user namespace, that of the build",
-            hint="leave --userns out, or build as root",
-        )
+        raise _one_for_all()
     path = wanted.user if wanted.user.startswith("/") else ""
     uids, gids = ((), ()) if path else _maps(wanted, default)
     return {
@@ -98,13 +130,14 @@ def plan_user(
     }
 
 
-def _maps(wanted: Namespaces, default: RootIds | None) -> tuple[tuple[IdMap, ...], tuple[IdMap, ...]]:
+def _maps(
+    wanted: Namespaces, default: RootIds | None, why: str = NOBODY, hint: str = ""
+) -> tuple[tuple[IdMap, ...], tuple[IdMap, ...]]:
     if not wanted.uid_map:
         if default is None:
-            raise IsolationError(
-                f"--userns: {NOBODY}",
-                hint="add a line root:100000:65536 to both, or give --userns-uid-map and -gid-map",
-            )
+            ways = [hint] if hint else []
+            ways.append("give ids with --userns-uid-map and -gid-map")
+            raise IsolationError(f"--userns: {why}", hint="; or ".join(ways))
         return default.uids, default.gids
     for name, ids in (("uid", wanted.uid_map), ("gid", wanted.gid_map)):
         if not any(one.container == 0 for one in ids):

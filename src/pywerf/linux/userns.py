@@ -105,8 +105,8 @@ def entered() -> bool:
     return _entered
 
 
-def make_and_enter(subids: Subids, *, enter: bool = True) -> Attempt:
-    """Make a user namespace with all of the user's subordinate ids, try containers in it, and enter it.
+def make_and_enter(subids: Subids, *, enter: bool = True, trial: bool = True) -> Attempt:
+    """Make a user namespace with all of the user's subordinate ids, try containers in it (`trial`), and enter it.
 
     Afterwards this process is root in it: everything works as for root, on the mapped ids. On failure, and without
     `enter`, nothing has changed. unshare(2), user_namespaces(7), newuidmap(1).
@@ -129,7 +129,7 @@ def make_and_enter(subids: Subids, *, enter: bool = True) -> Attempt:
             attempt = _receive(mine)
             if attempt.works:
                 attempt = _map_ids(child, subids)
-            if attempt.works:
+            if attempt.works and trial:
                 mine.send(b"go")
                 attempt = _receive(mine)
             if attempt.works and enter:
@@ -141,8 +141,8 @@ def make_and_enter(subids: Subids, *, enter: bool = True) -> Attempt:
     return attempt
 
 
-def enter_with_one_id() -> Attempt:
-    """Enter a user namespace in which this process's ids alone are mapped, once containers have been tried in one.
+def enter_with_one_id(*, trial: bool = True) -> Attempt:
+    """Enter a user namespace in which this process's ids alone are mapped, once containers were tried in one (`trial`).
 
     Afterwards this process is root in it, and other owners are emulated (`linux.owners`).
     """
@@ -150,7 +150,7 @@ def enter_with_one_id() -> Attempt:
     from pywerf.linux.probes import make_namespace_with_one_id, namespaces_with_one_id
 
     global _entered
-    attempt = namespaces_with_one_id()
+    attempt = namespaces_with_one_id() if trial else Attempt("make a user namespace")
     if attempt.works:
         _wait_for_threads()
         attempt = make_namespace_with_one_id()

@@ -6,18 +6,21 @@ error has to name the flag or what it needs, and what else can.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from support import inside, services
-from support.isolations import Isolated, run_output
+from support.isolations import ISOLATIONS, Isolated, run_output
+from support.users import User
 
 pytestmark = pytest.mark.integration
 
@@ -35,8 +38,11 @@ COLUMNS = {
     "plain": "chroot, rung 4",
 }
 # What an error's hint names: another isolation, another value, or who may.
-WAYS = "rungs 1 to 3|--isolation |--runtime crun|leave it out|Delegate=yes|run it as root|CAP_SYS_ADMIN|needs root"
+WAYS = "rungs 1 to 3|--isolation |--runtime crun|leave it out|Delegate=yes|as root|CAP_SYS_ADMIN|needs root"
 HINT = re.compile(f"Hint: .*({WAYS})")
+
+
+ROOTS = "500000 65536"  # root's own range, where a test gives it one
 
 
 class Row(NamedTuple):
@@ -51,7 +57,11 @@ class Row(NamedTuple):
     alone: bool = False
 
 
-# By the flags as the first column has them; {} is a folder of the caller's.
+MAP = "echo $(cat /proc/self/uid_map /proc/self/gid_map)"
+GVISORS_OWN = "0 0 4294967295 0 0 4294967295"  # its kernel knows of no other namespace
+
+# By the flags as the first column has them; {} is a folder of the caller's, {ids} a user with subordinate ids (those
+# that this process's /etc/subuid has for it: {range}), {namespace} a user namespace.
 ROWS = {
     "`--memory`, `--memory-swap`": Row("--memory=256m --memory-swap=300m"),
     "`--cpu-shares`": Row("--cpu-shares=512"),
@@ -99,6 +109,18 @@ ROWS = {
     "`--pid`, `--ipc`, `--uts`, `--cgroupns private`": Row(
         "--pid=private --ipc=private --uts=private --cgroupns=private", alone=True
     ),
+    "`--userns private`": Row("--userns=private", MAP, f"0 {ROOTS} 0 {ROOTS}", alone=True),
+    "`--userns host`": Row("--userns=host", alone=True),
+    "`--userns ns:PATH`": Row("--userns=ns:{namespace}", MAP, "0 700000 100 0 700000 100", alone=True),
+    "`--userns-uid-map`, `--userns-gid-map`": Row(
+        "--userns-uid-map=0:300000:65536 --userns-gid-map=0:400000:70000",
+        MAP,
+        "0 300000 65536 0 400000 70000",
+        alone=True,
+    ),
+    "`--userns-uid-map-user`, `--userns-gid-map-group`": Row(
+        "--userns-uid-map-user={ids} --userns-gid-map-group={ids}", MAP, "0 {range} 0 {range}", alone=True
+    ),
 }
 
 
@@ -130,6 +152,14 @@ class Caller(NamedTuple):
     build: Callable[[str, list[str]], tuple[int, list[str], str]]
     folder: str
     cgroups: bool
+    words: dict[str, str]
+    own_kernel: bool = False
+
+    def fill(self, text: str) -> str:
+        """A row's text with what is the caller's own."""
+        for name, value in {"": self.folder, **self.words}.items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
 
 
 def check(caller: Caller) -> None:
@@ -140,18 +170,19 @@ def check(caller: Caller) -> None:
     together = [name for name in ROWS if name in works and not ROWS[name].alone]
     groups = [together, *([name] for name in ROWS if name in works and ROWS[name].alone)]
     for group in groups:
-        flags = [flag.replace("{}", caller.folder) for name in group for flag in shlex.split(ROWS[name].flags)]
+        flags = [caller.fill(flag) for name in group for flag in shlex.split(ROWS[name].flags)]
         script = "; ".join(f"echo {number}=$({ROWS[name].script})" for number, name in enumerate(group))
         status, printed, error = caller.build(script, flags)
         assert status == 0, f"{caller.name}: {group}: {error}"
         shown = dict(line.split("=", 1) for line in printed if "=" in line)
         for number, name in enumerate(group):
             value, wanted = shown.get(str(number), ""), ROWS[name].shows
-            fits = value == wanted if isinstance(wanted, str) else wanted(value)
+            fits = value == caller.fill(wanted) if isinstance(wanted, str) else wanted(value)
+            fits = fits or (caller.own_kernel and ROWS[name].script == MAP and value == GVISORS_OWN)
             assert fits, f"{caller.name}: {name} shows {value!r}"
     for name in ROWS:
         if name not in works:
-            flags = [flag.replace("{}", caller.folder) for flag in shlex.split(ROWS[name].flags)]
+            flags = [caller.fill(flag) for flag in shlex.split(ROWS[name].flags)]
             status, _, error = caller.build("echo ran", flags)
             assert status != 0, f"{caller.name}: {name} is not refused"
             assert HINT.search(error), f"{caller.name}: {name}: {error}"
@@ -165,15 +196,51 @@ def prepare(write: Callable[[str, str], Path]) -> str:
     return str(write("table/file", "kept\n").parent)
 
 
+@contextlib.contextmanager
+def user_namespace(maps: str) -> Iterator[str]:
+    """The path of one that is there."""
+    with subprocess.Popen(["unshare", "--user", "sh", "-c", "echo; exec sleep 900"], stdout=subprocess.PIPE) as sleeper:
+        try:
+            assert sleeper.stdout is not None
+            sleeper.stdout.readline()
+            for name in ("uid_map", "gid_map"):
+                Path(f"/proc/{sleeper.pid}/{name}").write_text(maps)
+            yield f"/proc/{sleeper.pid}/ns/user"
+        finally:
+            sleeper.kill()
+
+
+def with_range_for_root(folder: Path) -> tuple[str, ...]:
+    """Words that start a command which sees a range for root in subuid(5) and subgid(5)."""
+    for kind in ("subuid", "subgid"):
+        own = f"root:{ROOTS.replace(' ', ':')}\n"
+        (folder / kind).write_text(Path(f"/etc/{kind}").read_text() + own)
+    script = f'for one in subuid subgid; do mount --bind {folder}/$one /etc/$one; done; exec "$@"'
+    return ("unshare", "-m", "--propagation=private", "sh", "-ec", script, "sh")
+
+
 @pytest.mark.xdist_group("tun")
-def test_a_column(isolated: Isolated, tun_for_all: None) -> None:
+@pytest.mark.parametrize("isolated", [name for name in ISOLATIONS if name in COLUMNS], indirect=True)
+def test_a_column(isolated: Isolated, builder: User, tun_for_all: None, tmp_path: Path) -> None:
+    by_root = isolated.name.endswith("-root")
+    _, first, count = next(
+        line.split(":") for line in Path("/etc/subuid").read_text().splitlines() if line.startswith(builder.name + ":")
+    )
+
     def build(script: str, flags: list[str]) -> tuple[int, list[str], str]:
-        done = isolated.build(script, *flags, check=False)
+        started = {"before": with_range_for_root(tmp_path)} if by_root and "--userns=private" in flags else {}
+        done = isolated.build(script, *flags, check=False, **started)
         return done.returncode, run_output(done), done.stderr
 
     checks = json.loads(isolated.werf("host", "doctor", "--json").stdout)["checks"]
-    limits = [check["state"] for check in checks if check["name"].startswith("limits of")]
-    check(Caller(isolated.name, build, prepare(isolated.write), set(limits) == {"ok"}))
+    limits = {check["state"] for check in checks if check["name"].startswith("limits of")}
+    with user_namespace("0 700000 100") as namespace:
+        words = {
+            "ids": builder.name,
+            "range": f"{first} {count}",
+            "namespace": namespace if by_root else "/proc/self/ns/user",
+        }
+        check(Caller(isolated.name, build, prepare(isolated.write), limits == {"ok"}, words, isolated.own_kernel))
 
 
 def test_the_column_of_the_fourth_rung(docker: services.Docker, busybox_layout: Path, service_folder: Path) -> None:
@@ -193,9 +260,11 @@ def test_the_column_of_the_fourth_rung(docker: services.Docker, busybox_layout: 
     def build(script: str, flags: list[str]) -> tuple[int, list[str], str]:
         write("context/Dockerfile", f"FROM base\nRUN {script}\n")
         words = shlex.join(["--no-cache", "--progress=plain", *flags, f"{inside.SHARED}/context"])
-        done = engine.run(f"{root}werf buildah build {words}", check=False)
+        ids = "echo someone:100000:65536 | tee -a /etc/subuid /etc/subgid\n"
+        done = engine.run(f"{root}{ids}werf buildah build {words}", check=False)
         assert "rung 4" in done.stderr.splitlines()[0] or "Error" in done.stderr
         return done.returncode, run_output(done), done.stderr
 
     prepare(write)
-    check(Caller("plain", build, f"{inside.SHARED}/table", cgroups=False))
+    names = {"ids": "someone", "range": "100000 65536", "namespace": "/proc/self/ns/user"}
+    check(Caller("plain", build, f"{inside.SHARED}/table", cgroups=False, words=names))

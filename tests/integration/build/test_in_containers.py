@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,9 +173,54 @@ def test_without_chroot_it_is_the_fifth_rung(in_docker: inside.Engine) -> None:
     assert "rung 4: cannot chroot as root: this process has no CAP_SYS_CHROOT" in refused
 
 
-def test_doctor_says_what_there_is(in_docker: inside.Engine) -> None:
-    report = json.loads(in_docker.run("werf host doctor --json").stdout)
-    assert (report["canBuild"], report["rung"]) == (True, 4)
+START = "start this container with "
+
+
+def diagnosis(engine: inside.Engine, *flags: str) -> dict[str, Any]:
+    """What the doctor says in a container that is started with further flags."""
+    done = engine.run("werf host doctor --json", *flags)
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["canBuild"]
+    return report
+
+
+def states(report: dict[str, Any]) -> dict[str, str]:
+    return {check["name"]: check["state"] for check in report["checks"]}
+
+
+@pytest.mark.parametrize("engine", ["in_docker", "in_podman"])
+def test_what_the_doctor_prescribes_helps(request: pytest.FixtureRequest, engine: str) -> None:
+    """In a plain container it finds rung 4; each flag that it names for what is missing is tried, and gives it."""
+    container: inside.Engine = request.getfixturevalue(engine)
+    plain = diagnosis(container)
+    assert plain["rung"] == 4
+    by_hint: dict[str, list[str]] = {}
+    for check in plain["checks"]:
+        if check["state"] == "missing" and check["hint"].startswith(START):
+            by_hint.setdefault(check["hint"], []).append(check["name"])
+    assert {name for names in by_hint.values() for name in names} >= {"1 private namespaces as root"}
+    for hint, names in by_hint.items():
+        flags = shlex.split(hint.removeprefix(START).partition(" (")[0].partition(", or ")[0])
+        after = diagnosis(container, *flags)
+        given = {name for name in names if states(after)[name] == "ok"}
+        rungs = {int(name[0]) for name in names if name[0].isdigit()}
+        # who may make namespaces may still have no subordinate ids: rung 2 has that hint next
+        assert {name for name in names if not name[0].isdigit()} <= given, (hint, after)
+        assert bool(rungs) is any(name[0].isdigit() for name in given), (hint, after)
+        assert after["rung"] == min((int(name[0]) for name in given if name[0].isdigit()), default=4), hint
+        if after["rung"] == 1:
+            check_limits(container, after, flags)
+
+
+def check_limits(container: inside.Engine, report: dict[str, Any], flags: list[str]) -> None:
+    """Limits of memory and processors, which there are on the first rungs alone, by what the doctor says there."""
+    missing = [check for check in report["checks"] if check["name"].startswith("limits") and check["state"] != "ok"]
+    for hint in {check["hint"] for check in missing}:
+        assert hint.startswith(START), missing
+        more = shlex.split(hint.removeprefix(START).partition(", or ")[0])
+        assert {
+            diagnosed for name, diagnosed in states(diagnosis(container, *flags, *more)).items() if "limits" in name
+        } == {"ok"}
 
 
 # What must not succeed, with a word for each. What this rung cannot promise is written down in docs/modes.md: that no

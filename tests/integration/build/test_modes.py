@@ -40,6 +40,30 @@ def test_root_takes_the_first_rung_and_the_first_line_says_so(
     assert done.stderr.splitlines()[0] == f"mode {means}: rung 1, private namespaces as root"
 
 
+@pytest.mark.parametrize(("who", "rung"), [("builder", "2"), ("one_id_user", "3")])
+def test_that_containers_worked_in_a_user_namespace_is_remembered(
+    request: pytest.FixtureRequest, who: str, rung: str
+) -> None:
+    """Mounts are tried once, in a process that is not the launcher's, and anew when something has changed."""
+    user: User = request.getfixturevalue(who)
+    user.write("kept/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    file = user.root / "rung"
+
+    def mounts() -> int:
+        words = ("strace", "-f", "-qq", "-e", "trace=mount", "-e", "signal=none", "-o", user.home / "trace")
+        done = user.werf("buildah", "build", "kept", before=words)
+        assert f"rung {rung}" in done.stderr.splitlines()[0]
+        return (user.home / "trace").read_text().count('"proc"')
+
+    user.werf("buildah", "build", "kept")
+    kept = file.read_text()
+    assert kept.endswith(f"\n{rung}\n")
+    assert mounts() == 0
+    file.write_text(kept.replace("\n", "\nother\n", 1))
+    assert mounts() == 1
+    assert file.read_text() == kept
+
+
 def test_that_the_first_rung_worked_is_remembered_for_the_same_circumstances_alone(
     werf: Werf, plain_user: User, context: Path
 ) -> None:

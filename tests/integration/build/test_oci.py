@@ -157,3 +157,16 @@ def test_a_file_system_that_another_program_mounts(werf: Werf, busybox_layout: P
     for runtime in RUNTIMES:
         flags = (f"--storage-opt=overlay.mount_program={program}", "--isolation=oci", f"--runtime={runtime}")
         assert build(werf.run, context, *flags)[0] == wanted, runtime
+
+
+def test_account_files_that_are_folders_keep_runc_from_starting_alone(
+    werf: Werf, busybox_layout: Path, tmp_path: Path
+) -> None:
+    pull_base(werf.run, busybox_layout)
+    (tmp_path / "Dockerfile").write_text("FROM base\nRUN rm /etc/group && mkdir /etc/group\nRUN echo hello > /it\n")
+    for flags in (("--isolation=chroot",), ("--isolation=oci", "--runtime=crun")):
+        werf.run("buildah", "build", "--no-cache", *flags, tmp_path)
+    done = werf.run("buildah", "build", "--no-cache", "--isolation=oci", "--runtime=runc", tmp_path, check=False)
+    assert done.returncode != 0
+    assert "/etc/group: is a directory" in done.stderr
+    assert "Hint: runc reads that file of the image itself; --runtime crun and --isolation chroot do" in done.stderr

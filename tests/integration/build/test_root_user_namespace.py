@@ -18,6 +18,7 @@ pytestmark = pytest.mark.integration
 
 IDS = "--userns-uid-map=0:500000:65536"
 RANGE = "root:500000:65536\n"
+FREE, MAPS = "100000-165535", "--userns-uid-map and -gid-map"
 ISOLATIONS: dict[str, tuple[str, ...]] = {
     "chroot": ("--isolation=chroot",),
     "crun": ("--isolation=rootless", "--runtime=crun"),
@@ -97,10 +98,22 @@ def test_without_a_range_the_line_says_how_to_get_one(store: Werf, tmp_path: Pat
     assert (
         "as plain root containers (no user namespace of their own: /etc/subuid and /etc/subgid have no range" in first
     )
-    assert "`echo root:165536:65536 | tee -a /etc/subuid /etc/subgid` gives one" in first
-    done = with_subids(store, tmp_path, "", *build, *ISOLATIONS["chroot"], "--userns=private", check=False)
-    assert done.returncode != 0
-    assert "Dockerfile:2: --userns: /etc/subuid and /etc/subgid have no range for root or containers" in done.stderr
+    assert "`usermod --add-subuids 165536-231071 --add-subgids 165536-231071 root` gives one" in first
+
+
+def test_a_namespace_that_nobody_can_have_is_refused_before_the_build(store: Werf, tmp_path: Path) -> None:
+    context = context_of(tmp_path, "FROM base\nRUN touch /never\n")
+    for words in (
+        ("buildah", "build", *ISOLATIONS["chroot"], "--userns=private", context),
+        ("buildah", "build", *ISOLATIONS["crun"], "--userns=auto", context),
+        ("run", "--userns=private", "base", "--", "true"),
+    ):
+        done = with_subids(store, tmp_path, "", *words, check=False)
+        assert done.returncode != 0
+        assert done.stderr.splitlines() == [
+            "Error: --userns: /etc/subuid and /etc/subgid have no range for root or containers",
+            f"Hint: usermod --add-subuids {FREE} --add-subgids {FREE} root; or give ids with {MAPS}",
+        ]
 
 
 def test_maps_of_the_users_and_namespaces_of_others(store: Werf, tmp_path: Path, flags: tuple[str, ...]) -> None:

@@ -74,11 +74,22 @@ def test_limits_are_tried() -> None:
         assert bool(check.hint) is (check.state == "missing")
 
 
+@pytest.mark.parametrize("rung", [4, 5])
+def test_limits_are_not_tried_where_there_are_none(rung: int) -> None:
+    assert [(check.state, check.hint) for check in cgroups(rung)[1:]] == [("info", "")] * 3
+
+
 @pytest.mark.parametrize(
     ("found", "contained", "root", "hint"),
     [
         ((), False, True, "mount -t cgroup2"),
-        ((hierarchy(2, "cpu"),), True, True, "--privileged"),
+        ((hierarchy(2, "cpu"),), True, True, "--cgroupns host --volume /sys/fs/cgroup"),
+        (
+            (hierarchy(1, "cpu"), hierarchy(2)),
+            True,
+            True,
+            "with --volume /sys/fs/cgroup:/sys/fs/cgroup, or with --privileged",
+        ),
         ((hierarchy(2, "cpu"),), False, True, "boot with"),
         ((hierarchy(2, "cpu"),), False, False, "systemd-run --user --scope -p Delegate=yes"),
         ((hierarchy(1, "cpu"), hierarchy(2)), False, False, "run it as root"),

@@ -183,6 +183,8 @@ def test_configs_stay_as_they_are(session: Session, pulled: ImageRecord, fake_re
         ("oci-archive:{}:v5", "oci-archive:{}", ["localhost/v5:latest"]),
         ("oci-archive:{}", "oci-archive:{}", []),
         ("oci:{}:v1", "oci:{}:v1", ["localhost{}:latest"]),
+        ("oci:{}/No:v1", "oci:{}/No:v1", ["localhost/v1:latest"]),
+        ("oci:{}/No", "oci:{}/No", []),
         ("dir:{}", "dir:{}", []),
     ],
 )

@@ -43,6 +43,23 @@ def test_nothing_is_left_when_the_kernel_has_no_such_file(tmp_path: Path) -> Non
     assert len(noted) == 1
 
 
+@pytest.mark.parametrize("resources", [Resources(memory=1 << 20), Resources(cpu_shares=2)])
+def test_v2_a_cgroup_with_processes_passes_nothing_on(tmp_path: Path, resources: Resources) -> None:
+    """Also where the kernel would let it: what is below it then can be joined by nobody."""
+    cgroup(tmp_path, passed_on="memory cpu")
+    own = cgroup(tmp_path / "own")
+    (own / "cgroup.type").write_text("domain\n")
+    (own / "cgroup.procs").write_text("1\n")
+    cgroups = Cgroups(lambda folder: None, (Hierarchy(2, str(tmp_path), ("memory", "cpu"), "/own"),))
+    with pytest.raises(IsolationError, match="this kernel has no"):
+        cgroups.make(resources, "")  # these are plain folders: it has been made beside its own, and has no files
+    assert (own / "cgroup.subtree_control").read_text() == ""
+    (tmp_path / "cgroup.type").write_text("domain\n")
+    (tmp_path / "cgroup.procs").write_text("2\n")
+    with pytest.raises(IsolationError, match=f"{own}: it has processes; {tmp_path}: it has processes"):
+        cgroups.make(resources, "")
+
+
 def test_made_below_a_parent_that_is_made_too_and_removed_with_it(tmp_path: Path) -> None:
     cgroups = Cgroups(lambda folder: None, (Hierarchy(1, str(tmp_path), ("name=systemd",)),))
     made = cgroups.make(Resources(), "/builds/ci")

@@ -13,11 +13,10 @@ from pywerf.errors import IsolationError
 from pywerf.isolation.chroot import unmapped
 from pywerf.isolation.plan import HostFacts, make_plan
 from pywerf.isolation.spec import ContainerSpec, IdMap, Namespaces
-from pywerf.isolation.user_namespace import RootIds, facts_inside, plan_user, range_hint, root_ids
+from pywerf.isolation.user_namespace import RootIds, check_user, facts_inside, plan_user, range_hint, root_ids
 from pywerf.linux import syscalls as sys
 from pywerf.linux.mount import Mount
 from pywerf.linux.stage import FUSE, MAPPING
-from pywerf.linux.userns import parse_subids
 
 FACTS = HostFacts("x86_64", (1 << 41) - 1)
 IDS = RootIds((IdMap(0, 100_000, 65_536),), (IdMap(0, 200_000, 10),))
@@ -62,9 +61,7 @@ def test_ranges_follow_each_other_inside(ranges: list[tuple[int, int]]) -> None:
 
 def test_the_hint_gives_a_range_that_nobody_has() -> None:
     hint = range_hint("ci:100000:65536\n", "other:200000:65536\n")
-    line = hint.split()[1]
-    assert parse_subids(line, "root", 0) == ((265_536, 65_536),)
-    assert hint.endswith("/etc/subuid /etc/subgid")
+    assert hint == "usermod --add-subuids 265536-331071 --add-subgids 265536-331071 root"
 
 
 def test_nothing_is_asked_for() -> None:
@@ -109,6 +106,25 @@ def test_namespaces_of_others_are_joined_while_that_is_allowed() -> None:
 def test_what_has_no_root_is_refused(default: RootIds | None, namespaces: dict[str, Any], said: str) -> None:
     with pytest.raises(IsolationError, match=said):
         user(default, **namespaces)
+
+
+def test_what_nobody_can_have_is_known_before_the_build() -> None:
+    asked = Namespaces(user="private")
+    for rung, default, says in (
+        (1, None, "no range for root"),
+        (2, IDS, "ordinary user"),
+        (3, IDS, "ordinary user"),
+        (4, IDS, "rung 4"),
+    ):
+        with pytest.raises(IsolationError, match=says):
+            check_user(asked, rung, default)
+    with pytest.raises(IsolationError, match="--userns: because") as refused:
+        check_user(asked, 1, None, why="because", hint="do it")
+    assert refused.value.hint == "do it; or give ids with --userns-uid-map and -gid-map"
+    check_user(asked, 1, IDS)
+    check_user(asked, 5, None)
+    check_user(Namespaces(user="host"), 2, None)
+    check_user(Namespaces(user="/proc/7/ns/user"), 1, None)
 
 
 def test_an_ordinary_users_containers_have_the_namespace_of_the_build() -> None:

@@ -6,7 +6,7 @@ import os
 
 from pywerf.errors import BuildError
 from pywerf.graph.op import ExecOp
-from pywerf.isolation.network import FORWARDER, Resolver, container_files
+from pywerf.isolation.network import FORWARDER, GeneratedFile, Resolver, container_files
 from pywerf.isolation.spec import ContainerFile, ContainerSpec
 from pywerf.isolation.users import User, resolve_user
 from pywerf.linux.mount import Mount
@@ -96,5 +96,10 @@ def container_spec(
         network=op.network,
         privileged=op.insecure,
         mounts=(*defaults.mounts, *mounts),
-        files=(*generated, *files),
+        files=(*_visible(generated, (*defaults.mounts, *mounts)), *files),
     )
+
+
+def _visible(generated: tuple[GeneratedFile, ...], mounts: tuple[Mount, ...]) -> list[GeneratedFile]:
+    """Without those that a mount covers, which was asked for: on the file itself, or on a folder above."""
+    return [one for one in generated if not any(f"{one[0]}/".startswith(f"{mount.target}/") for mount in mounts)]

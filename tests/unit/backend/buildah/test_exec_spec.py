@@ -65,6 +65,20 @@ def test_a_container() -> None:
     assert {file[0] for file in spec.files} == {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname"}
 
 
+def test_a_mount_is_not_hidden_by_a_generated_file() -> None:
+    """`RUN --mount=type=bind,target=/etc/hosts`, or on a folder above it."""
+
+    def generated(*targets: str) -> set[str]:
+        mounts = tuple(Mount("bind", "/m", target) for target in targets)
+        op = ExecOp(argv=("true",))
+        spec = container_spec(op, ROOTFS, IMAGE, hidden_env=(), defaults=DEFAULTS, mounts=mounts)
+        return {file[0] for file in spec.files}
+
+    assert generated("/etc/hosts") == {"/etc/resolv.conf", "/etc/hostname"}
+    assert generated("/etc") == set()
+    assert generated("/etc/host", "/etc/hosts.d") == {"/etc/resolv.conf", "/etc/hosts", "/etc/hostname"}
+
+
 def test_insecure_is_privileged() -> None:
     assert _spec(ExecOp(argv=("true",), insecure=True)).privileged
 
