@@ -29,6 +29,7 @@ __all__ = ["OciIsolation", "runtime_facts"]
 _TUN = "/dev/net/tun"
 _PASTA_NOISE = "Failed to send "
 _NOTIFY = "notify"  # "string SCMP_ACT_NOTIFY is not a valid action", "seccomp notify unsupported"
+_KILLED = 137
 _SHOWN = 20  # lines of a log
 # Where the staging area is mounted in a user namespace, whose root may be kept from root's own folders.
 _STAGES = (STAGE, "/var/tmp", "/tmp", "/srv", "/mnt")
@@ -106,6 +107,8 @@ class OciIsolation(LaunchingIsolation):
                 hint = f"ordinary users must be able to open {_TUN}: chmod 666 {_TUN}; or {hint}"
         elif number < 0:
             hint = "with --log-debug its bundle is kept; --runtime names another runtime"
+            if number == -_KILLED and plan["cgroups"]:
+                hint = f"--memory may be too small: {self._runtime.name} needs some megabytes beside the command"
             if any(f"read {path}: is a directory" in text for path in ("/etc/passwd", "/etc/group")):
                 hint = "runc reads that file of the image itself; --runtime crun and --isolation chroot do without"
             if self._keep:

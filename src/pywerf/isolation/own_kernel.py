@@ -52,6 +52,12 @@ def check_own_kernel(spec: ContainerSpec, runtime: Runtime) -> None:
     if spec.selinux_label or spec.apparmor not in ("", "unconfined"):
         flag = "label" if spec.selinux_label else f"apparmor={spec.apparmor}"
         raise IsolationError(f"--security-opt {flag}: {name} gives its containers no label", hint=_OTHER)
+    memory, least = spec.resources.memory, runtime.adapter.least_memory
+    if memory is not None and 0 < memory < least:
+        raise IsolationError(
+            f"--memory {memory}: the kernel of {name} alone needs some {least >> 20} MiB, which count",
+            hint=f"--memory {2 * least >> 20}m or more; or {_OTHER}",
+        )
     known = runtime.adapter.own_limits
     if unknown := [limit.type for limit in spec.rlimits if known is not None and limit.type not in known]:
         raise IsolationError(

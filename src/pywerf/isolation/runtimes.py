@@ -32,6 +32,7 @@ class Adapter(msgspec.Struct, frozen=True):
     - `detaches`: `run --detach` leaves the container's first process behind, with its exit status. Else the runtime
       stays, and ends with that status.
     - `raw_filter`: the annotation that takes a seccomp program as it is, in place of the bundle's rules.
+    - `least_memory`: the bytes that its kernel needs before anything runs in it.
     - `notifies`: it sends the listener of SCMP_ACT_NOTIFY to the bundle's `listenerPath`.
     """
 
@@ -47,6 +48,7 @@ class Adapter(msgspec.Struct, frozen=True):
     detaches: bool = True
     raw_filter: str = ""
     notifies: bool = False
+    least_memory: int = 0
 
 
 _PLAIN = Adapter("")
@@ -75,6 +77,7 @@ ADAPTERS = {
         hosts_network_by="/proc/sys/net/core",
         detaches=False,
         own_limits=("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "rss", "stack"),
+        least_memory=32 << 20,
     ),
 }
 _ALIASES = {"kata": "kata-runtime"}

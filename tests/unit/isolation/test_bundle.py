@@ -215,6 +215,15 @@ def test_limits_that_a_kernel_of_its_own_has_not() -> None:
         runsc_plan(rlimits=(Rlimit("nice", 0, 0),))
 
 
+def test_memory_that_a_kernel_of_its_own_does_not_start_in() -> None:
+    assert runsc_plan(resources=Resources(memory=32 << 20))
+    with pytest.raises(
+        IsolationError, match="--memory 33554431: the kernel of runsc alone needs some 32 MiB"
+    ) as caught:
+        runsc_plan(resources=Resources(memory=(32 << 20) - 1))
+    assert "--memory 64m or more" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
