@@ -25,6 +25,8 @@ PATIENCE = 180.0  # seconds: machines may be busy
 
 def _take_terminal() -> None:
     """In the child: standard input is the terminal of its new session, so that Ctrl-C and hanging up reach it."""
+    for signum in (signal.SIGHUP, signal.SIGINT):  # whoever has started the tests may have had them ignored
+        signal.signal(signum, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

@@ -99,7 +99,7 @@ def _failed(error: BaseException, invocation: Invocation) -> int:
 
     if isinstance(error, KeyboardInterrupt | Interrupted):
         signum = getattr(error, "signum", 2)
-        print("interrupted" if signum == 2 else f"stopped by signal {signum}", file=sys.stderr)
+        _say("interrupted" if signum == 2 else f"stopped by signal {signum}")
         return 128 + int(signum)
     if "click" in sys.modules:  # else nothing can be click's
         import click
@@ -107,16 +107,27 @@ def _failed(error: BaseException, invocation: Invocation) -> int:
         if isinstance(error, click.exceptions.Exit):
             return error.exit_code
         if isinstance(error, click.Abort):
-            print("aborted", file=sys.stderr)
+            _say("aborted")
             return 1
     if invocation.verbosity == "debug":
         import traceback
 
-        print(hide_secrets("".join(traceback.format_exception(error)), invocation.secrets), file=sys.stderr)
+        _say(hide_secrets("".join(traceback.format_exception(error)), invocation.secrets))
     color = invocation.color if invocation.color is not None else wants_color(sys.stderr)
     if not (isinstance(error, ContainerFailed) and not error.message):
-        print(explain(error, color=color, secrets=invocation.secrets), file=sys.stderr)
+        _say(explain(error, color=color, secrets=invocation.secrets))
     return exit_code(error, failure=invocation.failure_code, passes_status=invocation.passes_status)
+
+
+def _say(text: str) -> None:
+    """Print it on stderr; a terminal that hung up hears nothing, and that is no other failure."""
+    import errno
+
+    try:
+        print(text, file=sys.stderr)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def _guarded(body: Callable[[], int]) -> int:

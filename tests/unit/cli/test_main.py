@@ -277,6 +277,21 @@ def test_a_signal_stops_cleanly(signum: signal.Signals) -> None:
     assert process.returncode == 128 + signum
 
 
+def test_a_terminal_that_hung_up_changes_no_exit_code() -> None:
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_SESSION], stdout=subprocess.PIPE, stderr=slave, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "building\n"
+    os.close(master)  # whatever is written from now on fails with EIO
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=30)
+    os.close(slave)
+    assert out == "cleaned up\n"
+    assert process.returncode == 128 + signal.SIGHUP
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
