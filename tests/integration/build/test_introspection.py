@@ -44,7 +44,7 @@ def test_the_state_that_a_command_has_left(isolated: Isolated) -> None:
         terminal.resize(33, 77)
         # the signal and the question come by different ways
         terminal.ask('until [ "$(stty size)" = "33 77" ]; do sleep 1; done; stty size', "33 77")
-        terminal.ask("echo now; sleep 100000", "now")
+        terminal.ask("sh -c 'echo now; exec sleep 100000'", "now")  # a program that the shell waits for already
         terminal.type("\x03")
         terminal.ask("echo $?", "130")
         terminal.ask("echo two >> /cache/file; echo more > left; cat /cache/file", r"one\s+two")

@@ -82,7 +82,7 @@ def test_a_command_that_fails(on: Werf, docker: services.Docker, project: GitRep
         terminal.ask("echo $COLOR-$VERSION $(pwd) $(id -u) $(cat /tmp/left)", "red-1 /work 7 1")
         terminal.resize(30, 90)
         terminal.ask('until [ "$(stty size)" = "30 90" ]; do sleep 1; done; stty size', "30 90")
-        terminal.ask("echo now; sleep 100000", "now")
+        terminal.ask("sh -c 'echo now; exec sleep 100000'", "now")  # a program that the shell waits for already
         terminal.type("\x03")
         terminal.ask("echo $?; echo changed > /tmp/left", "130")
         terminal.type("exit 9\n")
