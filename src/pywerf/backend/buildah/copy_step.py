@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["copy_layer", "mkdir_layer", "owner_numbers"]
 
+_MAX_ID = (1 << 32) - 2  # -1 means "leave it" to chown(2)
+
 
 def owner_numbers(owner: Owner | None, image: FileTree | None) -> tuple[int, int] | None:
     """--chown as numbers: names are looked up in the image, a number alone is user and group."""
@@ -34,13 +36,20 @@ def owner_numbers(owner: Owner | None, image: FileTree | None) -> tuple[int, int
         return None
     if not owner.group:
         if owner.user.isdigit():
-            return int(owner.user), int(owner.user)
+            return _id(owner.user), _id(owner.user)
         user = user_in(image, owner.user)
         return user.uid, user.gid
     if owner.user.isdigit() and owner.group.isdigit():
-        return int(owner.user), int(owner.group)
+        return _id(owner.user), _id(owner.group)
     user = user_in(image, f"{owner.user or '0'}:{owner.group}")
     return user.uid, user.gid
+
+
+def _id(digits: str) -> int:
+    number = int(digits)
+    if number > _MAX_ID:
+        raise IsolationError(f"{digits}: uids and gids must be in range 0-{_MAX_ID}")
+    return number
 
 
 def mkdir_layer(

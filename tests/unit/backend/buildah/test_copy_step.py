@@ -182,6 +182,13 @@ def test_an_owner_that_nobody_knows() -> None:
         owner_numbers(Owner("nobody-here"), IMAGE)
 
 
+@pytest.mark.parametrize("owner", [Owner("4294967295"), Owner("99999999999"), Owner("1", "4294967295")])
+def test_an_owner_that_no_file_can_have(owner: Owner) -> None:
+    assert owner_numbers(Owner("4294967294"), IMAGE) == (4294967294, 4294967294)
+    with pytest.raises(IsolationError, match="must be in range 0-4294967294"):
+        owner_numbers(owner, IMAGE)
+
+
 def _workdir(store: Store, path: str, owner: Owner | None = None) -> LayerInfo:
     return mkdir_layer(MkdirOp(path, owner), IMAGE, store, clamp=None, made_ns=0, created="")
 
