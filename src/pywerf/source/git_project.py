@@ -66,6 +66,7 @@ class GitProject:
         self.subdir = "" if directory == self.root else directory[len(self.root.rstrip("/")) + 1 :]
         self.directory = directory
         self._repo: Repository | None = None
+        self._index: bytes | None = None  # in the place of one that libgit2 cannot read
         self._changes: tuple[Change, ...] | None = None
         # whose repositories are trusted (safe.directory) is libgit2's to say
         self.place = find_place(self.root)
@@ -90,8 +91,10 @@ class GitProject:
         if self._repo is None:
             import pygit2
 
+            from pywerf.source.git_plain import open_repository
+
             try:
-                self._repo = pygit2.Repository(self.root)
+                self._repo, self._index = open_repository(self.root, self.place)
             except pygit2.GitError as error:
                 self._fail(error)
         return self._repo
@@ -101,10 +104,6 @@ class GitProject:
         hint = None
         if "owned by" in text:
             hint = f"git config --global --add safe.directory {self.root}"
-        elif "extension: 'link'" in text:
-            hint = "its index is split: git update-index --no-split-index joins it"
-        elif "extension: 'sdir'" in text:
-            hint = "its index is sparse: git sparse-checkout reapply --no-sparse-index makes it whole"
         raise GitError(f"cannot use the git repository of {self.root}: {text}", hint=hint) from error
 
     # commits
@@ -190,6 +189,8 @@ class GitProject:
         from pywerf.source.git_index import skipped_paths
 
         try:
+            if self._index is not None:
+                return skipped_paths(self._index)
             with open(os.path.join(self.repo.path, "index"), "rb") as file:
                 return skipped_paths(file.read())
         except (OSError, ValueError):
