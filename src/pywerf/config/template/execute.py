@@ -98,10 +98,11 @@ class _Execution:
         self.size = 0
         self.calls = 0
         self.variables: list[tuple[str, Any]] = [("$", data)]
+        self.at: nodes.Node = nodes.Text(0, "")  # what is evaluated, or was last
 
     def error(self, node: nodes.Node, why: str) -> TemplateError:
         line, column = line_and_column(self.tree.text, node.position)
-        shown = node.text if len(node.text) <= 20 else node.text[:20] + "..."
+        shown = str(node)
         return TemplateError(
             f'template: {self.tree.name}:{line}:{column}: executing "{self.current}" at <{shown}>: {why}'
         )
@@ -149,8 +150,8 @@ class _Execution:
         del self.variables[mark:]
 
     def loop(self, node: nodes.Branch, dot: Any) -> None:
-        value = self.pipe(node.pipe, dot, declare=False)
-        pairs = self.elements(node.pipe, value)
+        value = self.pipe(node.pipe, dot)  # the variables are all of it at first, and also when it is empty
+        pairs = self.elements(value)
         mark = len(self.variables)
         empty = True
         for key, item in pairs:
@@ -170,7 +171,7 @@ class _Execution:
         if empty:
             self.run(node.otherwise, dot)
 
-    def elements(self, node: nodes.Pipe, value: Any) -> Any:
+    def elements(self, value: Any) -> Any:
         if value is NO_VALUE or value is None:
             return ()
         if isinstance(value, list | tuple):
@@ -179,7 +180,7 @@ class _Execution:
             return ((key, value[key]) for key in sorted_keys(value))
         if isinstance(value, int) and not isinstance(value, bool):
             return enumerate(range(value))
-        raise self.error(node, f"range can't iterate over {show(value)}")
+        raise self.error(self.at, f"range can't iterate over {show(value)}")
 
     def invoke(self, node: nodes.Invoke, dot: Any) -> None:
         tree = self.template.trees.get(node.name)
@@ -197,16 +198,16 @@ class _Execution:
 
     # Pipelines
 
-    def pipe(self, node: nodes.Pipe, dot: Any, *, declare: bool = True) -> Any:
+    def pipe(self, node: nodes.Pipe, dot: Any) -> Any:
         value: Any = _NOTHING
+        self.at = node
         for command in node.commands:
             value = self.command(command, dot, value)
             if value is None:
                 # An interface that holds nothing is no value at all, from here on.
                 value = NO_VALUE
-        if declare:
-            for name in node.variables:
-                self.bind(name, value, node.assign)
+        for name in node.variables:
+            self.bind(name, value, node.assign)
         return value
 
     def bind(self, name: str, value: Any, assign: bool) -> None:
@@ -217,6 +218,7 @@ class _Execution:
             if self.variables[n][0] == name:
                 self.variables[n] = (name, value)
                 return
+        raise self.error(self.at, f"undefined variable: {name}")
 
     def variable(self, node: nodes.Variable) -> Any:
         for name, value in reversed(self.variables):
@@ -227,6 +229,8 @@ class _Execution:
     def command(self, node: nodes.Command, dot: Any, final: Any) -> Any:
         """The value of a command; `final` is the result of the one before it in the pipeline."""
         first, arguments = node.arguments[0], node.arguments[1:]
+        if not isinstance(first, nodes.Pipe):
+            self.at = first
         if isinstance(first, nodes.Field):
             return self.fields(first, dot, first.names, arguments, dot, final)
         if isinstance(first, nodes.Chain):
@@ -234,15 +238,16 @@ class _Execution:
         if isinstance(first, nodes.Variable) and first.names:
             return self.fields(first, self.variable(first), first.names, arguments, dot, final)
         if isinstance(first, nodes.Identifier):
-            return self.function(first, arguments, dot, final)
+            return self.function(first, arguments, dot, final, node)
         if arguments or final is not _NOTHING:
-            raise self.error(first, f"can't give argument to non-function {first.text}")
+            raise self.error(self.at, f"can't give argument to non-function {first}")
         if isinstance(first, nodes.Nil):
             raise self.error(first, "nil is not a command")
         return self.value(first, dot)
 
     def value(self, node: nodes.Node, dot: Any) -> Any:
         """The value of an operand that has no arguments of its own."""
+        self.at = node
         if isinstance(node, nodes.Constant):
             return node.value
         if isinstance(node, nodes.Dot):
@@ -256,7 +261,7 @@ class _Execution:
         if isinstance(node, nodes.Pipe):
             return self.pipe(node, dot)
         if isinstance(node, nodes.Identifier):
-            return self.function(node, [], dot, _NOTHING)
+            return self.function(node, [], dot, _NOTHING, node)
         return None
 
     def fields(
@@ -287,20 +292,25 @@ class _Execution:
         elif value is None:
             raise self.error(node, f"nil pointer evaluating interface {{}}.{name}")
         else:
-            raise self.error(node, f"can't evaluate field {name} in type {go_type(value)}")
+            where = self.at if isinstance(node, nodes.Chain) else node
+            raise self.error(where, f"can't evaluate field {name} in type {go_type(value)}")
         if arguments or final is not _NOTHING:
-            what = "method but is field" if isinstance(value, Struct) else "method but is map entry"
-            raise self.error(node, f"{name} has arguments but cannot be invoked as function: not a {what}")
+            if isinstance(value, Struct):
+                raise self.error(node, f"{name} has arguments but cannot be invoked as function")
+            raise self.error(node, f"{name} is not a method but has arguments")
         return found
 
     # Functions
 
-    def function(self, node: nodes.Identifier, arguments: list[nodes.Node], dot: Any, final: Any) -> Any:
+    def function(
+        self, node: nodes.Identifier, arguments: list[nodes.Node], dot: Any, final: Any, whole: nodes.Node
+    ) -> Any:
+        """What a function gives; its own errors name the `whole` command."""
         if node.name in ("and", "or"):
             return self.junction(node, arguments, dot, final)
         if node.name == "call":
-            return self.call_value(node, arguments, dot, final)
-        return self.call(node, self.template.functions[node.name], arguments, dot, final)
+            return self.call_value(node, arguments, dot, final, whole)
+        return self.call(node, self.template.functions[node.name], arguments, dot, final, whole)
 
     def junction(self, node: nodes.Identifier, arguments: list[nodes.Node], dot: Any, final: Any) -> Any:
         """`and` and `or`: the value that decides; what comes after it is not evaluated."""
@@ -313,7 +323,9 @@ class _Execution:
                 return value
         return value if final is _NOTHING else final
 
-    def call_value(self, node: nodes.Identifier, arguments: list[nodes.Node], dot: Any, final: Any) -> Any:
+    def call_value(
+        self, node: nodes.Identifier, arguments: list[nodes.Node], dot: Any, final: Any, whole: nodes.Node
+    ) -> Any:
         if not arguments:
             if final is _NOTHING:
                 raise self.error(node, "wrong number of args for call: want at least 1 got 0")
@@ -321,12 +333,21 @@ class _Execution:
         else:
             target = self.value(arguments[0], dot)
         if target is None or target is NO_VALUE:
-            raise self.error(node, "error calling call: call of nil")
+            raise self.error(whole, "error calling call: call of nil")
         if not isinstance(target, Func):
-            raise self.error(node, f"error calling call: non-function {node.text} of type {go_type(target)}")
-        return self.call(node, target, arguments[1:], dot, final)
+            called = arguments[0] if arguments else show(target)
+            raise self.error(whole, f"error calling call: non-function {called} of type {go_type(target)}")
+        return self.call(node, target, arguments[1:], dot, final, whole)
 
-    def call(self, node: nodes.Node, function: Func, arguments: list[nodes.Node], dot: Any, final: Any) -> Any:
+    def call(
+        self,
+        node: nodes.Node,
+        function: Func,
+        arguments: list[nodes.Node],
+        dot: Any,
+        final: Any,
+        whole: nodes.Node | None = None,
+    ) -> Any:
         try:
             function.check_count(len(arguments) + (final is not _NOTHING))
             values = [self.argument(argument, function.kind(n), dot, function) for n, argument in enumerate(arguments)]
@@ -335,9 +356,9 @@ class _Execution:
             return function.call(*values)
         except FunctionError as error:
             text = str(error)
-            if not text.startswith("wrong number of args"):
-                text = f"error calling {function.name}: {text}"
-            raise self.error(node, text) from error
+            if text.startswith("wrong number of args"):
+                raise self.error(node, text) from error
+            raise self.error(whole or node, f"error calling {function.name}: {text}") from error
 
     def argument(self, node: nodes.Node, kind: Kind, dot: Any, function: Func) -> Any:
         if isinstance(node, nodes.Nil):

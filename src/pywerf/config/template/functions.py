@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pywerf.config.template.printing import joined, sprint, sprintf, sprintln
+from pywerf.config.template.printing import joined, show, sprint, sprintf, sprintln
 from pywerf.config.template.values import NO_VALUE, Func, FunctionError, Kind, Struct, go_type, is_true, kind_of
 
 __all__ = ["BUILTINS", "html_escape", "js_escape", "query_escape"]
@@ -53,11 +53,14 @@ def query_escape(text: str) -> str:
 
 
 def _index(item: Any, *keys: Any) -> Any:
+    if item is None or item is NO_VALUE:
+        raise FunctionError("index of untyped nil")
     for key in keys:
         if item is None or item is NO_VALUE:
             raise FunctionError("index of untyped nil")
         if isinstance(item, Mapping):
-            if key is None or isinstance(key, list | dict | Struct | Func):
+            of_texts = all(isinstance(known, str) for known in item) and not isinstance(key, str)
+            if of_texts or isinstance(key, list | dict | Struct | Func):
                 raise FunctionError(f"value has type {go_type(key)}; should be string")
             item = _lookup(item, key)
         elif isinstance(item, list | tuple):
@@ -121,20 +124,25 @@ def _equal(first: Any, *others: Any) -> bool:
     if not others:
         raise FunctionError("missing argument for comparison")
     kind = kind_of(first)
-    if kind in ("list", "map", "func"):
-        raise FunctionError(f"non-comparable type {first if kind == 'func' else go_type(first)}")
-    found = False
     for other in others:
         other_kind = kind_of(other)
-        if other_kind in ("list", "map", "func"):
-            raise FunctionError(f"non-comparable type {go_type(other)}")
-        if kind != other_kind:
-            if kind in _BASIC and other_kind in _BASIC:
+        if "nil" in (kind, other_kind):  # anything may be compared with nil
+            same = kind == other_kind
+        elif kind != other_kind:
+            if kind in _BASIC or other_kind in _BASIC:
                 raise FunctionError("incompatible types for comparison")
-            continue
-        same = first.fields == other.fields if isinstance(first, Struct) else kind == "nil" or first == other
-        found = found or bool(same)
-    return found
+            raise FunctionError(f"non-comparable types {_typed(first)}, {go_type(other)}: {show(other)}")
+        elif kind in ("list", "map", "func"):
+            raise FunctionError(f"non-comparable type {_typed(other)}")
+        else:
+            same = first.fields == other.fields if isinstance(first, Struct) else first == other
+        if same:
+            return True
+    return False
+
+
+def _typed(value: Any) -> str:
+    return f"{show(value)}: {go_type(value)}"
 
 
 def _less(first: Any, second: Any) -> bool:

@@ -14,7 +14,7 @@ __all__ = ["Token", "TokenKind", "line_and_column", "tokenize"]
 
 TokenKind = Literal[
     "text", "left", "right", "space", "field", "dot", "identifier", "variable", "number", "char", "string",
-    "pipe", "open", "close", "declare", "assign", "comma", "end",
+    "pipe", "open", "close", "declare", "assign", "comma", "other", "end", "error",
 ]  # fmt: skip
 
 LEFT, RIGHT = "{{", "}}"
@@ -62,8 +62,20 @@ def _token_pattern() -> re.Pattern[str]:
 
 
 def tokenize(text: str, name: str) -> list[Token]:
-    """All tokens, the last one of kind `end`. Text that trim markers remove is gone. Raises TemplateError."""
+    """All tokens, the last one of kind `end`. Text that trim markers remove is gone.
+
+    What is no token is the last one, of kind `error`, with the message: what stands before it may be wrong as well, and
+    is told first.
+    """
     tokens: list[Token] = []
+    try:
+        _tokenize(text, name, tokens)
+    except TemplateError as error:
+        tokens.append(Token("error", error.message, len(text)))
+    return tokens
+
+
+def _tokenize(text: str, name: str, tokens: list[Token]) -> None:
     position = 0
     trim = False
     while True:
@@ -80,7 +92,7 @@ def tokenize(text: str, name: str) -> list[Token]:
             tokens.append(Token("text", piece, begin))
         if start < 0:
             tokens.append(Token("end", "", len(text)))
-            return tokens
+            return
         inside = start + (3 if trims_left else 2)
         after_space = inside + 1 if trims_left else inside
         if text.startswith("/*", after_space):
@@ -91,8 +103,9 @@ def tokenize(text: str, name: str) -> list[Token]:
 
 
 def line_and_column(text: str, position: int) -> tuple[int, int]:
-    """The line (from 1) and the column (from 0) of a position."""
-    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position) - 1
+    """The line (from 1) and the column (from 0, in bytes) of a position."""
+    before = text[text.rfind("\n", 0, position) + 1 : position]
+    return text.count("\n", 0, position) + 1, len(before.encode("utf-8", "surrogateescape"))
 
 
 def _comment(text: str, start: int, name: str) -> tuple[int, bool]:
@@ -118,6 +131,10 @@ def _action(text: str, position: int, name: str, tokens: list[Token]) -> tuple[i
             trim, length = True, 4
         else:
             found = pattern.match(text, position)
+            if found is None and "!" <= text[position : position + 1] <= "~" and text[position] not in "\"'`:":
+                tokens.append(Token("other", text[position], position))
+                position += 1
+                continue
             if found is None:
                 raise _error(name, text, position, _complaint(text, position))
             kind: TokenKind = found.lastgroup  # type: ignore[assignment]  # the pattern's group names are the kinds

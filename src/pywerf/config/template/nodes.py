@@ -11,13 +11,16 @@ __all__ = [
 
 
 class Node:
-    """A piece of the template."""
+    """A piece of the template. `str()` is how Go writes it in messages."""
 
     __slots__ = ("position", "text")
 
     def __init__(self, position: int, text: str) -> None:
         self.position = position
         self.text = text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Text(Node):
@@ -89,6 +92,9 @@ class Chain(Node):
         self.node = node
         self.names = names
 
+    def __str__(self) -> str:
+        return "".join((_operand(self.node), *(f".{name}" for name in self.names)))
+
 
 class Command(Node):
     """Operands side by side: a function or a value, and its arguments."""
@@ -98,6 +104,9 @@ class Command(Node):
     def __init__(self, position: int, text: str, arguments: list[Node]) -> None:
         super().__init__(position, text)
         self.arguments = arguments
+
+    def __str__(self) -> str:
+        return " ".join(map(_operand, self.arguments))
 
 
 class Pipe(Node):
@@ -110,6 +119,10 @@ class Pipe(Node):
         self.variables = variables
         self.assign = assign
         self.commands = commands
+
+    def __str__(self) -> str:
+        taken = ", ".join(self.variables) + (" = " if self.assign else " := ") if self.variables else ""
+        return taken + " | ".join(map(str, self.commands))
 
 
 class Action(Node):
@@ -152,3 +165,7 @@ class Invoke(Node):
         super().__init__(position, text)
         self.name = name
         self.pipe = pipe
+
+
+def _operand(node: Node) -> str:
+    return f"({node})" if isinstance(node, Pipe) else str(node)

@@ -46,19 +46,22 @@ class _Parser:
     # Tokens
 
     def next(self) -> Token:
-        token = self.tokens[self.index]
+        token = self.peek()
         if token.kind != "end":
             self.index += 1
         return token
 
     def peek(self) -> Token:
-        return self.tokens[self.index]
+        token = self.tokens[self.index]
+        if token.kind == "error":
+            raise TemplateError(token.text)
+        return token
 
     def skip_space(self) -> Token:
         """The next token that is no space, not yet taken."""
         while self.tokens[self.index].kind == "space":
             self.index += 1
-        return self.tokens[self.index]
+        return self.peek()
 
     def error(self, why: str, token: Token | None = None) -> TemplateError:
         line = line_and_column(self.source, (token or self.peek()).position)[0]
@@ -98,11 +101,13 @@ class _Parser:
                 continue
             word = self.skip_space()
             if word.kind == "identifier" and word.text in ("end", "else"):
-                if top:
-                    raise self.error(f"unexpected {{{{{word.text}}}}}", word)
                 self.next()
                 if word.text == "end":
                     self.expect_right("end")
+                if top:
+                    if word.text == "else":
+                        self.expect_else()
+                    raise self.error(f"unexpected {{{{{word.text}}}}}", word)
                 self.depth -= 1
                 return out, word.text
             node = self.action(token)
@@ -110,6 +115,12 @@ class _Parser:
                 out.append(node)
         self.depth -= 1
         return out, ""
+
+    def expect_else(self) -> None:
+        """After `{{else`: its end, or what begins another branch."""
+        following = self.skip_space()
+        if not (following.kind == "identifier" and following.text in ("if", "with")):
+            self.expect_right("else")
 
     def action(self, left: Token) -> nodes.Node | None:
         word = self.peek()
@@ -158,7 +169,7 @@ class _Parser:
 
     def define(self, word: Token) -> None:
         if self.depth > 1:
-            raise self.error("unexpected {{define}}", word)
+            raise self.unexpected(word, "command")
         self.define_as(self.template_name("define clause"), word)
 
     def define_as(self, name: str, word: Token) -> None:
@@ -174,20 +185,21 @@ class _Parser:
         if name not in self.trees or _is_empty(self.trees[name]):
             self.trees[name] = body
         elif not _is_empty(body):
-            raise self.error(f'multiple definition of template "{name}"', word)
+            raise self.error(f'template: multiple definition of template "{name}"', word)
 
     def invoke(self, word: Token) -> nodes.Invoke:
         where = "template clause" if word.text == "template" else "block clause"
+        position = self.skip_space().position
         name = self.template_name(where)
         pipe = None
         if word.text == "block" or self.skip_space().kind != "right":
             pipe = self.pipeline(where, ("right",))
-        text = self.text_from(word.position)
+        text = f"{{{{template {self.source[position : self.peek().position].strip()}}}}}"
         if word.text == "block":
             self.define_as(name, word)
         else:
             self.expect_right(where)
-        return nodes.Invoke(word.position, text, name, pipe)
+        return nodes.Invoke(position, text, name, pipe)
 
     def template_name(self, where: str) -> str:
         token = self.skip_space()
@@ -221,8 +233,6 @@ class _Parser:
             if isinstance(command.arguments[0], nodes.Constant | nodes.Dot | nodes.Nil):
                 raise self.error(f"non executable command in pipeline stage {number}")
         self.depth -= 1
-        if not assign:
-            self.variables.extend(variables)
         return nodes.Pipe(start, self.text_from(start), variables, assign, commands)
 
     def declarations(self, where: str) -> tuple[list[str], bool]:
@@ -241,10 +251,7 @@ class _Parser:
             if sign.kind in ("declare", "assign"):
                 self.next()
                 found.append(token.text)
-                if sign.kind == "assign":
-                    for name in found:
-                        if name not in self.variables:
-                            raise self.error(f'undefined variable "{name}"', token)
+                self.variables.extend(found)  # those that are assigned to, too: whether they are there is seen later
                 return found, sign.kind == "assign"
             if found:
                 raise self.error(f"too many declarations in {where}" if sign.kind == "comma" else "expected :=", sign)
@@ -277,18 +284,19 @@ class _Parser:
         start = self.peek().position
         node = self.term(where)
         names: list[str] = []
+        place = self.peek().position  # Go's messages point at the first of the fields that follow
         while self.peek().kind == "field":
             names.append(self.next().text[1:])
         if not names:
             return node
         text = self.text_from(start)
         if isinstance(node, nodes.Field):
-            return nodes.Field(start, text, (*node.names, *names))
+            return nodes.Field(place, text, (*node.names, *names))
         if isinstance(node, nodes.Variable):
-            return nodes.Variable(start, text, node.name, (*node.names, *names))
+            return nodes.Variable(place, text, node.name, (*node.names, *names))
         if isinstance(node, nodes.Constant | nodes.Nil | nodes.Dot):
             raise self.error(f'unexpected . after term "{node.text}"')
-        return nodes.Chain(start, text, node, tuple(names))
+        return nodes.Chain(place, text, node, tuple(names))
 
     def term(self, where: str) -> nodes.Node:
         token = self.next()
@@ -335,6 +343,6 @@ def _is_empty(body: list[nodes.Node]) -> bool:
 
 
 def _shown(token: Token) -> str:
-    if token.kind == "identifier" and token.text in _KEYWORDS:
+    if token.kind == "dot" or (token.kind == "identifier" and token.text in {*_KEYWORDS, "nil"}):
         return f"<{token.text}>"
     return '"' + token.text.replace('"', '\\"') + '"'

@@ -179,12 +179,19 @@ def _directed(value: Any, verb: str, flags: str, width: int | None, precision: i
     zero = "0" in flags and "-" not in flags
     if verb == "T":
         text = go_type(value)
+    elif verb == "w" and value is not None:  # it is for errors only
+        return f"%!w({go_type(value)}={_directed(value, 'v', flags, width, precision)})"
     elif isinstance(value, list | tuple | Mapping | Struct) and not (isinstance(value, Struct) and value.string):
         # Width and precision belong to each element.
         return _composite(value, verb, flags, width, precision)
     else:
         if isinstance(value, Struct) and value.string is not None:
             value = value.string()
+        if not _fits(value, verb):
+            if value is None or value is NO_VALUE:
+                return f"%!{verb}(<nil>)"
+            shown = _directed(value, "v", flags.replace("#", ""), width, precision)
+            return f"%!{verb}({go_type(value)}={shown})"
         text = _formatted(value, verb, flags, precision)
     if width is None or len(text) >= width:
         return text
@@ -193,7 +200,24 @@ def _directed(value: Any, verb: str, flags: str, width: int | None, precision: i
     if zero and kind_of(value) in ("int", "float64") and verb not in "cqU" and text[-1:].isalnum():
         sign = text[0] if text[0] in "+- " else ""
         return sign + text[len(sign) :].rjust(width - len(sign), "0")
-    return text.rjust(width, "0" if zero and verb in "sxX" and not sharp else " ")
+    zeros = zero and kind_of(value) in ("string", "bool") and not sharp
+    return text.rjust(width, "0" if zeros else " ")
+
+
+_VERBS = {
+    "bool": "vt",
+    "int": "vdboxXOUcq",
+    "float64": "vbeEfFgGxX",
+    "complex128": "vbeEfFgGxX",
+    "string": "vsqxX",
+    "func": "vp",
+    "nil": "v",
+}
+
+
+def _fits(value: Any, verb: str) -> bool:
+    """Whether fmt has such a verb for the kind of value."""
+    return verb in _VERBS.get(kind_of(value), verb)
 
 
 def _composite(value: Any, verb: str, flags: str, width: int | None, precision: int | None) -> str:
@@ -201,6 +225,8 @@ def _composite(value: Any, verb: str, flags: str, width: int | None, precision: 
         return show(value, sharp=True)
 
     def inner(item: Any) -> str:
+        if item is None:
+            return "<nil>"
         return _directed(item, verb, flags, width, precision)
 
     if isinstance(value, Struct):
@@ -233,6 +259,12 @@ def _formatted(value: Any, verb: str, flags: str, precision: int | None) -> str:
             precision = 6
         text = go_float(value, style, -1 if precision is None else precision, sharp=sharp)
         return text if text[0] in "+-" else sign + text
+    if kind == "float64" and verb in "xXb":
+        text = _in_base_two(value, verb, precision)
+        return text if text[0] in "+-" else sign + text
+    if kind in ("int", "string") and verb == "q" and "+" in flags:
+        text = _scalar(value if precision is None or kind == "int" else value[:precision], verb, sharp)
+        return _in_ascii(text)
     if kind == "complex128" and verb in "veEfFgG":
         parts = [_formatted(part, verb, "", precision) for part in (value.real, value.imag)]
         return f"({parts[0]}{'' if parts[1][0] in '+-' else '+'}{parts[1]}i)"
@@ -249,7 +281,8 @@ def _integer(value: int, verb: str, sharp: bool) -> str:
     if verb in "vd":
         return str(abs(value))
     prefix = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}[verb] if sharp else ""
-    return prefix + format(abs(value), verb)
+    digits = format(abs(value), verb)
+    return digits if prefix == digits[0] == "0" else prefix + digits
 
 
 def _scalar(value: Any, verb: str, sharp: bool = False, *, spaced: bool = False) -> str:
@@ -260,7 +293,8 @@ def _scalar(value: Any, verb: str, sharp: bool = False, *, spaced: bool = False)
     if kind == "int":
         if verb in "vdboxXOU":
             return ("-" if value < 0 else "") + _integer(value, verb, sharp)
-        if verb in "cq" and 0 <= value <= 0x10FFFF:
+        if verb in "cq":
+            value = value if 0 <= value < 0xD800 or 0xE000 <= value <= 0x10FFFF else 0xFFFD
             return chr(value) if verb == "c" else "'" + quote(chr(value))[1:-1].replace('\\"', '"') + "'"
     if kind == "float64" and verb in "veEfFgG":
         return go_float(value, "g" if verb == "v" else verb)
@@ -279,6 +313,36 @@ def _scalar(value: Any, verb: str, sharp: bool = False, *, spaced: bool = False)
     if kind == "nil":
         return "<nil>" if verb == "v" else f"%!{verb}(<nil>)"
     return f"%!{verb}({go_type(value)}={show(value)})"
+
+
+def _in_base_two(value: float, verb: str, precision: int | None) -> str:
+    """`%x` (a mantissa in hexadecimal digits) and `%b` (one without a fraction)."""
+    if math.isnan(value) or math.isinf(value):
+        return go_float(value)
+    if verb == "b":
+        mantissa, exponent = math.frexp(abs(value))
+        whole = "-" if math.copysign(1.0, value) < 0 else ""
+        return f"{whole}{int(mantissa * 2**53)}p{exponent - 53 if value else -1074:+d}"
+    digits, _, power = value.hex().partition("p")
+    head, _, fraction = digits.partition(".")
+    fraction = fraction.rstrip("0")
+    exponent = int(power)
+    if precision is not None:
+        scaled = round(int(head[-1] + value.hex().partition(".")[2].partition("p")[0], 16) / 16 ** (13 - precision))
+        top, fraction = divmod(scaled, 16**precision)[0], f"{scaled % 16**precision:x}".rjust(precision, "0")
+        if top == 2:  # rounded up to the next power
+            top, exponent = 1, exponent + 1
+        head, fraction = head[:-1] + str(top), fraction if precision else ""
+    text = f"{head}{'.' if fraction else ''}{fraction}p{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+    return text.upper() if verb == "X" else text
+
+
+def _in_ascii(text: str) -> str:
+    """A quoted text with escapes for all that is not ASCII."""
+    return "".join(
+        sign if sign < "\x80" else f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+        for sign in text
+    )
 
 
 def _raw_quotable(text: str) -> bool:
@@ -310,5 +374,5 @@ def _scientific(digits: str, exponent: int, letter: str) -> str:
 
 
 def joined(values: Sequence[Any]) -> str:
-    """What `html`, `js` and `urlquery` escape: all values as `print` joins them."""
-    return sprint(*values)
+    """What `html`, `js` and `urlquery` escape: all values as `print` joins them, nil as an action prints it."""
+    return sprint(*("<no value>" if value is None or value is NO_VALUE else value for value in values))

@@ -65,7 +65,9 @@ def test_text_and_trimming(text: str, out: str) -> None:
         ("{{println `a` 1}}", "a 1\n"),
         ("{{urlquery `a b&c/ä`}}", "a+b%26c%2F%C3%A4"),
         ("{{js `<a href='x'>&=\"\n`}}", r"\u003Ca href\u003D\'x\'\u003E\u0026\u003D\"\u000A"),
-        ("{{html nil}}", "&lt;nil&gt;"),
+        ("{{html nil}}", "&lt;no value&gt;"),
+        ("{{eq .n .l}} {{ne .n .n}}", "false false"),
+        ("{{range $x := .none}}{{else}}{{$x}}{{end}}", "<no value>"),
         ("{{1_000}} {{0x1F}} {{0b11}} {{'a'}} {{1e3}} {{-2}} {{.5}}", "1000 31 3 97 1000 -2 0.5"),
         (r'{{"tab\tquote\" A\x41\101é"}}', 'tab\tquote" AAA\u00e9'),
         ("{{.f}} {{.big}} {{.n}} {{.b}}", "1e+21 1e-07 <no value> false"),
@@ -128,10 +130,9 @@ def test_printf(pattern: str, values: str, out: str) -> None:
         ("{{if true}}{{else}}{{else}}{{end}}", "expected end; found {{else}}"),
         ("{{range .}}{{else if true}}{{end}}", "in else"),
         ("{{break}}", "{{break}} outside {{range}}"),
-        ("{{range .}}{{define `x`}}{{break}}{{end}}{{end}}", "unexpected {{define}}"),
+        ("{{range .}}{{define `x`}}{{break}}{{end}}{{end}}", "unexpected <define> in command"),
         ("{{define `x`}}{{break}}{{end}}", "outside {{range}}"),
         ("{{$x}}", 'undefined variable "$x"'),
-        ("{{$x = 1}}", 'undefined variable "$x"'),
         ("{{if true}}{{$x := 1}}{{end}}{{$x}}", 'undefined variable "$x"'),
         ("{{nope}}", 'function "nope" not defined'),
         ("{{1 | 2}}", "non executable command in pipeline stage 2"),
@@ -147,7 +148,7 @@ def test_printf(pattern: str, values: str, out: str) -> None:
         ("{{1__0}}", "bad number syntax"),
         ("{{99999999999999999999}}", "overflows int"),
         ("{{.x^}}", "bad character U+005E '^'"),
-        ("{{#}}", "unrecognized character in action: U+0023 '#'"),
+        ("{{#}}", 'unexpected "#" in command'),
         ("{{template x}}", "in template clause"),
         ("{{`a`.b}}", "unexpected . after term"),
         ("{{range $a, $b, $c := .}}{{end}}", "too many declarations in range"),
@@ -167,12 +168,12 @@ def test_what_does_not_parse(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{.s.C}}", 't:1:2: executing "t" at <.s.C>: can\'t evaluate field C in type demo'),
-        ("\n {{.l.x}}", "t:2:3:"),
+        ("{{.s.C}}", 't:1:4: executing "t" at <.s.C>: can\'t evaluate field C in type demo'),
+        ("\n {{.l.x}}", "t:2:5:"),
         ("{{.l.x}}", "can't evaluate field x in type []interface {}"),
         ("{{.n.x}}", "nil pointer evaluating interface {}.x"),
         ("{{.s.A 1}}", "cannot be invoked as function"),
-        ("{{.l 1}}", "cannot be invoked as function"),
+        ("{{.l 1}}", "l is not a method but has arguments"),
         ("{{nil}}", "nil is not a command"),
         ("{{template `x`}}", 'template "x" not defined'),
         ("{{define `x`}}{{template `x`}}{{end}}{{template `x`}}", "templates in each other"),
@@ -183,7 +184,7 @@ def test_what_does_not_parse(text: str, said: str) -> None:
         ("{{len 3}}", "len of type int"),
         ("{{eq 1}}", "missing argument for comparison"),
         ("{{eq 1 1.0}}", "incompatible types for comparison"),
-        ("{{eq .l .l}}", "non-comparable type []interface {}"),
+        ("{{eq .l .l}}", "non-comparable type [1]: []interface {}"),
         ("{{lt true false}}", "invalid type for comparison"),
         ("{{not}}", "wrong number of args for not: want 1 got 0"),
         ("{{and}}", "wrong number of args for and"),
@@ -203,6 +204,62 @@ def test_what_does_not_run(text: str, said: str, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(TemplateError) as caught:
         render(text, data)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # what Go's own text/template says, word by word
+        ("{{$x = 1}}", 't:1:7: executing "t" at <1>: undefined variable: $x'),
+        ("{{range $x = .l}}{{end}}", 't:1:13: executing "t" at <.l>: undefined variable: $x'),
+        (
+            "{{eq (.l)  .s }}",
+            't:1:2: executing "t" at <eq (.l) .s>: error calling eq: incompatible types for comparison',
+        ),
+        (
+            '{{with "é"}}{{index $ 1}}{{end}}',
+            't:1:15: executing "t" at <index $ 1>: error calling index: value has type int; should be string',
+        ),
+        ('{{template "nope" .s}}', 't:1:11: executing "t" at <{{template "nope" .s}}>: template "nope" not defined'),
+        ("{{range $v := .s}}{{end}}", 't:1:14: executing "t" at <.s>: range can\'t iterate over abc'),
+        ("{{call (not 1).c}}", 't:1:12: executing "t" at <1>: can\'t evaluate field c in type bool'),
+        ("{{.s | (len .l)}}", 't:1:2: executing "t" at <.s>: can\'t give argument to non-function len .l'),
+        ("{{index nil}}", 't:1:2: executing "t" at <index nil>: error calling index: index of untyped nil'),
+        ("{{end x}}", 't:1: unexpected "x" in end'),
+        ("{{.s.}}", "t:1: unexpected <.> in operand"),
+        ('{{if slice .big}}{{{$y}}{{$nope}}{{"', 't:1: unexpected "{" in command'),
+        ('{{$nope}}{{"', 't:1: undefined variable "$nope"'),
+        ('{{define "a"}}1{{end}}{{define "a"}}2{{end}}', 't:1: template: multiple definition of template "a"'),
+    ],
+)
+def test_errors_are_told_as_go_tells_them(text: str, said: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        parse_template(text, "t").execute({"l": [1, 2], "s": "abc"})
+    assert caught.value.message == f"template: {said}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "out"),
+    [
+        ("%-5d|", True, "%!d(bool=true )|"),
+        ("%8.3f", 31, "%!f(int=     031)"),
+        ("%08.3f", "x", "%!f(string=0000000x)"),
+        ("%#o", "A", "%!o(string=A)"),
+        ("%5d", [1, "two", 3.5, None, True], "[    1 %!d(string=  two) %!d(float64=  3.5) <nil> %!d(bool= true)]"),
+        ("%w", {"c": "deep"}, "%!w(map[string]interface {}=map[c:deep])"),
+        ("%!", "<nil>", "%!!(string=<nil>)"),
+        ("%q", -3, "'\ufffd'"),
+        ("%+q", "é☺", r'"\u00e9\u263a"'),
+        ("%+q", -3, r"'\ufffd'"),
+        ("%#o", 0, "0"),
+        ("%x", 1.5, "0x1.8p+00"),
+        ("%.3x", 1.1, "0x1.19ap+00"),
+        ("%X", 0.1, "0X1.999999999999AP-04"),
+        ("%b", 1.5, "6755399441055744p-52"),
+    ],
+)
+def test_verbs_that_do_not_fit_and_rare_ones(pattern: str, value: Any, out: str) -> None:
+    assert render("{{printf .p .v}}", {"p": pattern, "v": value}) == out
 
 
 def test_missing_keys_can_be_errors() -> None:

@@ -34,7 +34,7 @@ def test_an_empty_definition_replaces_nothing() -> None:
 
 
 def test_two_definitions_in_one_text_are_an_error() -> None:
-    with pytest.raises(TemplateError, match='t:2: multiple definition of template "x"'):
+    with pytest.raises(TemplateError, match='t:2: template: multiple definition of template "x"'):
         templates(t='{{ define "x" }}1{{ end }}\n{{ define "x" }}2{{ end }}')
 
 
@@ -55,7 +55,10 @@ def test_a_text_is_a_template_that_sees_definitions_and_leaves_none() -> None:
 
 def test_an_error_names_the_template_that_it_is_in() -> None:
     found = templates(part='line\n  {{ template "nope" }}', main='{{ template "part" . }}')
-    with pytest.raises(TemplateError, match=r'template: part:2:5: executing "part" at <template "nope">'):
+    with pytest.raises(
+        TemplateError,
+        match=r'template: part:2:14: executing "part" at <{{template "nope"}}>: template "nope" not defined',
+    ):
         found.execute("main", None)
 
 
