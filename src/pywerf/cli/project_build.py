@@ -205,6 +205,7 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
     # a large work tree is looked at by other processes while this is loaded
     import pywerf.build.project.building  # noqa: F401
     from pywerf.build.backends import LazyBackend, open_backend
+    from pywerf.build.project.image_secrets import secret_texts
     from pywerf.build.project.repos import Repos
     from pywerf.report.blocks import BlockReporter
     from pywerf.report.plain import PlainReporter
@@ -233,7 +234,13 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
         return stack.enter_context(closing(registry_access(registry)))
 
     def make() -> AbstractContextManager[Backend]:
-        backend = open_backend(engine, reporter, docker_builder=flags["docker_builder"])
+        run.secrets.extend(secret_texts(project))
+        told: Reporter = reporter
+        if run.secrets:
+            from pywerf.report.masked import MaskedReporter
+
+            told = MaskedReporter(reporter, run.secrets)
+        backend = open_backend(engine, told, docker_builder=flags["docker_builder"])
         if operations is None:
             return backend
         from pywerf.build.project.operations import measured

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from pywerf.backend.contract import Secret
 from pywerf.config.werf_yaml.model import ImageConfig, shown_name
 from pywerf.config.werf_yaml.model import Secret as SecretConfig
 from pywerf.errors import BuildError, ContextError
 
-__all__ = ["secrets_of"]
+if TYPE_CHECKING:
+    from pywerf.build.project.project import Project
+
+__all__ = ["secret_texts", "secrets_of"]
+
+MAX_TEXT = 64 << 10
+"""Bytes of a file that is looked for in output; what is larger is no password."""
+
+
+def secret_texts(project: Project) -> list[str]:
+    """What all secrets of a project hold that are there, so that it can be kept out of output."""
+    found = {secret for image in project.config.images for secret in image.secrets}
+    return [text for secret in sorted(found, key=lambda one: one.id) if (text := _text(secret, project.directory))]
+
+
+def _text(secret: SecretConfig, directory: str) -> str:
+    if secret.env is not None:
+        return os.environ.get(secret.env, "")
+    if secret.src is None:
+        return secret.value or ""
+    try:
+        with open(os.path.join(directory, os.path.expanduser(secret.src)), "rb") as file:
+            data = file.read(MAX_TEXT + 1)
+    except OSError:
+        return ""  # whoever builds with it says so
+    return data.decode("utf-8", "surrogateescape") if len(data) <= MAX_TEXT else ""
 
 
 def secrets_of(image: ImageConfig, directory: str, stack: ExitStack) -> tuple[Secret, ...]:
