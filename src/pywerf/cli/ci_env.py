@@ -36,7 +36,6 @@ _ENV_FILE = ".env"
 )
 @switch("--login-to-registry", default=True, help="Log in to the CI system's registry (true by default).")
 @switch("--use-docker-auth-config", help="Make docker's config.json from the variable DOCKER_AUTH_CONFIG.")
-@flag("--tmp-dir", metavar="DIR", help="Directory of temporary files (default: the system's).")
 @docker_config_flag
 @tls_flags
 @project_flags

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,8 @@ def open_repository(root: str, place: GitPlace | None) -> tuple[Repository, byte
 
     The user's index stays as it is. Raises pygit2.GitError.
     """
+    import tempfile
+
     import pygit2
 
     plain = None if place is None else _plain(place)
