@@ -60,7 +60,7 @@ class DockerfileBuild(msgspec.Struct, frozen=True):
     `name` is what messages call the Dockerfile, `steps` are its instructions in order.
     `secrets` are read when a step wants them; `ssh` are agents as `--ssh` has them (see backend/ssh_agents.py).
     `platforms` empty: the backend's own. `pull`: ask the registry for newer base images. `network` empty: the
-    backend's own.
+    backend's own. `checks`: the embedded engine tells what the build checks find.
     """
 
     dockerfile: bytes
@@ -82,6 +82,7 @@ class DockerfileBuild(msgspec.Struct, frozen=True):
     shm_size: int = 0
     ulimits: tuple[str, ...] = ()
     steps: tuple[DockerfileStep, ...] = ()
+    checks: bool = True
 
 
 class ImageSummary(msgspec.Struct, frozen=True):

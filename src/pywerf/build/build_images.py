@@ -155,9 +155,11 @@ class _OneImage:
         resolver = BuildResolver(self.session, self.contexts, self.bases, keep_git_dir=keep_git_dir)
         self.plan = Converter(dockerfile, settings, resolver).convert()
         self.time.take(self.plan.epoch)
-        self.warnings = warnings_of(
-            self.session, dockerfile, data, self.plan, self.contexts, resolver, options, settings.build_args
-        )
+        self.warnings = ()
+        if options.checks:
+            self.warnings = warnings_of(
+                self.session, dockerfile, data, self.plan, self.contexts, resolver, options, settings.build_args
+            )
 
     def assemble(self, ref: Ref | None, refs: dict[str, Ref], remote: RemoteWork | None) -> Assembled:
         """The image on top of `ref`; `refs` are the results of all steps by definition."""

@@ -67,6 +67,7 @@ class _Builder:
             ssh=build.ssh,
             shm_size=build.shm_size,
             ulimits=build.ulimits,
+            checks=build.checks,
         )
         return self._session.build(options, Given(build.dockerfile, build.name, build.context)).image_id
 

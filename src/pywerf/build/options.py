@@ -119,6 +119,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     ignorefile: str = ""
     quiet: bool = False
     explain: bool = False
+    checks: bool = True  # tell what the build checks find
     metadata_file: str = ""
     jobs: int = 0  # 0: one a core, at least four
     network: str = ""

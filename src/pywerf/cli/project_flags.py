@@ -90,7 +90,16 @@ def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -
         allow_includes_update=flags["allow_includes_update"],
         platforms=platforms,
         home_dir=flags["home_dir"],
+        staged=os.environ.get("WERF_FORCE_STAGED_DOCKERFILE", "") in ("1", "true"),
+        staged_version=_staged_version(),
     )
+
+
+def _staged_version() -> str:
+    version = os.environ.get("WERF_STAGED_DOCKERFILE_VERSION", "") or "v1"
+    if version not in ("v1", "v2"):
+        raise UsageError(f"WERF_STAGED_DOCKERFILE_VERSION={version}: the schemes of staged images are v1 and v2")
+    return version
 
 
 def project_name(flags: Mapping[str, Any], reporter: Reporter) -> str:

@@ -193,6 +193,8 @@ def _relatives(
             yield members[manifest], _PLATFORM
     if one.parent is not None:
         yield one.parent, "ancestor"
+    for other in one.sources:
+        yield other, "ancestor"
     if wide:
         for key, value in one.labels.items():
             source = StageId.parse(value) if key.startswith(_IMPORT_SOURCE) else None

@@ -18,7 +18,7 @@ from pywerf.oci.platform import Platform
 from pywerf.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from pywerf.backend.contract import Backend
+    from pywerf.backend.contract import Backend, ImageDetails
     from pywerf.registry.access import RegistryAccess
 
 __all__ = ["BaseConfigs"]
@@ -30,6 +30,13 @@ class _Known(msgspec.Struct, frozen=True):
     """What was found out of a base image, and when (seconds since 1970)."""
 
     config: BaseConfig
+    seen: float
+
+
+class _KnownDigest(msgspec.Struct, frozen=True):
+    """The digest of a base image, and when it was found out."""
+
+    digest: str
     seen: float
 
 
@@ -51,12 +58,14 @@ class BaseConfigs:
         fresh: bool = False,
     ) -> None:
         self._memo = FileMemo(home, "bases/1")
+        self._digests = FileMemo(home, "base-digests/1")
         self._access = access
         self._opened = opened
         self._backend = backend
         self._fresh = fresh
         self._lock = threading.Lock()
         self._found: dict[tuple[str, Platform], BaseConfig] = {}
+        self._found_digests: dict[tuple[str, Platform], str] = {}
 
     def __call__(self, name: str, platform: Platform) -> BaseConfig:
         """The config of an image. Raises RegistryError or what the backend raises."""
@@ -65,6 +74,44 @@ class BaseConfigs:
             if known is None:
                 known = self._found[name, platform] = self._remembered(name, platform)
             return known
+
+    def digest(self, name: str, platform: Platform) -> str:
+        """The digest of an image's manifest in its registry; where no registry has it, its id here.
+
+        A name that cannot change its meaning is its own digest: nobody is asked. Raises as a call does.
+        """
+        if _is_fixed(name):
+            return name.rpartition("@")[2] if "@" in name else name.rpartition(":")[2]
+        with self._lock:
+            known = self._found_digests.get((name, platform))
+            if known is None:
+                known = self._found_digests[name, platform] = self._remembered_digest(name, platform)
+            return known
+
+    def _remembered_digest(self, name: str, platform: Platform) -> str:
+        key = f"{platform} {name}"
+        known: _KnownDigest | None = None
+        kept = self._digests.get(key)
+        if kept is not None:
+            try:
+                known = msgspec.json.decode(kept, type=_KnownDigest)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                known = None
+        if known is not None and not self._fresh and abs(time.time() - known.seen) < DAY:
+            return known.digest
+        from pywerf.registry.copy import select_manifest
+
+        try:
+            found = str(select_manifest(self._access().source(Reference.parse(name)), platform)[0])
+        except WerfError:
+            if known is not None and not self._fresh:
+                return known.digest
+            local = _inspected(self._backend(), name, platform)
+            if local is None:
+                raise
+            return str(local.id)
+        self._digests.put(key, msgspec.json.encode(_KnownDigest(found, time.time())))
+        return found
 
     def _remembered(self, name: str, platform: Platform) -> BaseConfig:
         key = f"{platform} {name}"
@@ -117,13 +164,17 @@ class BaseConfigs:
 
 
 def _local(backend: Backend, name: str, platform: Platform) -> BaseConfig | None:
+    found = _inspected(backend, name, platform)
+    return None if found is None else BaseConfig(found.config.env, found.config.onbuild)
+
+
+def _inspected(backend: Backend, name: str, platform: Platform) -> ImageDetails | None:
+    """An image that the backend has for a platform."""
     try:
         found = backend.images.inspect(name)
     except WerfError:
         return None
-    if not found.platform.satisfies(platform):
-        return None
-    return BaseConfig(found.config.env, found.config.onbuild)
+    return found if found.platform.satisfies(platform) else None
 
 
 def _is_fixed(name: str) -> bool:

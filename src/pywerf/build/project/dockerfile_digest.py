@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pywerf.frontend.dockerfile.ast import Dockerfile
     from pywerf.util.filetree import FileTree
 
-__all__ = ["BaseConfig", "ContextMemo", "dockerfile_parts"]
+__all__ = ["BaseConfig", "BaseOf", "ContextDigests", "ContextMemo", "dockerfile_parts", "located", "text_of"]
 
 R = TypeVar("R")
 
@@ -78,9 +78,8 @@ class _Work:
     ) -> None:
         self.escape = dockerfile.escape
         self.platform = platform
-        self.context = context
+        self.contents = ContextDigests(context, memo)
         self.base = base
-        self.memo = memo
         self.stages, meta = parse_instructions(dockerfile)
         self.target = find_target(self.stages, target)
         defaults = platform_args(host_platform(), platform, target or self.stages[-1].name)
@@ -116,7 +115,7 @@ class _Work:
             args = self.scope.stage([("PATH", DEFAULT_PATH)])
         else:
             parts.append(base.image)
-            found = self._located(base.source, lambda: self.base(base.image, platform))
+            found = located(base.source, lambda: self.base(base.image, platform))
             args = self.scope.stage(entry.partition("=")[::2] for entry in found.env)
             triggers = found.onbuild
         parts += [f"after {self.stage(other)[0]}" for other in link.needs if other != link.base]
@@ -133,54 +132,65 @@ class _Work:
             expanded = expand_instruction(command, args.lookup, self.escape)
         if isinstance(expanded, c.Env):
             args.set_env((pair.key, pair.value) for pair in expanded.pairs)
-        yield _text(canonical(expanded))
+        yield text_of(canonical(expanded))
         if isinstance(expanded, c.Run):
-            yield _text([f"{name}={value}" for name, value in args.history_args()])
+            yield text_of([f"{name}={value}" for name, value in args.history_args()])
             for mount in expanded.mounts:
                 if mount.type == "bind" and not mount.from_:
-                    yield self._content(CopyOp((mount.source or "/",), "/", True), command.source)
+                    yield self.contents.of_mount(mount, command.source)
                 elif mount.from_:
                     yield self._origin(mount.from_)
+        elif isinstance(expanded, c.Copy) and expanded.from_:
+            yield self._origin(expanded.from_)
         elif isinstance(expanded, c.Copy | c.Add):
-            origin = expanded.from_ if isinstance(expanded, c.Copy) else ""
-            parents = isinstance(expanded, c.Copy) and expanded.parents
-            if origin:
-                yield self._origin(origin)
-                return
-            sources = tuple(
-                source
-                for source in expanded.sources
-                if not (isinstance(expanded, c.Add) and source.startswith(_REMOTE))
-            )
-            if sources:
-                op = CopyOp(sources, "/", True, parents=parents, exclude=expanded.exclude)
-                yield self._content(op, command.source)
+            yield from self.contents.of_copy(expanded)
 
     def _origin(self, name: str) -> str:
         """What `from` means: the hash of a stage, or the image's name."""
         stage = find_stage(self.stages, name)
         return name if stage is None else self.stage(stage.index)[0]
 
-    def _content(self, op: CopyOp, source: SourceExcerpt) -> str:
-        """The digest of files of the context."""
 
+class ContextDigests:
+    """Digests of what instructions take of a build context. Those of a commit are remembered."""
+
+    def __init__(self, context: FileTree, memo: ContextMemo) -> None:
+        self._context = context
+        self._memo = memo
+
+    def of_mount(self, mount: c.RunMount, source: SourceExcerpt) -> str:
+        """What a bind mount of the context shows. Raises BuildError at `source` when it is not there."""
+        return self._digest(CopyOp((mount.source or "/",), "/", True), source)
+
+    def of_copy(self, command: c.Copy | c.Add) -> Iterator[str]:
+        """What an (expanded) COPY or ADD takes: nothing when all of it comes from elsewhere. Raises BuildError."""
+        parents = isinstance(command, c.Copy) and command.parents
+        remote = isinstance(command, c.Add)
+        sources = tuple(source for source in command.sources if not (remote and source.startswith(_REMOTE)))
+        if sources:
+            yield self._digest(CopyOp(sources, "/", True, parents=parents, exclude=command.exclude), command.source)
+
+    def _digest(self, op: CopyOp, source: SourceExcerpt) -> str:
         def make() -> str:
-            selected = self._located(source, lambda: select(self.context, op, "the build context"))
-            return digest_of_selection(selected, self.context, op).hex
+            selected = located(source, lambda: select(self._context, op, "the build context"))
+            return digest_of_selection(selected, self._context, op).hex
 
-        revision = self.context.revision if isinstance(self.context, Revisioned) else ""
-        return self.memo(sha256_of(revision, _text(canonical(op))), make) if revision else make()
-
-    def _located(self, source: SourceExcerpt, ask: Callable[[], R]) -> R:
-        try:
-            return ask()
-        except WerfError as error:
-            if error.source is None and not isinstance(error, DockerfileError):
-                error.source = source
-            raise
+        revision = self._context.revision if isinstance(self._context, Revisioned) else ""
+        return self._memo(sha256_of(revision, text_of(canonical(op))), make) if revision else make()
 
 
-def _text(value: object) -> str:
+def located(source: SourceExcerpt, ask: Callable[[], R]) -> R:
+    """What `ask` gives; its errors get the place that they are about."""
+    try:
+        return ask()
+    except WerfError as error:
+        if error.source is None and not isinstance(error, DockerfileError):
+            error.source = source
+        raise
+
+
+def text_of(value: object) -> str:
+    """A canonical value as text."""
     try:
         return msgspec.json.encode(value, order="deterministic").decode()
     except UnicodeEncodeError:  # text that is not UTF-8

@@ -21,8 +21,19 @@ from pywerf.oci.platform import Platform, host_platform
 if TYPE_CHECKING:
     from pywerf.build.project.project import Project
     from pywerf.build.project.results import BuiltImage, BuiltPlatform
+    from pywerf.build.project.staged_plan import BaseDigest, StagedPlan, Step
+    from pywerf.util.filetree import FileTree
 
-__all__ = ["PlannedStage", "PreparedImage", "named", "plan_stages", "prepare", "stage_names"]
+__all__ = [
+    "PlannedImage",
+    "PlannedStage",
+    "PreparedImage",
+    "named",
+    "plan_image",
+    "planned_part",
+    "prepare",
+    "stage_names",
+]
 
 
 class PreparedImage(msgspec.Struct, frozen=True):
@@ -72,11 +83,22 @@ class PreparedImage(msgspec.Struct, frozen=True):
 
 
 class PlannedStage(msgspec.Struct, frozen=True):
-    """A stage by what it is made from. `content_digest` is that of the image up to here."""
+    """A stage by what it is made from. `content_digest` is that of the image up to here.
+
+    `step` is the instruction that it is, in a staged image.
+    """
 
     name: str
     digest: str
     content_digest: str
+    step: Step | None = None
+
+
+class PlannedImage(msgspec.Struct, frozen=True):
+    """The stages of an image for a platform, in order. `staged` has the stages of the Dockerfile of a staged image."""
+
+    stages: tuple[PlannedStage, ...]
+    staged: StagedPlan | None = None
 
 
 def prepare(project: Project, name: str, *, with_spec: bool = True) -> PreparedImage:
@@ -84,11 +106,6 @@ def prepare(project: Project, name: str, *, with_spec: bool = True) -> PreparedI
     found = project.config.image(name)
     assert found is not None
     image = project.needed(found)
-    if image.staged:
-        raise BuildError(
-            f"image {shown_name(name)}: staged builds are not supported yet",
-            hint="leave out staged: the layers of a Dockerfile are cached one by one anyway",
-        )
     try:
         data, path = project.dockerfile(image)
         dockerfile = parse(data, path)
@@ -109,47 +126,95 @@ def prepare(project: Project, name: str, *, with_spec: bool = True) -> PreparedI
     return PreparedImage(image, dockerfile, build, platforms, image.image_spec if with_spec else None)
 
 
-def stage_names(prepared: PreparedImage) -> tuple[str, ...]:
-    """The names of the stages that an image consists of, in order."""
+def stage_names(prepared: PreparedImage) -> tuple[str, ...] | None:
+    """The names of the stages that an image consists of, in order; None: they are known when it is planned."""
+    if prepared.image.staged:
+        return None
     return ("dockerfile", *(("imageSpec",) if prepared.spec is not None else ()))
 
 
-def plan_stages(
+def plan_image(
     prepared: PreparedImage,
     platform: Platform,
     built: Mapping[str, BuiltImage],
     *,
     project: str,
     base: BaseOf,
+    base_digest: BaseDigest,
     memo: ContextMemo,
-) -> tuple[PlannedStage, ...]:
-    """The stages of an image for a platform, in order; the images that it needs are `built`.
+    version: str = "v1",
+) -> PlannedImage:
+    """The stages of an image for a platform; the images that it needs are `built`. `version` is that of staged images.
 
     Raises WerfError that names the image.
     """
-    image, shown = prepared.image, str(platform)
-    assert prepared.build.context is not None
     try:
-        parts = dockerfile_parts(
-            prepared.dockerfile,
-            target=image.target,
-            build_args=prepared.build_args(built, platform),
-            platform=platform,
-            context=prepared.build.context,
-            base=base,
-            memo=memo,
-            cache_version=image.cache_version,
-            add_hosts=image.add_host,
-        )
+        if prepared.image.staged:
+            from pywerf.build.project.staged_plan import plan_parts
+
+            staged = plan_parts(
+                prepared.dockerfile,
+                target=prepared.image.target,
+                build_args=prepared.build_args(built, platform),
+                platform=platform,
+                context=_context(prepared),
+                base=base,
+                base_digest=base_digest,
+                memo=memo,
+                version=version,
+                cache_version=prepared.image.cache_version,
+                add_hosts=prepared.image.add_host,
+            )
+            stages = planned_part(staged, staged.target)
+        else:
+            staged = None
+            stages = (_dockerfile_stage(prepared, platform, built, base, memo),)
     except WerfError as error:
         raise named(error, prepared.shown) from error
-    first = stage_digest("dockerfile", parts, platform=shown)
-    stages = [PlannedStage("dockerfile", first, content_digest("dockerfile", first, platform=shown))]
-    if prepared.spec is not None:
-        parts = image_spec_parts(prepared.spec, image=image.name, project=project)
-        last = stage_digest("imageSpec", parts, platform=shown, previous=first)
-        stages.append(PlannedStage("imageSpec", last, content_digest("imageSpec", last, platform=shown)))
-    return tuple(stages)
+    return PlannedImage((*stages, *_image_spec_stage(prepared, platform, stages[-1], project)), staged)
+
+
+def planned_part(plan: StagedPlan, number: int) -> tuple[PlannedStage, ...]:
+    """The stages of a stage of the Dockerfile."""
+    return tuple(
+        PlannedStage(one.step.name, one.digest, one.content_digest, one.step) for one in plan.parts[number].stages
+    )
+
+
+def _context(prepared: PreparedImage) -> FileTree:
+    context = prepared.build.context
+    assert context is not None
+    return context
+
+
+def _dockerfile_stage(
+    prepared: PreparedImage, platform: Platform, built: Mapping[str, BuiltImage], base: BaseOf, memo: ContextMemo
+) -> PlannedStage:
+    image, shown = prepared.image, str(platform)
+    parts = dockerfile_parts(
+        prepared.dockerfile,
+        target=image.target,
+        build_args=prepared.build_args(built, platform),
+        platform=platform,
+        context=_context(prepared),
+        base=base,
+        memo=memo,
+        cache_version=image.cache_version,
+        add_hosts=image.add_host,
+    )
+    digest = stage_digest("dockerfile", parts, platform=shown)
+    return PlannedStage("dockerfile", digest, content_digest("dockerfile", digest, platform=shown))
+
+
+def _image_spec_stage(
+    prepared: PreparedImage, platform: Platform, before: PlannedStage, project: str
+) -> tuple[PlannedStage, ...]:
+    if prepared.spec is None:
+        return ()
+    shown = str(platform)
+    parts = image_spec_parts(prepared.spec, image=prepared.image.name, project=project)
+    digest = stage_digest("imageSpec", parts, platform=shown, previous=before.digest)
+    return (PlannedStage("imageSpec", digest, content_digest("imageSpec", digest, platform=shown)),)
 
 
 def one_platform(image: BuiltImage, platform: Platform) -> BuiltPlatform:

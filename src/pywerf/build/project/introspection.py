@@ -56,6 +56,9 @@ class WantedStages(msgspec.Struct, frozen=True):
                     every = dict.fromkeys(name for names in known if names for name in names)
                     raise _unknown(f"{FLAG} {stage}: no image has a stage of that name", stage, "stages", every)
                 continue
+            owner = image.rpartition("/")[0]
+            if image not in images and owner in built and built[owner] is None:
+                continue  # a stage of its Dockerfile, perhaps
             if image not in images:
                 raise _unknown(
                     f"{FLAG} {shown_name(image)}/{stage}: there is no image {shown_name(image)}",

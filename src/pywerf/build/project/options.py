@@ -27,6 +27,8 @@ class ProjectOptions(msgspec.Struct, frozen=True):
     allow_includes_update: bool = False
     platforms: tuple[str, ...] = ()
     home_dir: str = ""
+    staged: bool = False  # every image with a Dockerfile is staged
+    staged_version: str = "v1"
 
 
 class ImageBuildOptions(msgspec.Struct, frozen=True):

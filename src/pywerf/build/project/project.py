@@ -98,6 +98,12 @@ class Project:
         )
 
 
+def _staged(image: Image) -> Image:
+    from msgspec.structs import replace
+
+    return replace(image, staged=True) if isinstance(image, DockerfileImage) else image
+
+
 def find_config(options: ProjectOptions, directory: str) -> str | None:
     """The path of werf.yaml in the project directory; None when there is none. One that is named is not looked for."""
     if options.config:
@@ -134,6 +140,8 @@ def open_project(options: ProjectOptions, reporter: Reporter, git: GitProject | 
         config = replace(config, meta=replace(config.meta, project=name))
     if options.platforms:
         config = replace(config, images=tuple(replace(image, platforms=options.platforms) for image in config.images))
+    if options.staged:
+        config = replace(config, images=tuple(map(_staged, config.images)))
     project.config = config
     if not files.loose:
         check_permissions(config, project.allowed)

@@ -12,6 +12,7 @@ import msgspec
 from pywerf.errors import WerfError
 from pywerf.frontend.dockerfile import commands as c
 from pywerf.frontend.dockerfile.args import DEFAULT_PATH, StageArgs
+from pywerf.frontend.dockerfile.config_state import CONFIG_INSTRUCTIONS, ConfigState
 from pywerf.frontend.dockerfile.expansion import expand_instruction
 from pywerf.frontend.dockerfile.instructions import parse_onbuild
 from pywerf.graph.image_plan import HistoryStep, ImagePlan
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["StageState"]
 
-_DEFAULT_SHELL = ("/bin/sh", "-c")
 _STEPS = (c.Run, c.Copy, c.Add, c.Workdir)
 
 
-class StageState:
+class StageState(ConfigState):
     """A stage in conversion. `run_all` carries out its instructions; `plan` gives the image."""
 
     def __init__(
@@ -45,18 +45,16 @@ class StageState:
         steps: list[HistoryStep],
         annotations: dict[str, str],
     ) -> None:
+        super().__init__(config)
         self.converter = converter
         self.stage = stage
         self.vertex = vertex
-        self.config = config
         self.base = base
         self.platform = platform
         self.args = args
         self.steps = steps
         self.annotations = annotations
-        self.author = ""
         self._triggers: tuple[str, ...] = ()
-        self._cmd_is_own = False
         self._number = 1
         self._count = 1
         self._after: tuple[Vertex, ...] = ()
@@ -125,7 +123,7 @@ class StageState:
     ) -> None:
         """--env, --unsetenv and --label: what the image gets at its end."""
         for key, value in env:
-            self._set_env(key, value)
+            self.set_env(key, value)
         if unset:
             kept = tuple(item for item in self.config.env if item.partition("=")[0] not in unset)
             self.change(env=kept)
@@ -152,20 +150,10 @@ class StageState:
             return self.args.declare(command)
         return expand_instruction(command, self.args.lookup, self.converter.dockerfile.escape)
 
-    def _set_env(self, key: str, value: str) -> None:
+    def set_env(self, key: str, value: str) -> None:
+        """ConfigState; the instructions after it see the variable."""
         self.args.set_env([(key, value)])
-        env = list(self.config.env)
-        for index, item in enumerate(env):
-            if item.partition("=")[0] == key:
-                env[index] = f"{key}={value}"
-                break
-        else:
-            env.append(f"{key}={value}")
-        self.change(env=tuple(env))
-
-    def change(self, **fields: object) -> None:
-        """Change fields of the image's config."""
-        self.config = msgspec.structs.replace(self.config, **fields)
+        super().set_env(key, value)
 
     def note(self, text: str, vertex: Vertex | None = None) -> None:
         """A line of the image's history; without `vertex` nothing was done to the files."""
@@ -180,86 +168,12 @@ class StageState:
             prefix = f"{self.platform} {prefix}"
         return f"[{prefix}{self._number}/{self._count}] {text}"
 
-    # instructions that only change the config
+    # instructions: those that only change the config are in config_state, for what changes files see stage_files
 
     def arg(self, command: c.Arg) -> None:
         """ARG: what it changes is in `args` already; the history has the values that were used."""
         values = [pair.key if pair.value is None else f"{pair.key}={pair.value}" for pair in command.pairs]
         self.note(f"ARG {' '.join(values)}")
-
-    def env(self, command: c.Env) -> None:
-        """ENV."""
-        for pair in command.pairs:
-            self._set_env(pair.key, pair.value)
-        self.note("ENV " + " ".join(f"{pair.key}={pair.value}" for pair in command.pairs))
-
-    def label(self, command: c.Label) -> None:
-        """LABEL."""
-        self.change(labels={**self.config.labels, **{pair.key: pair.value for pair in command.pairs}})
-        self.note("LABEL " + " ".join(f"{pair.key}={pair.value}" for pair in command.pairs))
-
-    def cmd(self, command: c.Cmd) -> None:
-        """CMD."""
-        self._cmd_is_own = True
-        self.change(cmd=self._argv(command.form, command.argv, command.line))
-        self.note(f"CMD {_shown(self.config.cmd)}")
-
-    def entrypoint(self, command: c.Entrypoint) -> None:
-        """ENTRYPOINT; a CMD that was inherited goes, since it was meant for another entry point."""
-        self.change(entrypoint=self._argv(command.form, command.argv, command.line))
-        if not self._cmd_is_own:
-            self.change(cmd=None)
-        self.note(f"ENTRYPOINT {_shown(self.config.entrypoint)}")
-
-    def shell(self, command: c.Shell) -> None:
-        """SHELL."""
-        self.change(shell=command.argv)
-        self.note(f"SHELL {_shown(command.argv)}")
-
-    def user(self, command: c.User) -> None:
-        """USER."""
-        self.change(user=command.user)
-        self.note(f"USER {command.user}")
-
-    def expose(self, command: c.Expose) -> None:
-        """EXPOSE."""
-        self.change(exposed_ports=tuple(sorted({*self.config.exposed_ports, *command.ports})))
-        self.note(f"EXPOSE {' '.join(command.ports)}")
-
-    def volume(self, command: c.Volume) -> None:
-        """VOLUME."""
-        self.change(volumes=tuple(sorted({*self.config.volumes, *command.paths})))
-        self.note(f"VOLUME {' '.join(command.paths)}")
-
-    def stopsignal(self, command: c.Stopsignal) -> None:
-        """STOPSIGNAL."""
-        self.change(stop_signal=command.signal)
-        self.note(f"STOPSIGNAL {command.signal}")
-
-    def healthcheck(self, command: c.Healthcheck) -> None:
-        """HEALTHCHECK."""
-        self.change(healthcheck=command.config)
-        self.note(command.code)
-
-    def onbuild(self, command: c.Onbuild) -> None:
-        """ONBUILD."""
-        self.change(onbuild=(*self.config.onbuild, command.expression))
-        self.note(command.code)
-
-    def maintainer(self, command: c.Maintainer) -> None:
-        """MAINTAINER."""
-        self.author = command.maintainer
-        self.note(f"MAINTAINER {command.maintainer}")
-
-    def _argv(self, form: str, argv: tuple[str, ...], line: str) -> tuple[str, ...]:
-        return argv if form == "exec" else (*self.shell_words, line)
-
-    @property
-    def shell_words(self) -> tuple[str, ...]:
-        """What the shell forms of instructions begin with."""
-        return self.config.shell or _DEFAULT_SHELL
-
-    # for what changes files: see stage_files
 
     def absolute(self, path: str) -> str:
         """A path of the image; relative ones are below WORKDIR."""
@@ -318,10 +232,6 @@ def _pairs(env: Sequence[str]) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (item.partition("=") for item in env)]
 
 
-def _shown(argv: tuple[str, ...] | None) -> str:
-    return msgspec.json.encode(list(argv or ())).decode()
-
-
 @functools.cache
 def _handlers() -> dict[type[c.Command], Callable[[StageState, c.Command], None]]:
     """By kind of instruction; each takes the kind that it is listed for."""
@@ -330,22 +240,11 @@ def _handlers() -> dict[type[c.Command], Callable[[StageState, c.Command], None]
     return cast(
         "dict[type[c.Command], Callable[[StageState, c.Command], None]]",
         {
+            **CONFIG_INSTRUCTIONS,
             c.Add: stage_files.add,
             c.Arg: StageState.arg,
-            c.Cmd: StageState.cmd,
             c.Copy: stage_files.copy,
-            c.Entrypoint: StageState.entrypoint,
-            c.Env: StageState.env,
-            c.Expose: StageState.expose,
-            c.Healthcheck: StageState.healthcheck,
-            c.Label: StageState.label,
-            c.Maintainer: StageState.maintainer,
-            c.Onbuild: StageState.onbuild,
             c.Run: stage_files.run,
-            c.Shell: StageState.shell,
-            c.Stopsignal: StageState.stopsignal,
-            c.User: StageState.user,
-            c.Volume: StageState.volume,
             c.Workdir: stage_files.workdir,
         },
     )

@@ -18,6 +18,7 @@ __all__ = [
     "StageDescription",
     "StageId",
     "dependency_label",
+    "source_label",
 ]
 
 PROJECT_LABEL = "werf"
@@ -29,6 +30,7 @@ PARENT_LABEL = "werf.io/parent-stage-id"
 REJECTED = "-rejected"
 """What the tag of a mark ends in: the stage of the tag before it is never to be used again."""
 
+_SOURCE = "werf.io/source-stage-id-"
 _TAG = re.compile(r"([0-9a-f]{56})(?:-([0-9]{13}))?", re.ASCII)
 
 
@@ -37,6 +39,13 @@ def dependency_label(stage: StageId) -> str:
     from pywerf.util.murmur3 import murmur3_hex
 
     return f"werf-dependency-stage-id-{murmur3_hex(str(stage))}"
+
+
+def source_label(stage: StageId) -> str:
+    """The label that names a stage of the same image from which files were taken (COPY --from=STAGE)."""
+    from pywerf.util.murmur3 import murmur3_hex
+
+    return f"{_SOURCE}{murmur3_hex(str(stage))}"
 
 
 class StageId(msgspec.Struct, frozen=True, order=True):
@@ -108,6 +117,12 @@ class StageDescription(msgspec.Struct, frozen=True):
     def parent(self) -> StageId | None:
         """The stage before this one; None: it is the first one."""
         return StageId.parse(self.labels.get(PARENT_LABEL, ""))
+
+    @property
+    def sources(self) -> tuple[StageId, ...]:
+        """The stages of its own image from which files were taken."""
+        found = [StageId.parse(value) for key, value in self.labels.items() if key.startswith(_SOURCE)]
+        return tuple(stage for stage in found if stage is not None)
 
     @property
     def dependencies(self) -> tuple[StageId, ...]:
