@@ -18,12 +18,16 @@ __all__ = ["FakeBackend"]
 
 
 class FakeBuilder:
-    """Notes builds by the Dockerfile's name; `fails` names those that end in an error, `barrier` is met in each."""
+    """Notes builds by the Dockerfile's name, and `every` one in order.
+
+    `fails` names those that end in an error, `barrier` is met in each.
+    """
 
     def __init__(self, images: FakeImages) -> None:
         self.images = images
         self.builds: dict[str, DockerfileBuild] = {}
         self.order: list[str] = []
+        self.every: list[DockerfileBuild] = []
         self.secrets: dict[str, bytes] = {}
         self.fails: set[str] = set()
         self.barrier: threading.Barrier | None = None
@@ -32,6 +36,7 @@ class FakeBuilder:
     def build(self, build: DockerfileBuild) -> Digest:
         self.builds[build.name] = build
         self.order.append(build.name)
+        self.every.append(build)
         for secret in build.secrets:
             if secret.path:
                 with open(secret.path, "rb") as file:

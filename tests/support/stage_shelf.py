@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pywerf.build.project.storage.model import StageId
+from pywerf.build.project.storage.model import StageId, source_label
 from pywerf.build.project.storage.records import CustomTag, ImageMetadata, ManagedImage, image_hash
 from pywerf.build.project.storage.registry import RegistryStageStorage
 
@@ -29,7 +29,7 @@ class Shelf:
 
     def stage(
         self, number: int, *, parent: int | None = None, uses: int | None = None, imports: int | None = None,
-        project: str = "shop",
+        takes: int | None = None, project: str = "shop",
     ) -> StageId:  # fmt: skip
         """Publish a stage."""
         labels = {"werf": project}
@@ -39,6 +39,8 @@ class Shelf:
             labels["werf-dependency-stage-id-abc"] = str(stage_id(uses))
         if imports is not None:
             labels["werf-import-source-stage-id-abc"] = str(stage_id(imports))
+        if takes is not None:
+            labels[source_label(stage_id(takes))] = str(stage_id(takes))
         self.storage.repository.put_labels(str(stage_id(number)), labels)
         return stage_id(number)
 

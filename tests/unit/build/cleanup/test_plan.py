@@ -47,6 +47,18 @@ def test_what_the_history_needs_stays_with_its_ancestors_and_its_record(repo: Sh
     assert needed not in {item.tag for item in found.deleted}
 
 
+def test_the_stages_of_its_own_dockerfile_stay_with_a_staged_image(repo: Shelf) -> None:
+    tools, copied = repo.stage(1), repo.stage(2, parent=1)
+    docs, last, other = repo.stage(3), repo.stage(4, parent=2, takes=3), repo.stage(5)
+    repo.built("web", "c1", last)
+    found = plan(repo, history={"web": {str(last): {"c1"}}})
+    assert kept(found) == {
+        str(last): "git policy",
+        **dict.fromkeys(map(str, (tools, copied, docs)), "ancestor"),
+    }
+    assert deleted(found) == {("stage", str(other))}
+
+
 def test_young_stages_stay_with_their_records_and_with_what_went_into_them(repo: Shelf) -> None:
     base, source, old, young = repo.stage(1), repo.stage(2), repo.stage(3), repo.stage(10, parent=1, uses=2, imports=4)
     imported = repo.stage(4)

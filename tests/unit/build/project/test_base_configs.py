@@ -84,6 +84,35 @@ def test_the_backend_has_what_no_registry_has(make: Callable[..., BaseConfigs], 
     assert fake_registry.requests == []
 
 
+def test_the_digest_is_that_of_the_registry_and_remembered(
+    make: Callable[..., BaseConfigs], fake_registry: FakeRegistry
+) -> None:
+    name = put_base(fake_registry, "1", "A=1")
+    first = make().digest(name, HERE)
+    assert first.startswith("sha256:")
+    fake_registry.requests.clear()
+    put_base(fake_registry, "1", "A=2")
+    assert make().digest(name, HERE) == first
+    assert fake_registry.requests == []
+    second = make(fresh=True).digest(name, HERE)
+    assert second != first
+    assert make().digest(f"{name}@{second}", HERE) == second, "it tells itself"
+    fake_registry.manifests.clear()
+    assert make().digest(name, HERE) == second
+
+
+def test_an_image_that_no_registry_has_has_its_id_for_a_digest(
+    make: Callable[..., BaseConfigs], fake_registry: FakeRegistry
+) -> None:
+    backend = FakeBackend()
+    name = f"{fake_registry.host}/own:1"
+    id = str(backend.images.put({}, "x"))
+    backend.images.tag(id, [name])
+    assert make(backend).digest(name, HERE) == id
+    with pytest.raises(RegistryError):
+        make(backend).digest(f"{fake_registry.host}/none:1", HERE)
+
+
 def test_nobody_has_it(make: Callable[..., BaseConfigs], fake_registry: FakeRegistry) -> None:
     backend = FakeBackend()
     with pytest.raises(RegistryError):

@@ -370,7 +370,6 @@ def test_secrets_of_all_kinds(
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("staged: true", "staged builds are not supported yet"),
         ("dependencies: [{image: b, imports: [{type: ImageDigest, targetBuildArg: X}]}]", "has no digest"),
     ],
 )
