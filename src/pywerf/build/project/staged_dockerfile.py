@@ -1,7 +1,8 @@
 """The Dockerfile that builds one instruction of a staged image, on the image of the instruction before it.
 
 It has the instruction's own text, on its own line, so that errors speak of the right place; before it, in the lines
-that other instructions had, the FROMs of the parts that files come from (each with its number), and the ARGs.
+that other instructions had, the FROMs of the parts that files come from (with their numbers, where those are used), and
+the ARGs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def step_dockerfile(
     if step.from_trigger:  # its escapes are the usual ones, whatever those of the Dockerfile are
         lines = [line for line in lines if "escape" not in line.partition("=")[0]]
     wanted = {source.part: source for source in step.sources}
-    for number in range(step.part if wanted else 0):
+    numbered = any(source.by_number for source in step.sources)
+    for number in range(step.part) if numbered else sorted(wanted):
         source = wanted.get(number)
         if source is None:
             lines.append("FROM scratch")

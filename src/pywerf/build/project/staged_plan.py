@@ -19,7 +19,12 @@ from pywerf.frontend.dockerfile import commands as c
 from pywerf.frontend.dockerfile.args import DEFAULT_PATH, ArgScope, StageArgs, platform_args
 from pywerf.frontend.dockerfile.config_state import CONFIG_INSTRUCTIONS
 from pywerf.frontend.dockerfile.expansion import expand_instruction
-from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructions, parse_onbuild
+from pywerf.frontend.dockerfile.instructions import (
+    find_stage,
+    parse_instructions,
+    parse_onbuild,
+    parse_stage_index,
+)
 from pywerf.frontend.dockerfile.stages import after_stages, find_target, link_stages
 from pywerf.oci.platform import Platform, host_platform
 
@@ -35,12 +40,16 @@ BaseDigest = Callable[[str, Platform], str]
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A part that an instruction takes files from; `triggers`: its image has ONBUILD triggers."""
+    """A part that an instruction takes files from; `triggers`: its image has ONBUILD triggers.
+
+    `by_number`: the instruction names it by its number.
+    """
 
     part: int
     name: str
     platform: Platform
     triggers: bool = False
+    by_number: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -302,10 +311,10 @@ class _Planning:
             cmd_is_own = cmd_is_own or isinstance(expanded, c.Cmd)
 
     def _sources(self, command: c.Command, link: StageLinks) -> Iterator[Source]:
-        seen: set[int] = set()
+        seen: dict[int, list[str]] = {}
         for name in _origins(command):
             found = located(command.source, partial(find_stage, self.stages, name))
-            if found is None or found.index in seen:
+            if found is None:
                 continue
             if found.index >= link.stage.index:
                 raise DockerfileError(
@@ -314,9 +323,11 @@ class _Planning:
                     hint="a stage can only copy from those before it",
                     source=command.source,
                 )
-            seen.add(found.index)
-            part = self.part(found.index)
-            yield Source(part.index, found.name, part.platform, bool(part.triggers))
+            seen.setdefault(found.index, []).append(name)
+        for index, names in seen.items():
+            part = self.part(index)
+            by_number = any(parse_stage_index(name) is not None for name in names)
+            yield Source(index, self.stages[index].name, part.platform, bool(part.triggers), by_number)
 
     def _digest_parts(self, command: c.Command, variables: _Variables) -> Iterator[str]:
         """What an instruction is made from."""

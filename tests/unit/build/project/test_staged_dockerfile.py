@@ -61,8 +61,8 @@ def test_an_instruction_stands_in_its_own_line_with_its_own_text() -> None:
         f"{head}FROM shop:0 AS tools\nFROM scratch\nFROM shop:before AS stage-2\n" + "\n" * 6 + "COPY --from=0 /t /\n"
     )
     assert found["COPY3"] == (
-        f"{head}FROM scratch\nFROM shop:1 AS other\nFROM shop:before AS stage-2\nARG V W\n"
-        + "\n" * 9
+        f"{head}FROM shop:1 AS other\nFROM shop:before AS stage-2\nARG V W\n"
+        + "\n" * 10
         + "COPY --from=other /a /a$V\n"
     )
 
