@@ -2,8 +2,9 @@
 # Sets: root (the repository), python (a path). Functions: note, die, with_signals, find_python, make_venv.
 
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
-PYTHONDONTWRITEBYTECODE=${PYTHONDONTWRITEBYTECODE-}
-export PYTHONDONTWRITEBYTECODE
+# What is compiled is kept, whatever the user's rule is: without it each of the tests' many processes compiles pywerf and
+# the tests anew, which takes longer than the tests themselves. Git ignores it.
+unset PYTHONDONTWRITEBYTECODE
 
 note() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2; exit 1; }
