@@ -10,6 +10,7 @@ import pytest
 from pywerf.errors import StoreError
 from pywerf.store.database import SCHEMA_VERSION
 from pywerf.store.store import Store
+from support.forked import in_a_child
 
 
 def test_write_ahead_and_versioned(store: Store) -> None:
@@ -51,18 +52,14 @@ def test_a_query_that_is_wrong_is_an_error_of_ours(store: Store) -> None:
 
 def test_a_fork_has_connections_of_its_own(store: Store) -> None:
     store.memo.put("k", "parent", b"1")
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            if store.memo.get("k", "parent") == b"1":
-                store.memo.put("k", "child", b"2")
-                store.blobs.put(b"of the child")
-                store.close()
-                status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def child() -> None:
+        assert store.memo.get("k", "parent") == b"1"
+        store.memo.put("k", "child", b"2")
+        store.blobs.put(b"of the child")
+        store.close()
+
+    in_a_child(child)
     assert store.memo.get("k", "child") == b"2"
     store.memo.put("k", "after", b"3")
     with store.tmp_dir() as path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pywerf.backend.contract import Backend, DockerfileBuild, Stage, StageMount
 from pywerf.errors import ContainerFailed, ImageNotFound, UsageError
 from support import services
 from support.backend_builds import build_of, names
+from support.forked import in_a_child
 from support.image_compare import read_image
 from support.recorder import Recorder
 
@@ -125,24 +127,32 @@ def test_nothing_stays_after_a_failure(
 
 
 def test_nothing_stays_after_an_interruption(
-    backend: Backend, busybox: str, daemon: services.Docker, tmp_path: Path, recorder: Recorder
+    backend: Backend,
+    open_backend: Callable[[str], Backend],
+    kind: str,
+    busybox: str,
+    daemon: services.Docker,
+    tmp_path: Path,
+    recorder: Recorder,
 ) -> None:
     base = based(backend, busybox, tmp_path / "c")
     before = kept(backend, daemon)
 
-    main = threading.get_ident()
+    def interrupted() -> None:
+        own = open_backend(kind)  # not the connections of the parent
+        main = threading.get_ident()
 
-    def interrupt() -> None:
-        end = time.monotonic() + 120
-        while time.monotonic() < end and not any(step[3] == b"begun\n" for step in recorder.steps):
-            time.sleep(0.05)
-        signal.pthread_kill(main, signal.SIGINT)
+        def interrupt() -> None:
+            end = time.monotonic() + 120
+            while time.monotonic() < end and not any(step[3] == b"begun\n" for step in recorder.steps):
+                time.sleep(0.05)
+            signal.pthread_kill(main, signal.SIGINT)
 
-    other = threading.Thread(target=interrupt)
-    other.start()
-    with pytest.raises(KeyboardInterrupt):
-        backend.stages.run(script(base, "echo begun; sleep 200", tags=("never:1",)))
-    other.join()
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            own.stages.run(script(base, "echo begun; sleep 200", tags=("never:1",)))
+
+    in_a_child(interrupted)
     assert kept(backend, daemon) == before
     assert "never:1" not in names(backend)
 

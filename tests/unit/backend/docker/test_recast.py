@@ -28,6 +28,7 @@ from pywerf.oci.digest import Digest
 from pywerf.oci.manifest import Manifest
 from pywerf.oci.platform import Platform
 from support.engine_api import Engine, engine_api
+from support.forked import in_a_child
 
 AMD64 = Platform("linux", "amd64")
 LAYER = Digest.of(b"layer")
@@ -138,14 +139,17 @@ def test_a_daemon_that_refuses_the_archive() -> None:
 
 
 def test_what_the_daemon_makes_is_known_after_an_interruption() -> None:
-    made: list[str] = []
-    main = threading.get_ident()
+    def interrupted() -> None:
+        made: list[str] = []
+        main = threading.get_ident()
 
-    def create() -> None:
-        signal.pthread_kill(main, signal.SIGINT)
-        time.sleep(0.2)
-        made.append("id")
+        def create() -> None:
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.2)
+            made.append("id")
 
-    with pytest.raises(KeyboardInterrupt):
-        to_its_end(create)
-    assert made == ["id"]
+        with pytest.raises(KeyboardInterrupt):
+            to_its_end(create)
+        assert made == ["id"]
+
+    in_a_child(interrupted)
