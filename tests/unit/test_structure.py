@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,11 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(), str(path)) for name, path in MODULES.items()}
+
+
+@cache
+def tree(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text(), name)
 
 
 def imported(name: str, node: ast.AST) -> Iterator[str]:
@@ -86,14 +91,14 @@ def imported(name: str, node: ast.AST) -> Iterator[str]:
 
 def all_imports(name: str) -> Iterator[tuple[int, str]]:
     """(line, module) of every import: at module level, in functions, under TYPE_CHECKING."""
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(tree(name)):
         for target in imported(name, node):
             yield node.lineno, target  # type: ignore[attr-defined]
 
 
 def module_level_imports(name: str) -> Iterator[tuple[int, str]]:
     """(line, module) of the imports that run when the module is loaded: no functions, no TYPE_CHECKING."""
-    todo: list[ast.stmt] = list(TREES[name].body)
+    todo: list[ast.stmt] = list(tree(name).body)
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -179,7 +184,7 @@ def test_every_module_says_what_it_is_for() -> None:
     silent = [
         str(path.relative_to(PACKAGE.parent))
         for name, path in MODULES.items()
-        if TREES[name].body and len((ast.get_docstring(TREES[name]) or "").split("\n", 1)[0]) < 10
+        if tree(name).body and len((ast.get_docstring(tree(name)) or "").split("\n", 1)[0]) < 10
     ]
     assert not silent, f"the first line must say what the module is for: {silent}"
 
@@ -189,15 +194,25 @@ PUBLIC = sorted(
     for name, path in MODULES.items()
     if not any(part.startswith("_") for part in name.split(".")[1:])
     # a package's __init__ without code has nothing to publish
-    and (path.name != "__init__.py" or len(TREES[name].body) > 1)
+    and (path.name != "__init__.py" or len(tree(name).body) > 1)
 )
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_public_names_exist(name: str) -> None:
+def why_not_public(name: str) -> Iterator[str]:
+    """What is wrong with the list of a module's public names."""
     module = importlib.import_module(name)
     names = getattr(module, "__all__", None)
-    assert names is not None, f"{MODULES[name]}: has no __all__"
-    assert len(names) == len(set(names)), f"{name}: __all__ has doubles"
+    if names is None:
+        yield f"{MODULES[name]}: has no __all__"
+        return
+    if len(names) != len(set(names)):
+        yield f"{name}: __all__ has doubles"
     missing = [public for public in names if not hasattr(module, public)]
-    assert not missing, f"{name}: __all__ names what is not there: {missing}"
+    if missing:
+        yield f"{name}: __all__ names what is not there: {missing}"
+
+
+def test_public_names_exist() -> None:
+    wrong = [reason for name in PUBLIC for reason in why_not_public(name)]
+    assert len(PUBLIC) > 100
+    assert not wrong, "\n".join(wrong)

@@ -112,17 +112,17 @@ def deep_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_tree_deeper_than_the_stack(deep_folder: Path) -> None:
-    root = deep_folder / "deep"
-    path = root.joinpath(*["d"] * 1200)
+    root = str(deep_folder / "deep")
+    path = root + "/d" * 1200
     for depth in range(1201):
-        os.mkdir(root.joinpath(*["d"] * depth))
-    (path / "leaf").write_text("x")
-    data = layer(lambda writer: write_tree(str(root), writer))
+        os.mkdir(root + "/d" * depth)
+    Path(path, "leaf").write_text("x")
+    data = layer(lambda writer: write_tree(root, writer))
     assert len(names(data)) == 1201
     target = deep_folder / "target"
     target.mkdir()
     apply_layer([data], str(target), form="plain", owner_map=lambda uid, gid: None)
-    assert os.path.exists(target.joinpath(*["d"] * 1200, "leaf"))
+    assert os.path.exists(f"{target}{'/d' * 1200}/leaf")
     assert layer(lambda writer: write_tree(str(target), writer)) == data
 
 

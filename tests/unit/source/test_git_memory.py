@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from pywerf.source import git_looking
 from pywerf.source.git_memory import SETTLED_NS, GitMemory
 from pywerf.source.git_place import find_place
 from pywerf.source.git_project import Change, GitProject
+from support.examples import examples
 from support.git_repository import GitRepository
 
 LATER = 10 * SETTLED_NS
@@ -210,7 +211,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEPS, max_size=12))
 def test_it_says_what_git_status_says(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str]]

@@ -210,6 +210,7 @@ def _gen_self_signed_with_key(name: str, addresses: Any, names: Any, days: int, 
 
 
 def _gen_signed(name: str, addresses: Any, names: Any, days: int, ca: Any) -> Struct:
+    _cert_of(ca)  # what is wrong with it is told before a key is made, which takes its time
     return _signed(name, addresses, names, days, _new_key("rsa"), ca)
 
 
