@@ -97,9 +97,8 @@ class RerunCommand:
         return msgspec.structs.replace(
             self._build,
             dockerfile=data,
-            tags=(),
+            tags=(),  # the labels stay: by them cleanups of the machine find what was left behind
             target="",
-            labels={},
             squash=False,
             pull=False,
             no_cache=False,  # the build that has failed has just filled the cache

@@ -136,7 +136,10 @@ def test_an_end_from_outside(ending: str, on: Werf, docker: services.Docker, pro
             if ending == "SIGTERM":
                 assert terminal.settings == terminal.before
     if ending == "SIGKILL" and "WERF_DOCKER_BUILDER" in on.env:
-        on.run("host", "cleanup")
+        # by its label cleanups of the machine know whose container it was
+        left = docker.run("ps", "-q", "--filter", "label=werf-builder").stdout.split()
+        assert len(left) == 1
+        docker.run("rm", "-f", *left)
     wait_for(lambda: not sleeps(seconds))
     if ending != "SIGKILL":
         assert kept(on, docker) == before

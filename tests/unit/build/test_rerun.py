@@ -53,7 +53,7 @@ def test_before_a_command_is_the_file_up_to_it_with_its_mounts_and_args() -> Non
         'ENV TARGETARCH="${TARGETARCH}"',
         'ENV OWN="${OWN}"',
     ]
-    assert (build.tags, build.target, build.labels, build.no_cache) == ((), "", {}, False)
+    assert (build.tags, build.target, build.labels, build.no_cache) == ((), "", {"a": "b"}, False)
     assert build.build_args == {"GIVEN": "x"}
     assert build.steps[-1].keyword == "ENV"
 

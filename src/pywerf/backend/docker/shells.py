@@ -137,7 +137,7 @@ def _container(shell: Shell, image: str, argv: tuple[str, ...], host: Mapping[st
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        # should this process be killed: by its mark `werf host cleanup` sees that nobody waits for the container
+        # should this process be killed: by its mark cleanups of the machine see that nobody waits for the container
         "Labels": {CONTAINER_LABEL: process_mark()},
         "HostConfig": settings,
     }
