@@ -39,16 +39,15 @@ class DockerShells:
         """ShellOpener. `host` is more for the API's HostConfig."""
         image = self._images.inspect(shell.image)
         words = image.config.shell if shell.words is None else shell.words
-        containers: list[str] = []
-        try:
-            with self._daemon.translated(shell.image):
-                # whether there is a program is known when it has been started
-                for argv in shell_candidates(words):
-                    body = _container(shell, str(image.id), argv, host or {})
-                    if self._opened(shell, body, containers):
+        with self._daemon.translated(shell.image):
+            # whether there is a program is known when it has been started
+            for argv in shell_candidates(words):
+                containers: list[str] = []
+                try:
+                    if self._opened(shell, _container(shell, str(image.id), argv, host or {}), containers):
                         return
-        finally:
-            self._remove(containers)
+                finally:
+                    self._remove(containers)
         raise no_shell(words)
 
     def _opened(self, shell: Shell, body: dict[str, Any], containers: list[str]) -> bool:
