@@ -51,24 +51,17 @@ class User:
         return [machine.require("su", "login"), "-", self.name, "-c", command]
 
     def werf(
-        self,
-        *argv: str | Path,
-        check: bool = True,
-        env: dict[str, str] | None = None,
-        timeout: float = 600,
-        before: tuple[str | Path, ...] = (),
+        self, *argv: str | Path, check: bool = True, env: dict[str, str] | None = None, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
-        """`werf` as this user, with an interpreter that they may read. `before`: words that start it."""
-        return machine.run(*self.werf_words(*argv, env=env, before=before), check=check, timeout=timeout)
+        """`werf` as this user, with an interpreter that they may read."""
+        return machine.run(*self.werf_words(*argv, env=env), check=check, timeout=timeout)
 
-    def werf_words(
-        self, *argv: str | Path, env: dict[str, str] | None = None, before: tuple[str | Path, ...] = ()
-    ) -> list[str]:
+    def werf_words(self, *argv: str | Path, env: dict[str, str] | None = None) -> list[str]:
         """The command line that `werf` runs."""
         path = f"{Path(pywerf.__file__).parents[1]}:{Path(msgspec.__file__).parents[1]}"
         variables = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
         program = ("-c", CONFINED) if self.confined else ("-m", "pywerf")
-        return self.words(*before, self.interpreter(path), *program, *argv, env=variables)
+        return self.words(self.interpreter(path), *program, *argv, env=variables)
 
     def werf_on_terminal(self, *argv: str | Path) -> list[str]:
         """The command line of `werf` that keeps the terminal which su is called on."""

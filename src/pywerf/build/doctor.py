@@ -62,7 +62,7 @@ def diagnose(options: EngineOptions) -> Diagnosis:
         enter_with_one_id()
     store = look.store(root)
     checks += [*store, *look.storage(root, rung=rung)]
-    return verdict(probes, tuple(checks), writable=all(check.state != "missing" for check in store))
+    return verdict(probes, tuple(checks), writable=store[0].state != "missing")
 
 
 def verdict(probes: tuple[RungProbe, ...], checks: tuple[Check, ...], *, writable: bool) -> Diagnosis:

@@ -15,7 +15,9 @@ from pywerf.linux.stage import FUSE, MAPPING
 if TYPE_CHECKING:
     from pywerf.isolation.user_namespace import RootIds
 
-__all__ = ["ChrootIsolation", "setup_failed", "unmapped"]
+__all__ = ["ChrootIsolation", "setup_failed", "unloaded", "unmapped"]
+
+APPARMOR = "set the apparmor label "  # a step of linux.apply, which ends with the profile's name
 
 
 class ChrootIsolation(LaunchingIsolation):
@@ -50,6 +52,14 @@ class ChrootIsolation(LaunchingIsolation):
         return setup_failed(step, number, text)
 
 
+def unloaded(profile: str) -> IsolationError:
+    """The error for an AppArmor profile that the kernel does not know."""
+    return IsolationError(
+        f"--security-opt apparmor={profile}: the kernel has no such profile",
+        hint="load it: apparmor_parser -r FILE; or take apparmor=unconfined",
+    )
+
+
 def unmapped(step: str, text: str) -> IsolationError:
     """The error for a file system whose owners cannot be mapped."""
     if step == MAPPING + FUSE:
@@ -69,6 +79,8 @@ def setup_failed(step: str, number: int, text: str) -> IsolationError:
     hint = None
     if step.startswith(MAPPING):
         return unmapped(step, text)
+    if step.startswith(APPARMOR) and number == errno.ENOENT:
+        return unloaded(step.removeprefix(APPARMOR))
     if number == errno.EPERM:
         hint = "chroot isolation needs root with CAP_SYS_ADMIN; `werf host doctor` shows what this machine can do"
     elif number == errno.ENOSYS:

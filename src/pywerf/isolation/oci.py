@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pywerf.errors import IsolationError, RuntimeFailed
 from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template
 from pywerf.isolation.cgroups import hierarchy_mode
-from pywerf.isolation.chroot import unmapped
+from pywerf.isolation.chroot import unloaded, unmapped
 from pywerf.isolation.launched import LaunchedContainer, LaunchingIsolation
 from pywerf.isolation.plan import host_facts
 from pywerf.isolation.private_network import CONNECTORS
@@ -107,6 +107,9 @@ class OciIsolation(LaunchingIsolation):
                 hint = f"ordinary users must be able to open {_TUN}: chmod 666 {_TUN}; or {hint}"
         elif number < 0:
             hint = "with --log-debug its bundle is kept; --runtime names another runtime"
+            profile = plan["apparmor"]
+            if profile and "attr/" in text and "exec" in text and os.strerror(errno.ENOENT).lower() in text.lower():
+                return unloaded(profile)
             if number == -_KILLED and plan["cgroups"]:
                 hint = f"--memory may be too small: {self._runtime.name} needs some megabytes beside the command"
             if any(f"read {path}: is a directory" in text for path in ("/etc/passwd", "/etc/group")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import IsolationError
-from pywerf.isolation.chroot import unmapped
+from pywerf.isolation.chroot import setup_failed, unmapped
 from pywerf.isolation.plan import HostFacts, make_plan
 from pywerf.isolation.spec import ContainerSpec, IdMap, Namespaces
 from pywerf.isolation.user_namespace import RootIds, check_user, facts_inside, plan_user, range_hint, root_ids
@@ -144,6 +145,13 @@ def test_a_plan_in_there_is_that_of_a_user_namespace_with_real_devices() -> None
     assert (plain["user"], plain["supervision"]) == (None, None)
     rootless = make_plan(spec(), msgspec.structs.replace(FACTS, device_nodes=False, own_sysfs=False))
     assert not rootless["supervision"]["real_devices"]
+
+
+def test_an_apparmor_profile_that_is_not_loaded() -> None:
+    error = setup_failed("set the apparmor label mine", errno.ENOENT, "No such file or directory")
+    assert error.message == "--security-opt apparmor=mine: the kernel has no such profile"
+    assert "apparmor_parser -r FILE" in (error.hint or "")
+    assert setup_failed("set the apparmor label mine", errno.EINVAL, "Invalid argument").message.endswith("argument")
 
 
 def test_who_cannot_map_owners_is_told_who_can() -> None:
