@@ -13,6 +13,7 @@ from support import bases, hub, judges, machine, services
 from support import examples as _examples  # noqa: F401 - its import chooses hypothesis' profile
 from support.newer_docker import newer_docker as newer_docker_root
 from support.registry_fixtures import client, fake_registry, make_access, make_client  # noqa: F401 - fixtures
+from support.scheduling import pytest_xdist_make_scheduler  # noqa: F401 - a hook
 from support.werf import Werf
 
 
