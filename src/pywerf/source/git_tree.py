@@ -29,16 +29,29 @@ class GitTree:
     __slots__ = ("_root", "_seconds", "_submodules", "_trees", "commit", "objects", "subdir")
 
     def __init__(
-        self, objects: GitObjects, commit: str, subdir: str = "", *, submodules: Mapping[str, GitTree] | None = None
+        self,
+        objects: GitObjects,
+        commit: str,
+        subdir: str = "",
+        *,
+        submodules: Mapping[str, GitTree] | None = None,
+        same: GitTree | None = None,
     ) -> None:
-        _, data = objects.read(commit)
+        """`same`: another tree of the commit, which has read some of its objects already."""
         self.objects = objects
         self.commit = commit
         self.subdir = subdir
-        self._seconds = commit_time(data)[0]
         self._submodules: dict[str, GitTree] = dict(submodules or {})  # by their path in the whole commit
-        self._root = commit_tree(data)
-        self._trees: dict[str, dict[str, tuple[int, str]]] = {"": tree_entries(objects.read(self._root)[1])}
+        self._seconds: int
+        self._root: str
+        self._trees: dict[str, dict[str, tuple[int, str]]]  # by their path in the whole commit, too
+        if same is None:
+            _, data = objects.read(commit)
+            self._seconds = commit_time(data)[0]
+            self._root = commit_tree(data)
+            self._trees = {"": tree_entries(objects.read(self._root)[1])}
+        else:
+            self._seconds, self._root, self._trees = same._seconds, same._root, same._trees
         if subdir and (self.lstat("") is None):
             raise ContextError(
                 f"no folder {subdir!r} in commit {commit[:12]}",
@@ -47,14 +60,14 @@ class GitTree:
 
     def with_submodules(self, submodules: Mapping[str, GitTree]) -> GitTree:
         """The same tree with trees in the places of its submodules, by their paths in the whole commit."""
-        return GitTree(self.objects, self.commit, self.subdir, submodules=submodules)
+        return GitTree(self.objects, self.commit, self.subdir, submodules=submodules, same=self)
 
     def below(self, subdir: str) -> GitTree:
         """The tree from a folder on. Raises ContextError when there is no such folder."""
         place, inner = self._enter(clean("/" + subdir)[1:])
         if inner is not None:
             return inner.below(place) if place else inner
-        return GitTree(self.objects, self.commit, place, submodules=self._submodules)
+        return GitTree(self.objects, self.commit, place, submodules=self._submodules, same=self)
 
     def lstat(self, path: str) -> Node | None:
         """See FileTree."""

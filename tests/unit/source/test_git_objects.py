@@ -11,6 +11,7 @@ import pytest
 
 from pywerf.source.git_objects import FEW, GitObjects, commit_time, commit_tree, tree_entries
 from pywerf.source.git_place import find_place
+from pywerf.source.git_tree import GitTree
 from support.git_repository import GitRepository
 
 
@@ -80,6 +81,19 @@ def test_many_objects_are_libgit2s(git: GitRepository) -> None:
     assert objects._repo is None
     objects.read(name)
     assert objects._repo is not None
+
+
+def test_folders_of_a_commit_do_not_read_it_again(tmp_path: Path) -> None:
+    git = GitRepository(tmp_path / "work")
+    git.commit({f"folder{number}/file": str(number) for number in range(FEW)})
+    objects = GitObjects(str(git.path / ".git"))
+    tree = GitTree(objects, _git(git.path, "rev-parse", "HEAD"))
+    folders = [tree.below(f"folder{number}") for number in range(FEW)]
+    assert objects._repo is None
+    assert [folder.tree_id for folder in folders] == [
+        _git(git.path, "rev-parse", f"HEAD:folder{number}") for number in range(FEW)
+    ]
+    assert folders[0].lstat("file") is not None
 
 
 def test_what_is_not_here_is_a_key_error(git: GitRepository, tmp_path: Path) -> None:
