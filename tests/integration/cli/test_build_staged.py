@@ -114,7 +114,8 @@ class Site(msgspec.Struct):
         repo = ("--repo", self.repo) if self.repo else ()
         network = ("--backend-network", "host") if self.docker and words[0] == "build" else ()
         saved = () if report is None else ("--save-build-report", "--build-report-path", str(report))
-        return (*words, *repo, *network, *saved)
+        end = words.index("--") if "--" in words else len(words)
+        return (*words[:end], *repo, *network, *saved, *words[end:])
 
     def call(
         self, *words: str, report: Path | None = None, env: dict[str, str] | None = None
@@ -229,7 +230,9 @@ def test_local_stages_and_the_second_scheme(site: Site) -> None:
 def test_run_stage_image_and_export_take_the_last_stage(site: Site, registry: str) -> None:
     web = site.build("web")["web"]
     assert site.call("stage", "image", "web").stdout.strip() == web["DockerImageName"]
-    said = site.call("run", "web", "--", "cat /args /again /app/b7 /triggered")
+    said = site.call(
+        "run", "--docker-options", "--rm --network host", "web", "--", "cat /args /again /app/b7 /triggered"
+    )
     assert said.stdout == "7 none hello 7\n7\nb\ntriggered\n"
     target = f"{registry}/exported/{site.git.path.parent.name}:1"
     site.call("export", "web", "--tag", target)
