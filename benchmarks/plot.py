@@ -71,11 +71,11 @@ def _panel(panel: Panel) -> list[str]:
     )
     for (name, points), color in zip(panel.series.items(), _COLORS, strict=False):
         dots = [(*place(x, y), y) for x, y in sorted(points.items())]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in dots)
+        line = " ".join(f"{left:.1f},{top:.1f}" for left, top, _ in dots)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
-        for x, y, value in dots:
+        for left, top, value in dots:
             title = f"<title>{escape(name)}: {value:.3f}</title>"
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}">{title}</circle>')
+            parts.append(f'<circle cx="{left:.1f}" cy="{top:.1f}" r="3" fill="{color}">{title}</circle>')
     for row, ((name, _), color) in enumerate(zip(panel.series.items(), _COLORS, strict=False)):
         parts.append(_line((_LEFT + 10, _TOP + 12 + 16 * row), (_LEFT + 30, _TOP + 12 + 16 * row), color, width=2))
         parts.append(_text(_LEFT + 36, _TOP + 16 + 16 * row, name))

@@ -163,17 +163,13 @@ class Shell(msgspec.Struct, frozen=True):
     """A shell in a container of an image that the backend has, on the terminal of this process.
 
     `title` says what it shows, `then` what comes after it. `words` are a SHELL instead of the image's own, () none.
-    `env` is added to the image's, `user`, `workdir` and `network` are the image's and the backend's own when empty.
+    `network` is the backend's own when empty; user, variables and working directory are the image's.
     """
 
     image: str
     title: str
     then: str
     words: tuple[str, ...] | None = None
-    env: Mapping[str, str] = {}
-    user: str = ""
-    workdir: str = ""
-    mounts: tuple[StageMount, ...] = ()
     network: str = ""
     add_hosts: tuple[str, ...] = ()
     platform: Platform | None = None

@@ -52,13 +52,8 @@ def open_shell(session: Session, shell: Shell) -> None:
         config = found.config.config
         below = session.snapshots.of(bases.ref(found.op))
         tree = None if below is None else session.snapshots.driver.view(below)
-        env = (*config.env, *(f"{name}={value}" for name, value in shell.env.items()))
         options = RunOptions(
-            entrypoint=find_shell(tree, env, config.shell if shell.words is None else shell.words),
-            env=tuple(f"{name}={value}" for name, value in shell.env.items()),
-            volumes=tuple(f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}" for mount in shell.mounts),
-            user=shell.user,
-            workdir=shell.workdir,
+            entrypoint=find_shell(tree, config.env, config.shell if shell.words is None else shell.words),
             network=shell.network,
             add_hosts=shell.add_hosts,
             terminal=True,

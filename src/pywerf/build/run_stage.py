@@ -48,8 +48,7 @@ def run_stage(session: Session, stage: Stage) -> Digest:
             raise ImageNotFound(stage.image, hint=f"it is here, but not for {host_platform()}")
         bases.add(found)
         base = Vertex(found.op)
-        shell = (stage.config or found.config.config).shell or ()
-        step = Vertex(_command(stage, found), (base,), name=stage.name, shell=shell)
+        step = Vertex(_command(stage, found), (base,), name=stage.name)
         engine = Engine(
             session.store,
             session.snapshots,
@@ -60,7 +59,6 @@ def run_stage(session: Session, stage: Stage) -> Digest:
             defaults=container_defaults(ContainerOptions(), ulimits=session.options.ulimits),
             volumes=tuple(Volume(mount.source, mount.target, mount.read_only, ("rbind",)) for mount in stage.mounts),
             created=_now,
-            keep_failed=bool(session.options.introspect),
         )
         number = session.next_step()
         try:
@@ -83,12 +81,6 @@ def run_stage(session: Session, stage: Stage) -> Digest:
             made = assemble(
                 plan, ref, {step.definition: ref}, image_format="oci", annotations={}, when=lambda draft: _now()
             )
-        except WerfError as error:
-            if engine.failed is not None:
-                from pywerf.build.introspection import look_into_failure
-
-                look_into_failure(session, engine, error)
-            raise
         finally:
             engine.close()
         manifest = made.manifest

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from pywerf.backend.contract import DockerfileBuild, Shell
+from pywerf.backend.contract import DockerfileBuild
 from pywerf.backend.docker.configs import DockerConfigs
 from pywerf.backend.docker.daemon import Daemon
 from pywerf.backend.docker.images import DockerImages
@@ -21,7 +21,6 @@ from pywerf.util.events import Reporter
 
 if TYPE_CHECKING:
     from pywerf.backend.docker.introspection import FailureShells
-    from pywerf.backend.shells import State
 
 __all__ = ["BUILDERS", "DockerBackend", "DockerBuilder", "choose_builder"]
 
@@ -110,18 +109,12 @@ class DockerBackend:
         recaster = Recaster(self.daemon, self.images)
         self.transfer = DockerTransfer(self.daemon, self.images, recaster, self.steps)
         self.configs = DockerConfigs(self.images, recaster)
-        self.stages = DockerStages(
-            self.daemon, self.images, recaster, self.steps, None if failures is None else self._look_into_stage
-        )
+        self.stages = DockerStages(self.daemon, self.images, recaster, self.steps)
         self.line = self.builder.line
 
     def _look(self, build: DockerfileBuild, error: WerfError) -> None:
         assert self._failures is not None
         self._failures.look(build, error, self.builder.build_only, self.images, self.shells)
-
-    def _look_into_stage(self, error: WerfError, open_one: Callable[[State, str, str], Shell]) -> None:
-        assert self._failures is not None
-        self._failures.look_into_stage(error, lambda *words: self.shells.open(open_one(*words)))
 
     def stop(self) -> None:
         """Backend."""

@@ -96,7 +96,3 @@ class FailureShells:
             look_into(self.states, error, self._reporter, open_one)
         finally:
             images.drop(list(reversed(made)))
-
-    def look_into_stage(self, error: WerfError, open_one: Callable[[State, str, str], None]) -> None:
-        """After a failure of a command whose container is still there. Never raises a WerfError."""
-        look_into(self.states, error, self._reporter, open_one)

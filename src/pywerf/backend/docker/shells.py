@@ -112,10 +112,6 @@ class DockerShells:
 def _container(shell: Shell, image: str, argv: tuple[str, ...], host: Mapping[str, Any]) -> dict[str, Any]:
     """The body of the API's ContainerCreate."""
     settings: dict[str, Any] = {
-        "Mounts": [
-            {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
-            for mount in shell.mounts
-        ],
         "ExtraHosts": list(shell.add_hosts),
         "LogConfig": {"Type": "none"},
         **host,
@@ -126,9 +122,7 @@ def _container(shell: Shell, image: str, argv: tuple[str, ...], host: Mapping[st
         "Image": image,
         "Entrypoint": [argv[0]],
         "Cmd": list(argv[1:]),
-        "Env": [*(f"{name}={value}" for name, value in shell.env.items()), terminal_env(os.environ)],
-        "User": shell.user,
-        "WorkingDir": shell.workdir,
+        "Env": [terminal_env(os.environ)],
         "Healthcheck": {"Test": ["NONE"]},
         "Tty": True,
         "OpenStdin": True,

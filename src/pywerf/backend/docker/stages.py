@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from pywerf.backend.contract import ImageDetails, Shell, Stage
+from pywerf.backend.contract import ImageDetails, Stage
 from pywerf.backend.docker.attach import attached
 from pywerf.backend.docker.host import CONTAINER_LABEL
 from pywerf.backend.docker.images import daemon_name
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pywerf.backend.docker.images import DockerImages
     from pywerf.backend.docker.progress import Steps
     from pywerf.backend.docker.recast import Recaster
-    from pywerf.backend.shells import State
 
 __all__ = ["DockerStages", "container_of"]
 
@@ -36,16 +35,7 @@ class DockerStages:
     that is wanted comes to the daemon as an archive that names these layers and holds none of them.
     """
 
-    def __init__(
-        self,
-        daemon: Daemon,
-        images: DockerImages,
-        recaster: Recaster,
-        steps: Steps,
-        failed: Callable[[WerfError, Callable[[State, str, str], Shell]], None] | None = None,
-    ) -> None:
-        """`failed` is told of a command that has failed, and how to get shells beside it."""
-        self._failed = failed
+    def __init__(self, daemon: Daemon, images: DockerImages, recaster: Recaster, steps: Steps) -> None:
         self._daemon = daemon
         self._images = images
         self._recaster = recaster
@@ -64,16 +54,7 @@ class DockerStages:
         try:
             with self._daemon.translated(stage.name):
                 self._create(stage, base, containers)
-                try:
-                    self._follow(containers[0], stage, steps)
-                except ContainerFailed as error:
-                    steps.finish(stage.name, "failed", error=str(error))
-                    if self._failed is not None:
-                        self._failed(
-                            error,
-                            lambda state, title, then: self._shell(state, title, then, stage, containers[0], drafts),
-                        )
-                    raise
+                self._follow(containers[0], stage, steps)
                 made = self._commit(stage, base, containers[0], drafts)
                 # names come last: what is interrupted after them would leave them
                 self._clean(containers, [draft for draft in drafts if draft != str(made)])
@@ -117,26 +98,6 @@ class DockerStages:
         status = int(api.wait(container)["StatusCode"])
         if status:
             raise ContainerFailed(f"{stage.name}: {ending(status)}", status=status, hint=status_hint(status))
-
-    def _shell(self, state: State, title: str, then: str, stage: Stage, container: str, drafts: list[str]) -> Shell:
-        """A shell in what a command has left, or in the image that it began with."""
-        image = stage.image
-        if state == "after":
-            to_its_end(lambda: drafts.append(str(self._daemon.api.commit(container)["Id"])))
-            image = drafts[-1]
-        words = stage.config.shell if stage.config is not None else self._images.inspect(stage.image).config.shell
-        return Shell(
-            image,
-            title,
-            then,
-            words=words or (),
-            env=stage.env,
-            user=stage.user,
-            workdir=stage.workdir,
-            mounts=stage.mounts,
-            network=stage.network,
-            add_hosts=stage.add_hosts,
-        )
 
     def _commit(self, stage: Stage, base: ImageDetails, container: str, drafts: list[str]) -> Digest:
         """The image of the layers that a commit makes, with the config that is wanted. Both are put to `drafts`."""
