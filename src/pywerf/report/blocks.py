@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 from pywerf.report.events import Level, StepState
@@ -80,20 +80,9 @@ class BlockReporter:
         """Reporter."""
         self._view().message(level, text)
 
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspended(self) -> AbstractContextManager[None]:
         """See util/suspend.py."""
-        with self._lock:
-            part = self._open[0] if self._open else None
-            if part is not None:
-                part.hold()
-        try:
-            with self._plain.suspended():
-                yield
-        finally:
-            with self._lock:
-                if part is not None:
-                    part.write_on()
+        return self._plain.out.suspended()
 
     def close(self) -> None:
         """Reporter. Blocks that are still open are written as far as they have come."""
@@ -110,38 +99,27 @@ class _Part:
 
     def __init__(self, lock: threading.RLock, plain: PlainReporter) -> None:
         self._lock = lock
-        self._stream = plain.stream
+        self._out = plain.out
         self._waiting: list[str] | None = []
         self.ended = False
         self.view = plain.onto(self)
 
-    def write(self, text: str) -> int:
+    def write(self, text: str) -> None:
         """What the view writes to."""
         with self._lock:
             if self._waiting is not None:
                 self._waiting.append(text)
             else:
-                self._stream.write(text)
-        return len(text)
+                self._out.write(text)
 
     def flush(self) -> None:
-        """As `write`."""
-        with self._lock:
-            if self._waiting is None:
-                self._stream.flush()
-
-    def hold(self) -> None:
-        """From now on everything waits, until `write_on`."""
-        if self._waiting is None:
-            self._waiting = []
+        """Nothing: what may be written is written at once."""
 
     def write_on(self) -> None:
         """From now on nothing waits."""
         if self._waiting is not None:
             texts, self._waiting = self._waiting, None
-            for text in texts:
-                self._stream.write(text)
-            self._stream.flush()
+            self._out.write("".join(texts))
 
 
 _current: ContextVar[_Part | None] = ContextVar("block", default=None)

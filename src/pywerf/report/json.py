@@ -7,11 +7,11 @@ import json
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
 from pywerf.report.events import Level, StepState
+from pywerf.report.out import Out
 from pywerf.report.verbosity import Verbosity, shows
 
 __all__ = ["JsonReporter"]
@@ -25,13 +25,11 @@ class JsonReporter:
     """
 
     def __init__(self, stream: TextIO, verbosity: Verbosity = "normal") -> None:
-        self._stream = stream
+        self._out = Out(stream)
         self._verbosity = verbosity
         self._lock = threading.Lock()
         self._vertexes: dict[int, dict[str, Any]] = {}
         self._transfers: dict[tuple[int, str], str] = {}
-        self._gone = False
-        self._held: list[str] | None = None  # while suspended
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
@@ -80,17 +78,9 @@ class JsonReporter:
             else:
                 self._write("messages", {"level": level, "text": text, "timestamp": _now()})
 
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspended(self) -> AbstractContextManager[None]:
         """See util/suspend.py."""
-        with self._lock:
-            self._held = []
-        try:
-            yield
-        finally:
-            with self._lock:
-                held, self._held = self._held, None
-                self._print("".join(held or []))
+        return self._out.suspended()
 
     def close(self) -> None:
         """Nothing is pending: every event was written when it came."""
@@ -106,21 +96,7 @@ class JsonReporter:
         return vertex
 
     def _write(self, kind: str, item: dict[str, Any]) -> None:
-        line = json.dumps({kind: [item]}, ensure_ascii=False, separators=(",", ":")) + "\n"
-        if self._held is not None:
-            self._held.append(line)
-        else:
-            self._print(line)
-
-    def _print(self, text: str) -> None:
-        if self._gone or not text:
-            return
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):
-            # Who read us is gone; nothing that is shown may decide the outcome of a build.
-            self._gone = True
+        self._out.lines([json.dumps({kind: [item]}, ensure_ascii=False, separators=(",", ":"))])
 
 
 def _now() -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from pywerf.report.events import Level, StepState
+from pywerf.report.out import Out, TextStream
 from pywerf.report.steps import Step, Steps, failure_tail
 from pywerf.report.text import clean, human_size, seconds
 from pywerf.report.verbosity import Verbosity, shows
@@ -22,14 +22,6 @@ PAUSE = 0.5
 TURN = 5.0
 
 _CODES = {"red": "31", "yellow": "33", "green": "32", "cyan": "36"}
-
-
-class TextStream(Protocol):
-    """As much of a text file as is written to."""
-
-    def write(self, text: str, /) -> int: ...
-
-    def flush(self) -> None: ...
 
 
 class PlainReporter:
@@ -49,7 +41,7 @@ class PlainReporter:
         stamp: Callable[[], str] | None = None,
     ) -> None:
         """`stamp` gives what every line begins with: the time, say."""
-        self.stream = stream
+        self.out = Out(stream)
         self._stamp = stamp
         self._verbosity = verbosity
         self._color = color
@@ -63,8 +55,6 @@ class PlainReporter:
         self._timer: threading.Timer | None = None
         self._told: dict[tuple[int, str], float] = {}
         self._closed = False
-        self._gone = False
-        self._held: list[str] | None = None  # while suspended
 
     def onto(self, stream: TextStream) -> PlainReporter:
         """A view as this one is, onto another stream."""
@@ -124,17 +114,9 @@ class PlainReporter:
         with self._lock:
             self._write([*self._leave(), *message_line(level, text, self._color).split("\n")])
 
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspended(self) -> AbstractContextManager[None]:
         """See util/suspend.py."""
-        with self._lock:
-            self._held = []
-        try:
-            yield
-        finally:
-            with self._lock:
-                held, self._held = self._held, None
-                self._print(held or [])
+        return self.out.suspended()
 
     def close(self) -> None:
         with self._lock:
@@ -220,25 +202,10 @@ class PlainReporter:
         return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self._color else text
 
     def _write(self, lines: list[str]) -> None:
-        if not lines or self._gone:
-            return
         if self._stamp is not None:
             stamp = self._stamp()
             lines = [f"{stamp} {line}" if line else line for line in lines]
-        if self._held is not None:
-            self._held.extend(lines)
-        else:
-            self._print(lines)
-
-    def _print(self, lines: list[str]) -> None:
-        if not lines:
-            return
-        try:
-            self.stream.write("\n".join(lines) + "\n")
-            self.stream.flush()
-        except (OSError, ValueError):
-            # Who read us is gone. The build goes on: what is shown must never decide its outcome.
-            self._gone = True
+        self.out.lines(lines)
 
 
 def message_line(level: Level, text: str, color: bool = False) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TextIO
 
 from pywerf.report.events import Level, StepState
+from pywerf.report.out import Out
 from pywerf.report.plain import message_line
 from pywerf.report.steps import Steps, failure_tail
 from pywerf.report.text import clean
@@ -20,13 +20,12 @@ class QuietReporter:
     """Says nothing while all goes well."""
 
     def __init__(self, stream: TextIO, verbosity: Verbosity = "quiet", *, color: bool = False) -> None:
-        self._stream = stream
+        self._out = Out(stream)
         self._verbosity = verbosity
         self._color = color
         self._lock = threading.Lock()
         self._steps = Steps()
         self._closed = False
-        self._held: list[str] | None = None  # while suspended
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
@@ -47,17 +46,11 @@ class QuietReporter:
 
     def message(self, level: Level, text: str) -> None:
         if shows("debug" if self._verbosity == "debug" else "quiet", level):
-            self._write([message_line(level, text, self._color)])
+            self._out.lines([message_line(level, text, self._color)])
 
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspended(self) -> AbstractContextManager[None]:
         """See util/suspend.py."""
-        self._held = []
-        try:
-            yield
-        finally:
-            held, self._held = self._held, None
-            self._write(held)
+        return self._out.suspended()
 
     def close(self) -> None:
         with self._lock:
@@ -65,17 +58,4 @@ class QuietReporter:
                 return
             self._closed = True
             tail = failure_tail(self._steps)
-        self._write(tail)
-
-    def _write(self, lines: list[str]) -> None:
-        if not lines:
-            return
-        if self._held is not None:
-            self._held.extend(lines)
-            return
-        try:
-            self._stream.write("\n".join(lines) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            # Who read us is gone; nothing that is shown may decide the outcome of a build.
-            self._closed = True
+        self._out.lines(tail)
