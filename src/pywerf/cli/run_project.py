@@ -15,14 +15,16 @@ from msgspec.structs import replace
 from pywerf.cli.flags import Flag
 from pywerf.cli.project_build import final_image, opened_project, reported_images
 from pywerf.errors import ImageNotFound, UsageError
+from pywerf.oci.platform import Platform, host_platform
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
+    from pywerf.build.project.results import BuiltImage, BuiltPlatform
     from pywerf.build.session import Session
     from pywerf.cli.invocation import Invocation
     from pywerf.util.events import Reporter
 
-__all__ = ["Ready", "Runner", "docker_words", "prepared", "run_docker", "run_of_project"]
+__all__ = ["Ready", "Runner", "docker_words", "platform_to_run", "prepared", "run_docker", "run_of_project"]
 
 _DEFAULT_OPTIONS = "--rm"
 _SHELLS = {"shell": "/bin/sh", "bash": "/bin/bash"}
@@ -94,10 +96,22 @@ def prepared(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> Iter
         names = opened.project.images(wanted) if wanted else ()
         name = final_image(names, opened.project.images(final_only=True))
         image = next(image for image in opened.build((name,)) if image.name == name)
-        if len(image.platforms) > 1:
-            raise UsageError(f"image {name} is for several platforms", hint="choose one with --platform")
+        one = platform_to_run(image, host_platform())
         backend = opened.backend()
-        yield Ready(opened.repos.main.fetch(image.platforms[0].last.id, backend), backend)
+        yield Ready(opened.repos.main.fetch(one.last.id, backend), backend)
+
+
+def platform_to_run(image: BuiltImage, here: Platform) -> BuiltPlatform:
+    """The image's only platform, or this machine's of several. Raises UsageError."""
+    by_name = {one.platform: one for one in image.platforms}
+    if len(by_name) == 1:
+        return image.platforms[0]
+    if str(here) not in by_name:
+        raise UsageError(
+            f"image {image.name} is for {' and '.join(by_name)}, none of which is this machine's",
+            hint="choose one with --platform",
+        )
+    return by_name[str(here)]
 
 
 @contextmanager
