@@ -107,6 +107,7 @@ def test_after_stages(on: Werf, docker: services.Docker, project: GitRepository)
             terminal.expect("introspection: the image after stage group/other/dockerfile")
             terminal.expect(r"\$ ")
             terminal.ask("echo $(pwd) $(id -u):$(id -g)", "/w 7:8")
+            terminal.expect(r"\$ ")  # before, the terminal itself would take it
             terminal.type("\x04")  # Ctrl-D
             assert terminal.wait() == 0
             assert "group/other shop:" in terminal.shown
