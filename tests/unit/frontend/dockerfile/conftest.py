@@ -1,17 +1,22 @@
-"""Rows for the Dockerfile tests: those of a test module (ROWS) and, where the corpus is at hand, its tables."""
+"""For the Dockerfile tests: a converter; rows of a module (ROWS) and, where the corpus is at hand, of its tables."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pywerf.frontend.dockerfile.ast import Dockerfile
 from pywerf.frontend.dockerfile.commands import Command, Stage
+from pywerf.frontend.dockerfile.convert import Converter, Settings
 from pywerf.frontend.dockerfile.instructions import parse_instructions
 from pywerf.frontend.dockerfile.parser import parse
+from pywerf.graph.image_plan import ImagePlan
+from pywerf.oci.platform import Platform
+from support.converting import Convert, FakeResolver
 
 TABLES = {
     "parser_row": "parser",
@@ -63,3 +68,20 @@ def read() -> Reader:
 @pytest.fixture(scope="session")
 def corpus_folder() -> Path | None:
     return corpus()
+
+
+@pytest.fixture
+def world() -> FakeResolver:
+    """What is outside of a Dockerfile."""
+    return FakeResolver()
+
+
+@pytest.fixture
+def convert(world: FakeResolver) -> Convert:
+    """Converts a text, with settings by name."""
+
+    def call(text: str, **settings: Any) -> ImagePlan:
+        settings.setdefault("platform", Platform("linux", "amd64"))
+        return Converter(parse(text, "Dockerfile"), Settings(**settings), world).convert()
+
+    return call
