@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ __all__ = ["CONFIG_INSTRUCTIONS", "ConfigState", "changed_config"]
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
-class ConfigState:
+class ConfigState(ABC):
     """An image's config while (expanded) instructions change it, with the lines of its history.
 
     `cmd_is_own` tells that CMD was set in this stage: ENTRYPOINT leaves it then.
@@ -44,9 +45,9 @@ class ConfigState:
         """Change fields of the image's config."""
         self.config = msgspec.structs.replace(self.config, **fields)
 
+    @abstractmethod
     def note(self, text: str, vertex: Vertex | None = None) -> None:
         """A line of the image's history; without `vertex` nothing was done to the files."""
-        raise NotImplementedError
 
     def env(self, command: c.Env) -> None:
         """ENV."""
