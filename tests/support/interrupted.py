@@ -89,4 +89,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # not sys.exit: where KeyboardInterrupt met code in a string (a named tuple's, at an import), CPython ends by SIGINT
+    # although it was caught
+    os._exit(main())
