@@ -19,7 +19,7 @@ _LOCKER = re.compile(r"/(?P<client>[\w.-]{1,128})/locker/(?P<verb>acquire|renew-
 
 
 class LockServer:
-    """Serves the leases of `table` on `host`:`port` (0: any free one)."""
+    """Serves the leases of `table`, which becomes its own, on `host`:`port` (0: any free one)."""
 
     def __init__(self, table: LeaseTable, host: str, port: int) -> None:
         self._table = table
@@ -30,6 +30,7 @@ class LockServer:
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
         except OSError as error:
+            table.close()
             raise LockError(f"cannot listen on {host}:{port}: {error}", hint="choose another --port") from error
         self._server.daemon_threads = True
 

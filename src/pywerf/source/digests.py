@@ -16,19 +16,18 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from pywerf.errors import ContextError
 from pywerf.oci.digest import Digest
-from pywerf.util.filetree import FileTree, Node, join
+from pywerf.util.filetree import Excluded, FileTree, Node, is_content_addressed, join, walk
 
-__all__ = ["ContentAddressed", "FileDigests", "Revisioned", "content_digest", "fingerprint"]
+__all__ = ["FileDigests", "content_digest", "fingerprint"]
 
 Found = tuple[str, Node]  # a path, and the file there
-Excluded = Callable[[str], bool]
 Listed = Mapping[str, Sequence[Found]]
 
 _MAGIC: Final = b"pwfd\x00\x01\x00\x00"
@@ -48,31 +47,6 @@ _FINE_WINDOW: Final = _SECOND // 10  # ten times the longest tick of a Linux clo
 _COARSE_WINDOW: Final = 2 * _SECOND  # file systems that keep whole seconds, or two of them
 _CHUNK: Final = 1 << 18
 _PARALLEL_BYTES: Final = 4 << 20
-
-
-@runtime_checkable
-class ContentAddressed(Protocol):
-    """A tree that knows an identity of each file's content without reading it (git's blob ids)."""
-
-    def content_id(self, path: str) -> bytes:
-        """Equal for equal content, different otherwise; never equal to a content_id of another kind of tree."""
-
-
-@runtime_checkable
-class Revisioned(Protocol):
-    """A tree whose whole content has a name that is known without reading (the id of a git tree, say).
-
-    The name is equal only for equal content. What was found out about such a tree can be kept under it.
-    """
-
-    @property
-    def revision(self) -> str:
-        """The name; "" when there is none after all."""
-
-
-@runtime_checkable
-class _Walkable(Protocol):
-    def walk(self, path: str = "") -> Iterator[Found]: ...
 
 
 def fingerprint(nodes: Sequence[Found | tuple[str, str]]) -> bytes:
@@ -145,7 +119,7 @@ class _Source:
             self.found.append(("", node))
             if node.kind != "dir":
                 return
-        self.found.extend(_walk(tree, path, excluded) if listed is None else listed)
+        self.found.extend(walk(tree, path, excluded) if listed is None else listed)
 
     def fingerprint(self) -> bytes:
         """Equal when the source was not touched."""
@@ -154,36 +128,6 @@ class _Source:
     def place(self, path: str) -> str:
         """The path in the tree of a path below the source."""
         return join(self.path, path) if path else self.path
-
-
-def _walk(tree: FileTree, top: str, excluded: Excluded | None) -> Iterator[Found]:
-    """(path relative to `top`, node) of all in a directory, in component order."""
-    if isinstance(tree, _Walkable):
-        if excluded is None:
-            yield from tree.walk(top)
-            return
-        without = "/"  # the last directory that was left out, with a slash: no path begins with a mere slash
-        for path, node in tree.walk(top):
-            if path.startswith(without):
-                continue
-            if excluded(path):
-                without = path + "/"
-            else:
-                yield path, node
-        return
-    stack: list[tuple[str, Iterator[Node]]] = [("", iter(tree.scandir(top)))]
-    while stack:
-        folder, nodes = stack[-1]
-        for node in nodes:
-            path = join(folder, node.name)
-            if excluded is not None and excluded(path):
-                continue
-            yield path, node
-            if node.kind == "dir":
-                stack.append((path, iter(tree.scandir(join(top, path)))))
-                break
-        else:
-            stack.pop()
 
 
 class FileDigests:
@@ -273,7 +217,7 @@ class FileDigests:
         started = time.time_ns()
         lists: Listed = listed or {}
         sources = [_Source(tree, name, path, excluded, lists.get(path)) for name, path in selection]
-        if isinstance(tree, ContentAddressed):
+        if is_content_addressed(tree):
             return Digest.sha256(self._compute(tree, sources, owners).hex())
         key = self._key(sources, owners)
         known = self._selections.get(key)
@@ -289,7 +233,7 @@ class FileDigests:
         self, tree: FileTree, selection: Sequence[tuple[str, str]], *, owners: bool, listed: Listed
     ) -> Digest | None:
         """`content_digest` of a selection of which nothing was touched since it was asked for; None of any other."""
-        if isinstance(tree, ContentAddressed):
+        if is_content_addressed(tree):
             return None
         key = self._key([_Source(tree, name, path, None, listed.get(path)) for name, path in selection], owners)
         known = self._selections.get(key)
@@ -329,7 +273,7 @@ class FileDigests:
 
     def _compute(self, tree: FileTree, sources: Sequence[_Source], owners: bool) -> bytes:
         files = [(source.place(path), node) for source in sources for path, node in source.found if node.kind == "file"]
-        if isinstance(tree, ContentAddressed):
+        if is_content_addressed(tree):
             contents = iter([tree.content_id(path) for path, _ in files])
         else:
             contents = iter(self.digests_of(tree, files))

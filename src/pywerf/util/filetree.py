@@ -6,16 +6,31 @@ slash; the root is `""`. Names that are not UTF-8 are in Python's surrogateescap
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol, TypeGuard
 
 import msgspec
 
 from pywerf.errors import ContextError
 
-__all__ = ["FileTree", "Kind", "Node", "join", "resolve", "walk"]
+__all__ = [
+    "ContentAddressed",
+    "Excluded",
+    "FileTree",
+    "Kind",
+    "Node",
+    "Revisioned",
+    "Walkable",
+    "is_content_addressed",
+    "is_revisioned",
+    "is_walkable",
+    "join",
+    "resolve",
+    "walk",
+]
 
 Kind = Literal["file", "dir", "symlink", "char", "block", "fifo", "socket"]
+Excluded = Callable[[str], bool]
 MAX_SYMLINKS = 40
 
 
@@ -58,6 +73,48 @@ class FileTree(Protocol):
         """The extended attributes that belong into a layer (security.capability, user.*); {} mostly."""
 
 
+class ContentAddressed(FileTree, Protocol):
+    """A tree that knows an identity of each file's content without reading it (git's blob ids)."""
+
+    def content_id(self, path: str) -> bytes:
+        """Equal for equal content, different otherwise; never equal to a content_id of another kind of tree."""
+
+
+class Revisioned(FileTree, Protocol):
+    """A tree whose whole content has a name that is known without reading (the id of a git tree, say).
+
+    The name is equal only for equal content. What was found out about such a tree can be kept under it.
+    """
+
+    @property
+    def revision(self) -> str:
+        """The name; "" when there is none after all."""
+
+
+class Walkable(FileTree, Protocol):
+    """A tree that lists all below a directory at once, faster than one directory after another."""
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, Node]]:
+        """(path relative to `path`, node) of all in it, in component order."""
+
+
+# Not by isinstance with protocols checkable at run time: from Python 3.12 on that loads `inspect`, which takes longer
+# than all of the rest here.
+def is_content_addressed(tree: FileTree) -> TypeGuard[ContentAddressed]:
+    """Whether the tree names contents without reading them."""
+    return hasattr(tree, "content_id")
+
+
+def is_revisioned(tree: FileTree) -> TypeGuard[Revisioned]:
+    """Whether the whole tree may have a name that is known without reading."""
+    return hasattr(tree, "revision")
+
+
+def is_walkable(tree: FileTree) -> TypeGuard[Walkable]:
+    """Whether the tree lists all below a directory at once."""
+    return hasattr(tree, "walk")
+
+
 def join(folder: str, name: str) -> str:
     """A path in a tree from a folder (maybe the root, `""`) and a name."""
     return f"{folder}/{name}" if folder else name
@@ -95,20 +152,34 @@ def resolve(tree: FileTree, path: str, *, follow_last: bool = True) -> str:
     return "/".join(done)
 
 
-def walk(tree: FileTree, top: str) -> Iterator[tuple[str, Node]]:
-    """(path below `top`, node) of all in the directory `top`: a directory before what is in it."""
-    fast = getattr(tree, "walk", None)
-    if fast is not None:
-        yield from fast(top)
+def walk(tree: FileTree, top: str, excluded: Excluded | None = None) -> Iterator[tuple[str, Node]]:
+    """(path below `top`, node) of all in the directory `top`, in component order: a directory before what is in it.
+
+    What is `excluded` is left out, a directory with all that is in it.
+    """
+    if is_walkable(tree):
+        if excluded is None:
+            yield from tree.walk(top)
+            return
+        without = "/"  # the last directory that was left out, with a slash: no path begins with a mere slash
+        for path, node in tree.walk(top):
+            if path.startswith(without):
+                continue
+            if excluded(path):
+                without = path + "/"
+            else:
+                yield path, node
         return
-    stack: list[tuple[str, list[Node]]] = [("", tree.scandir(top)[::-1])]
+    stack: list[tuple[str, Iterator[Node]]] = [("", iter(tree.scandir(top)))]
     while stack:
         folder, nodes = stack[-1]
-        if not nodes:
+        for node in nodes:
+            path = join(folder, node.name)
+            if excluded is not None and excluded(path):
+                continue
+            yield path, node
+            if node.kind == "dir":
+                stack.append((path, iter(tree.scandir(join(top, path)))))
+                break
+        else:
             stack.pop()
-            continue
-        node = nodes.pop()
-        path = join(folder, node.name)
-        yield path, node
-        if node.kind == "dir":
-            stack.append((path, tree.scandir(join(top, path))[::-1]))

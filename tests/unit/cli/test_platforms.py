@@ -27,7 +27,7 @@ OF_UNIX = """
 MODULES_OF_UNIX = "fcntl grp pwd resource termios tty pty syslog readline _posixsubprocess".split()  # noqa: SIM905
 
 START = """
-import os, select, socket, sys
+import os, select, shutil, socket, sys
 import click, click.shell_completion, msgspec, msgspec.json  # other people's: they know these systems by themselves
 platform, modules, names, words = sys.argv[1], sys.argv[2].split(), sys.argv[3].split(), sys.argv[4:]
 sys.platform = platform

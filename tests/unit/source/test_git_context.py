@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pywerf.source.digests import ContentAddressed, Revisioned, content_digest
+from pywerf.source.digests import content_digest
 from pywerf.source.dockerignore import IgnoreRules
 from pywerf.source.git_context import CommitContext, lfs_pointers
 from pywerf.source.git_project import GitProject
 from pywerf.source.local import LocalTree
-from pywerf.util.filetree import FileTree, join
+from pywerf.util.filetree import FileTree, is_content_addressed, is_revisioned, join
 from support.git_repository import GitRepository
 
 FILES = {"Dockerfile": "FROM scratch\n", "src/a.py": "a", "src/b.pyc": "b", "docs/index": "d", "bin/run": "r"}
@@ -52,8 +52,8 @@ def test_without_rules_it_is_the_commit(git: GitRepository) -> None:
     found = context(git)
     assert paths(found) == ["Dockerfile", "bin", "bin/run", "docs", "docs/index", "src", "src/a.py", "src/b.pyc"]
     assert read(found, "src/a.py") == b"a"
-    assert isinstance(found, ContentAddressed)
-    assert isinstance(found, Revisioned)
+    assert is_content_addressed(found)
+    assert is_revisioned(found)
 
 
 def test_rules_leave_out_and_take_back_and_the_dockerfile_stays(git: GitRepository) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pywerf.backend.buildah.empty_tree import EmptyTree
 from pywerf.backend.buildah.files import Files, Result
 from pywerf.graph.op import CopyOp
+from pywerf.util.filetree import is_revisioned
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.ref import Ref
@@ -131,6 +132,4 @@ class Contents:
 
 def _revision(files: Files) -> str:
     """What names all of a tree's content without reading it; "" when nothing does."""
-    from pywerf.source.digests import Revisioned
-
-    return files.tree.revision if isinstance(files.tree, Revisioned) else ""
+    return files.tree.revision if is_revisioned(files.tree) else ""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pywerf.source.digests import ContentAddressed
-from pywerf.util.filetree import Node
+from pywerf.util.filetree import Node, is_content_addressed
 
 if TYPE_CHECKING:
     from pywerf.backend.buildah.files import Files
@@ -52,7 +51,7 @@ def listing_of(selected: Iterable[Selected], files: Files, *, owners: bool) -> b
                 places.append(shown + path)
                 nodes.append((real + path, node))
     regular = [entry for entry in nodes if entry[1].kind == "file"]
-    if isinstance(tree, ContentAddressed):
+    if is_content_addressed(tree):
         digests = [tree.content_id(path) for path, _ in regular]
     elif files.digests is not None:
         digests = files.digests.digests_of(tree, regular)

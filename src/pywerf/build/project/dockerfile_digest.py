@@ -21,7 +21,7 @@ from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructio
 from pywerf.frontend.dockerfile.stages import StageLinks, find_target, link_stages
 from pywerf.graph.op import CopyOp
 from pywerf.oci.platform import Platform, host_platform
-from pywerf.source.digests import Revisioned
+from pywerf.util.filetree import is_revisioned
 
 if TYPE_CHECKING:
     from pywerf.frontend.dockerfile.ast import Dockerfile
@@ -175,7 +175,7 @@ class ContextDigests:
             selected = located(source, lambda: select(self._context, op, "the build context"))
             return digest_of_selection(selected, self._context, op).hex
 
-        revision = self._context.revision if isinstance(self._context, Revisioned) else ""
+        revision = self._context.revision if is_revisioned(self._context) else ""
         return self._memo(sha256_of(revision, text_of(canonical(op))), make) if revision else make()
 
 
