@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from pywerf.frontend.dockerfile.ast import Dockerfile
     from pywerf.util.filetree import FileTree
 
-__all__ = ["BaseConfig", "BaseOf", "ContextDigests", "ContextMemo", "dockerfile_parts", "located", "text_of"]
+__all__ = [
+    "BaseConfig",
+    "BaseOf",
+    "ContextDigests",
+    "ContextMemo",
+    "DigestInput",
+    "dockerfile_parts",
+    "located",
+    "text_of",
+]
 
 R = TypeVar("R")
 
@@ -48,42 +57,43 @@ ContextMemo = Callable[[str, Callable[[], str]], str]
 """Remembers answers that never change by a key: `memo(key, make)`."""
 
 
-def dockerfile_parts(
-    dockerfile: Dockerfile,
-    *,
-    target: str,
-    build_args: Mapping[str, str],
-    platform: Platform,
-    context: FileTree,
-    base: BaseOf,
-    memo: ContextMemo = lambda key, make: make(),
-    cache_version: str = "",
-    add_hosts: Sequence[str] = (),
-) -> list[str]:
+class DigestInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What the digest of a Dockerfile's image is made of, or the digests of its stages."""
+
+    dockerfile: Dockerfile
+    platform: Platform
+    context: FileTree
+    base: BaseOf
+    target: str = ""
+    build_args: Mapping[str, str] = {}
+    memo: ContextMemo = lambda key, make: make()
+    cache_version: str = ""
+    add_hosts: tuple[str, ...] = ()
+
+    def contents(self) -> ContextDigests:
+        """The digests of what instructions take of the context."""
+        return ContextDigests(self.context, self.memo)
+
+    def scope(self, meta: Sequence[c.Arg], stages: Sequence[c.Stage]) -> ArgScope:
+        """The variables that stand before the first stage."""
+        defaults = platform_args(host_platform(), self.platform, self.target or stages[-1].name)
+        return ArgScope(meta, self.build_args, defaults, escape=self.dockerfile.escape)
+
+
+def dockerfile_parts(given: DigestInput) -> list[str]:
     """The parts of the digest. Raises DockerfileError, BuildError for missing files, and what `base` raises."""
-    work = _Work(dockerfile, target, build_args, platform, context, base, memo)
-    return [cache_version, *add_hosts, work.target_hash()]
+    return [given.cache_version, *given.add_hosts, _Work(given).target_hash()]
 
 
 class _Work:
-    def __init__(
-        self,
-        dockerfile: Dockerfile,
-        target: str,
-        build_args: Mapping[str, str],
-        platform: Platform,
-        context: FileTree,
-        base: BaseOf,
-        memo: ContextMemo,
-    ) -> None:
-        self.escape = dockerfile.escape
-        self.platform = platform
-        self.contents = ContextDigests(context, memo)
-        self.base = base
-        self.stages, meta = parse_instructions(dockerfile)
-        self.target = find_target(self.stages, target)
-        defaults = platform_args(host_platform(), platform, target or self.stages[-1].name)
-        self.scope = ArgScope(meta, build_args, defaults, escape=dockerfile.escape)
+    def __init__(self, given: DigestInput) -> None:
+        self.escape = given.dockerfile.escape
+        self.platform = given.platform
+        self.contents = given.contents()
+        self.base = given.base
+        self.stages, meta = parse_instructions(given.dockerfile)
+        self.target = find_target(self.stages, given.target)
+        self.scope = given.scope(meta, self.stages)
         self.links: tuple[StageLinks, ...] = link_stages(self.stages, self.scope)
         self.done: dict[int, tuple[str, StageArgs]] = {}
 

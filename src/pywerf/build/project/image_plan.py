@@ -10,7 +10,7 @@ import msgspec
 from pywerf.backend.contract import DockerfileBuild
 from pywerf.build.dockerfile_build import dockerfile_steps
 from pywerf.build.project.digests import content_digest, image_spec_parts, stage_digest
-from pywerf.build.project.dockerfile_digest import BaseOf, ContextMemo, dockerfile_parts
+from pywerf.build.project.dockerfile_digest import BaseOf, ContextMemo, DigestInput, dockerfile_parts
 from pywerf.build.project.storage.model import StageDescription
 from pywerf.config.werf_yaml.model import DockerfileImage, ImageSpec, shown_name
 from pywerf.errors import BuildError, WerfError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pywerf.build.project.project import Project
     from pywerf.build.project.results import BuiltImage, BuiltPlatform
     from pywerf.build.project.staged_plan import BaseDigest, StagedPlan, Step
-    from pywerf.util.filetree import FileTree
 
 __all__ = [
     "PlannedImage",
@@ -152,19 +151,7 @@ def plan_image(
         if prepared.image.staged:
             from pywerf.build.project.staged_plan import plan_parts
 
-            staged = plan_parts(
-                prepared.dockerfile,
-                target=prepared.image.target,
-                build_args=prepared.build_args(built, platform),
-                platform=platform,
-                context=_context(prepared),
-                base=base,
-                base_digest=base_digest,
-                memo=memo,
-                version=version,
-                cache_version=prepared.image.cache_version,
-                add_hosts=prepared.image.add_host,
-            )
+            staged = plan_parts(_digest_input(prepared, platform, built, base, memo), base_digest, version=version)
             stages = planned_part(staged, staged.target)
         else:
             staged = None
@@ -181,27 +168,29 @@ def planned_part(plan: StagedPlan, number: int) -> tuple[PlannedStage, ...]:
     )
 
 
-def _context(prepared: PreparedImage) -> FileTree:
-    context = prepared.build.context
+def _digest_input(
+    prepared: PreparedImage, platform: Platform, built: Mapping[str, BuiltImage], base: BaseOf, memo: ContextMemo
+) -> DigestInput:
+    image, context = prepared.image, prepared.build.context
     assert context is not None
-    return context
+    return DigestInput(
+        dockerfile=prepared.dockerfile,
+        platform=platform,
+        context=context,
+        base=base,
+        target=image.target,
+        build_args=prepared.build_args(built, platform),
+        memo=memo,
+        cache_version=image.cache_version,
+        add_hosts=tuple(image.add_host),
+    )
 
 
 def _dockerfile_stage(
     prepared: PreparedImage, platform: Platform, built: Mapping[str, BuiltImage], base: BaseOf, memo: ContextMemo
 ) -> PlannedStage:
-    image, shown = prepared.image, str(platform)
-    parts = dockerfile_parts(
-        prepared.dockerfile,
-        target=image.target,
-        build_args=prepared.build_args(built, platform),
-        platform=platform,
-        context=_context(prepared),
-        base=base,
-        memo=memo,
-        cache_version=image.cache_version,
-        add_hosts=image.add_host,
-    )
+    shown = str(platform)
+    parts = dockerfile_parts(_digest_input(prepared, platform, built, base, memo))
     digest = stage_digest("dockerfile", parts, platform=shown)
     return PlannedStage("dockerfile", digest, content_digest("dockerfile", digest, platform=shown))
 

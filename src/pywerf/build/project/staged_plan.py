@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pywerf.build.project.digests import canonical, content_digest, stage_digest
-from pywerf.build.project.dockerfile_digest import BaseOf, ContextDigests, ContextMemo, located, text_of
+from pywerf.build.project.dockerfile_digest import DigestInput, located, text_of
 from pywerf.errors import DockerfileError
 from pywerf.frontend.dockerfile import commands as c
-from pywerf.frontend.dockerfile.args import DEFAULT_PATH, ArgScope, StageArgs, platform_args
+from pywerf.frontend.dockerfile.args import DEFAULT_PATH, StageArgs
 from pywerf.frontend.dockerfile.config_state import CONFIG_INSTRUCTIONS
 from pywerf.frontend.dockerfile.expansion import expand_instruction
 from pywerf.frontend.dockerfile.instructions import (
@@ -26,12 +26,10 @@ from pywerf.frontend.dockerfile.instructions import (
     parse_stage_index,
 )
 from pywerf.frontend.dockerfile.stages import after_stages, find_target, link_stages
-from pywerf.oci.platform import Platform, host_platform
+from pywerf.oci.platform import Platform
 
 if TYPE_CHECKING:
-    from pywerf.frontend.dockerfile.ast import Dockerfile
     from pywerf.frontend.dockerfile.stages import StageLinks
-    from pywerf.util.filetree import FileTree
 
 __all__ = ["Part", "Source", "StagedPlan", "Step", "plan_parts"]
 
@@ -127,28 +125,13 @@ class StagedPlan(msgspec.Struct, frozen=True):
         return "" if number == self.target else self.parts[number].name
 
 
-def plan_parts(
-    dockerfile: Dockerfile,
-    *,
-    target: str,
-    build_args: Mapping[str, str],
-    platform: Platform,
-    context: FileTree,
-    base: BaseOf,
-    base_digest: BaseDigest,
-    memo: ContextMemo = lambda key, make: make(),
-    version: str = "v1",
-    cache_version: str = "",
-    add_hosts: Iterable[str] = (),
-) -> StagedPlan:
+def plan_parts(given: DigestInput, base_digest: BaseDigest, *, version: str = "v1") -> StagedPlan:
     """All parts that the target needs, with the digests of their stages.
 
-    Raises DockerfileError, BuildError for missing files, and what `base` and `base_digest` raise.
+    Raises DockerfileError, BuildError for missing files, and what `given.base` and `base_digest` raise.
     """
-    work = _Planning(dockerfile, target, build_args, platform, ContextDigests(context, memo))
-    work.base, work.base_digest = base, base_digest
-    work.version, work.cache_version, work.add_hosts = version, cache_version, tuple(add_hosts)
-    index = find_target(work.stages, target).index
+    work = _Planning(given, base_digest, version)
+    index = find_target(work.stages, given.target).index
     work.part(index)
     parts = {number: part for number, (part, _) in sorted(work.done.items())}
     return StagedPlan(index, parts, work.passed())
@@ -185,28 +168,16 @@ class _Variables:
 
 
 class _Planning:
-    base: BaseOf
-    base_digest: BaseDigest
-    version: str
-    cache_version: str
-    add_hosts: tuple[str, ...]
-
-    def __init__(
-        self,
-        dockerfile: Dockerfile,
-        target: str,
-        build_args: Mapping[str, str],
-        platform: Platform,
-        contents: ContextDigests,
-    ) -> None:
-        self.dockerfile = dockerfile
-        self.platform = platform
-        self.contents = contents
-        self.stages, meta = parse_instructions(dockerfile)
-        defaults = platform_args(host_platform(), platform, target or self.stages[-1].name)
-        self.scope = ArgScope(meta, build_args, defaults, escape=dockerfile.escape)
+    def __init__(self, given: DigestInput, base_digest: BaseDigest, version: str) -> None:
+        self.dockerfile = given.dockerfile
+        self.platform = given.platform
+        self.base, self.base_digest = given.base, base_digest
+        self.version, self.cache_version, self.add_hosts = version, given.cache_version, given.add_hosts
+        self.contents = given.contents()
+        self.stages, meta = parse_instructions(given.dockerfile)
+        self.scope = given.scope(meta, self.stages)
         self.links: tuple[StageLinks, ...] = link_stages(self.stages, self.scope)
-        self.texts = {node.first: node.raw for node in dockerfile.nodes}
+        self.texts = {node.first: node.raw for node in self.dockerfile.nodes}
         self.done: dict[int, tuple[Part, _Variables]] = {}
 
     def passed(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pywerf.build.project.digests import VERSION, content_digest, image_spec_parts, index_digest, stage_digest
-from pywerf.build.project.dockerfile_digest import BaseConfig, dockerfile_parts
+from pywerf.build.project.dockerfile_digest import BaseConfig, DigestInput, dockerfile_parts
 from pywerf.build.project.storage.model import StageId
 from pywerf.config.werf_yaml.model import ImageSpec
 from pywerf.errors import BuildError, DockerfileError, RegistryNotFound
@@ -30,11 +30,14 @@ def digest(text: str, files: Mapping[str, Any] = FILES, *, bases: Any = None, **
         return found
 
     platform = options.pop("platform", AMD)
-    chosen = {"target": "", "build_args": {}, **options}
-    parts = dockerfile_parts(
-        parse(text.encode(), "Dockerfile"), platform=platform, context=MemoryTree(files), base=base, **chosen
+    given = DigestInput(
+        dockerfile=parse(text.encode(), "Dockerfile"),
+        platform=platform,
+        context=MemoryTree(files),
+        base=base,
+        **options,
     )
-    return stage_digest("dockerfile", parts, platform=str(platform))
+    return stage_digest("dockerfile", dockerfile_parts(given), platform=str(platform))
 
 
 DOCKERFILE = """\

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pywerf.build.project.dockerfile_digest import BaseConfig
+from pywerf.build.project.dockerfile_digest import BaseConfig, DigestInput
 from pywerf.build.project.staged_config import apply_step, finish_step, without_triggers
 from pywerf.build.project.staged_plan import Step, plan_parts
 from pywerf.frontend.dockerfile.parser import parse
@@ -24,15 +24,14 @@ BEFORE = {
 
 
 def last_step(text: str, **args: str) -> Step:
-    found = plan_parts(
-        parse(f"FROM busybox\n{text}\n".encode(), "Dockerfile"),
-        target="",
+    given = DigestInput(
+        dockerfile=parse(f"FROM busybox\n{text}\n".encode(), "Dockerfile"),
         build_args=args,
         platform=Platform.parse("linux/amd64"),
         context=MemoryTree({}),
         base=lambda name, platform: BaseConfig(),
-        base_digest=lambda name, platform: "",
     )
+    found = plan_parts(given, lambda name, platform: "")
     return found.last.step
 
 

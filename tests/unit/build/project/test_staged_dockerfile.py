@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pywerf.build.project.dockerfile_digest import BaseConfig
+from pywerf.build.project.dockerfile_digest import BaseConfig, DigestInput
 from pywerf.build.project.staged_dockerfile import step_args, step_dockerfile
 from pywerf.build.project.staged_plan import plan_parts
 from pywerf.frontend.dockerfile.parser import parse
@@ -36,16 +36,13 @@ COPY --from=other /a /a$V
 def steps(text: str, **options: Any) -> dict[str, str]:
     """The Dockerfiles of the target's steps by the steps' names."""
     dockerfile = parse(text.encode(), "Dockerfile")
-    found = plan_parts(
-        dockerfile,
-        target="",
-        build_args={},
+    given = DigestInput(
+        dockerfile=dockerfile,
         platform=AMD,
         context=MemoryTree({"a": "1"}),
         base=lambda name, platform: options.get("base", BaseConfig()),
-        base_digest=lambda name, platform: "",
-        version=options.get("version", "v1"),
     )
+    found = plan_parts(given, lambda name, platform: "", version=options.get("version", "v1"))
     images = {number: f"shop:{number}" for number in found.parts}
     return {
         one.step.name: step_dockerfile(dockerfile, one.step, "shop:before", images, AMD).decode()
@@ -79,13 +76,8 @@ def test_a_trigger_of_the_base_has_the_usual_escapes() -> None:
 
 def test_args_without_a_value_stay_without() -> None:
     dockerfile = parse(b"FROM busybox\nARG A=1\nARG B\nRUN x\n", "Dockerfile")
-    found = plan_parts(
-        dockerfile,
-        target="",
-        build_args={},
-        platform=AMD,
-        context=MemoryTree({}),
-        base=lambda name, platform: BaseConfig(),
-        base_digest=lambda name, platform: "",
+    given = DigestInput(
+        dockerfile=dockerfile, platform=AMD, context=MemoryTree({}), base=lambda name, platform: BaseConfig()
     )
+    found = plan_parts(given, lambda name, platform: "")
     assert step_args(found.last.step, {"HTTP_PROXY": "p"}) == {"A": "1", "HTTP_PROXY": "p"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pywerf.build.project.dockerfile_digest import BaseConfig
+from pywerf.build.project.dockerfile_digest import BaseConfig, DigestInput
 from pywerf.build.project.staged_plan import StagedPlan, plan_parts
 from pywerf.errors import BuildError, DockerfileError
 from pywerf.frontend.dockerfile.parser import parse
@@ -21,14 +21,14 @@ FILES = {"a": "1", "b/c": "2", "b/d": "3"}
 def plan(text: str, files: Mapping[str, Any] = FILES, *, bases: Any = None, **options: Any) -> StagedPlan:
     known = {"busybox": BaseConfig(), "debian": BaseConfig(), **(bases or {})}
     digests = options.pop("digests", {})
-    chosen = {"target": "", "build_args": {}, "platform": AMD, **options}
-    return plan_parts(
-        parse(text.encode(), "Dockerfile"),
+    version = options.pop("version", "v1")
+    given = DigestInput(
+        dockerfile=parse(text.encode(), "Dockerfile"),
         context=MemoryTree(files),
         base=lambda name, platform: known[name],
-        base_digest=lambda name, platform: digests.get(name, "sha256:1"),
-        **chosen,
+        **{"platform": AMD, **options},
     )
+    return plan_parts(given, lambda name, platform: digests.get(name, "sha256:1"), version=version)
 
 
 def digests(found: StagedPlan, number: int | None = None) -> dict[str, str]:
