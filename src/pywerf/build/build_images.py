@@ -63,6 +63,7 @@ def build(session: Session, options: BuildOptions, given: Given | None = None) -
     """
     began = time.time()
     names = tuple(full_name(tag) for tag in options.tags)
+    joins = _list_name(session, options)
     outputs = _checked_outputs(options)
     remote = _remote(session, options)
     with ExitStack() as stack:
@@ -72,7 +73,7 @@ def build(session: Session, options: BuildOptions, given: Given | None = None) -
         data, filename = contexts.dockerfiles(options.files)
         dockerfile = parse(data, filename)
         bases = session.bases(options.pull)
-        platforms = options.platforms or (host_platform(),)
+        platforms = _platforms(session, options, contexts, bases, dockerfile)
         images = [_OneImage(session, options, contexts, bases) for _ in platforms]
         for image, platform in zip(images, platforms, strict=True):
             image.make_plan(dockerfile, data, platform, many=len(platforms) > 1)
@@ -95,7 +96,7 @@ def build(session: Session, options: BuildOptions, given: Given | None = None) -
         contexts.finish()
     for line in dict.fromkeys(line for image in images for line in image.warnings):
         session.reporter.message("warning", line)
-    record = _store_names(session, options, built, names)
+    record = _store_names(session, options, built, names, joins)
     build_id = _write_log(session, options, work, began, (record, *records), names)
     if options.iidfile:
         _write_file(options.iidfile, str(record.id))
@@ -145,7 +146,7 @@ class _OneImage:
             unset_annotations=options.unset_annotations,
             network=options.network,
             add_hosts=options.add_hosts,
-            hidden_env=_host_proxies(),
+            hidden_env=_host_proxies() if options.http_proxy else (),
             no_cache=options.no_cache,
             no_cache_filter=options.no_cache_filter,
             name_platform=many,
@@ -192,6 +193,8 @@ class _OneImage:
             when=when,
             step_time=self.time.fixed,
             omit_history=options.omit_history,
+            os_version=options.os_version,
+            os_features=options.os_features,
         )
         if options.squash and ref is not None:
             from pywerf.build.squash import squash
@@ -474,9 +477,20 @@ def _checked_outputs(options: BuildOptions) -> tuple[Output, ...]:
 
 
 def _store_names(
-    session: Session, options: BuildOptions, built: list[tuple[Platform, ImageRecord]], names: tuple[str, ...]
+    session: Session,
+    options: BuildOptions,
+    built: list[tuple[Platform, ImageRecord]],
+    names: tuple[str, ...],
+    joins: str,
 ) -> ImageRecord:
+    """Name the image, or the index of several; `joins` is a list that they are added to."""
     images = session.store.images
+    if joins:
+        from pywerf.build.manifest_list import add_to_list
+
+        joined = add_to_list(session, joins, built, options.image_format)
+        if len(built) > 1 and not names:
+            return joined
     if len(built) == 1:
         record = built[0][1]
         for name in names:
@@ -485,6 +499,26 @@ def _store_names(
     from pywerf.build.platforms import make_index
 
     return make_index(session, built, names, options.image_format)
+
+
+def _list_name(session: Session, options: BuildOptions) -> str:
+    if not options.manifest:
+        return ""
+    from pywerf.build.manifest_list import list_name
+
+    return list_name(session, options.manifest)
+
+
+def _platforms(
+    session: Session, options: BuildOptions, contexts: Contexts, bases: Bases, dockerfile: Dockerfile
+) -> tuple[Platform, ...]:
+    if not options.all_platforms:
+        return options.platforms or (host_platform(),)
+    from pywerf.build.all_platforms import all_platforms
+
+    settings = Settings(target=options.target, base=options.base, build_args=given_build_args(options))
+    converter = Converter(dockerfile, settings, BuildResolver(session, contexts, bases))
+    return all_platforms(session, converter.base_images(), options.pull)
 
 
 def _write_file(path: str, text: str) -> None:

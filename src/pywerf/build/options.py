@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from pywerf.isolation.spec import Device, Namespaces, Resources
-from pywerf.oci.media_types import Compression, ImageFormat
+from pywerf.oci.media_types import ImageFormat
 from pywerf.oci.platform import Platform
 
 if TYPE_CHECKING:
@@ -19,13 +19,17 @@ PullPolicy = Literal["always", "missing", "newer", "never"]
 
 
 class RegistryOptions(msgspec.Struct, frozen=True):
-    """How registries are talked to. `tls_verify` None: verified, loopback registries may be plain HTTP."""
+    """How registries are talked to. `tls_verify` None: verified, loopback registries may be plain HTTP.
+
+    `retry_delay` are the seconds between attempts; None: ever more.
+    """
 
     tls_verify: bool | None = None
     authfile: str = ""
     creds: str = ""  # USER[:PASSWORD]
     cert_dir: str = ""
     retries: int = 3
+    retry_delay: float | None = None
     mirrors: tuple[str, ...] = ()  # of docker.io: HOST[/PATH]
 
 
@@ -109,15 +113,19 @@ class BuildOptions(msgspec.Struct, frozen=True):
     omit_history: bool = False
     pull: PullPolicy = "missing"
     platforms: tuple[Platform, ...] = ()
+    all_platforms: bool = False  # those of the base images, whatever `platforms` says
     timestamp: int | None = None  # seconds since 1970; clamps times, as --timestamp
     source_date_epoch: int | None = None
     rewrite_timestamp: bool = False  # clamps times to source_date_epoch
     image_format: ImageFormat = "oci"
-    compression: Compression = "gzip"
+    compress_layers: bool = False  # in the store: buildah's --disable-compression=false
+    os_version: str = ""  # instead of the base's
+    os_features: tuple[str, ...] = ()  # beside the base's; `NAME-` takes one away
     outputs: tuple[Output, ...] = ()
     iidfile: str = ""
     ignorefile: str = ""
     quiet: bool = False
+    http_proxy: bool = True  # commands see the proxy variables of this process
     explain: bool = False
     checks: bool = True  # tell what the build checks find
     metadata_file: str = ""
@@ -132,7 +140,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
     volumes: tuple[str, ...] = ()
     shm_size: int = 0
     container: ContainerOptions = ContainerOptions()
-    manifest: str = ""
+    manifest: str = ""  # the list that the images join
 
     @property
     def clamp(self) -> int | None:

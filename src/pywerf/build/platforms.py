@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from pywerf.build.session import Session
     from pywerf.store.images import ImageRecord
 
-__all__ = ["make_index"]
+__all__ = ["descriptors", "make_index"]
+
+
+def descriptors(session: Session, built: Sequence[tuple[Platform, ImageRecord]]) -> tuple[Descriptor, ...]:
+    """How images that have been built stand in an index."""
+    has = session.store.blobs.has
+    return tuple(
+        Descriptor(record.media_type, record.manifest_digest, has(record.manifest_digest) or 0, platform=platform)
+        for platform, record in built
+    )
 
 
 def make_index(
@@ -28,19 +37,9 @@ def make_index(
 
     `labels` are those that the store finds it by.
     """
-    store = session.store
-    manifests = tuple(
-        Descriptor(
-            record.media_type,
-            record.manifest_digest,
-            store.blobs.has(record.manifest_digest) or 0,
-            platform=platform,
-        )
-        for platform, record in built
-    )
     kind = media_types.DOCKER_INDEX if image_format == "docker" else media_types.OCI_INDEX
-    return store.images.put_index(
-        *(Index(kind, manifests).to_json(), kind, names),
+    return session.store.images.put_index(
+        *(Index(kind, descriptors(session, built)).to_json(), kind, names),
         size=sum(record.size for _, record in built),
         labels=labels,
     )

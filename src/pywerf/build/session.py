@@ -137,6 +137,7 @@ class Session:
                 creds=given.creds,
                 cert_dir=given.cert_dir,
                 retries=given.retries,
+                delay=given.retry_delay,
                 mirrors=given.mirrors,
             )
             self._registries = RegistryAccess(settings)

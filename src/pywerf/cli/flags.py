@@ -155,7 +155,7 @@ class Command(click.Command):
     """A command that reads its flags as pflag does, and knows which flags of buildah it has not.
 
     `unsupported` are flags (`--name`) of the tool that is stood in for, which are refused with a
-    message of their own. `usage_line` is what follows the command's name in its help.
+    message of their own (`buildah.refused`). `usage_line` is what follows the command's name in its help.
     """
 
     def __init__(
@@ -237,10 +237,9 @@ def _short_flags(command: click.Command, word: str, words: list[str], names: dic
 
 def _unknown(command: click.Command, name: str, names: dict[str, click.Parameter], word: str = "") -> None:
     if isinstance(command, Command) and name in command.unsupported:
-        raise UsageError(
-            f"{name} is a flag of buildah that pywerf does not support",
-            hint="leave it out; it would change the result, so it is not ignored",
-        )
+        from pywerf.cli.buildah.refused import REFUSED
+
+        raise UsageError(f"{name} is not supported: {REFUSED[name].why}", hint=REFUSED[name].instead)
     shown = f"unknown flag: {name}" if name.startswith("--") else f"unknown shorthand flag: {name} in {word}"
     raise UsageError(shown, hint=_suggestion(name, [known for known in names if known.startswith("--")]))
 

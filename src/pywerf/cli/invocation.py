@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import msgspec
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pywerf.backend.shells import State
     from pywerf.build.session import Session
+    from pywerf.oci.platform import Platform
     from pywerf.report.events import Reporter
     from pywerf.store.images import ImageRecord
 
@@ -31,6 +32,7 @@ __all__ = [
     "plain_log_flags",
     "platform_image",
     "progress_flags",
+    "split_name",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,22 +122,28 @@ class Invocation:
         )
 
     @contextmanager
-    def reporter(self, *, quiet: bool = False, logfile: str = "", trace: str = "") -> Iterator[Reporter]:
-        """The view that the flags ask for, closed at the end. It writes to stderr, or to `logfile`.
+    def reporter(
+        self, *, quiet: bool = False, logfile: str = "", split: Sequence[Platform] | None = None, trace: str = ""
+    ) -> Iterator[Reporter]:
+        """The view that the flags ask for, closed at the end. It writes to stderr, or adds to `logfile`.
 
+        With `split` (the platforms that are known) what belongs to a platform goes to a file of its own beside it.
         `trace` names a file for the time line, as well.
         """
         from pywerf.report.views import make_reporter
 
         mode = cast(ProgressMode, "quiet" if quiet else self.setting("progress", "auto"))
-        stream: TextIO = sys.stderr
-        if logfile:
-            try:
-                stream = open(logfile, "w", encoding="utf-8", errors="replace")  # noqa: SIM115
-            except OSError as error:
-                raise UsageError(f"--logfile {logfile}: {error.strerror}") from error
-        try:
-            view = make_reporter(mode, stream, self.verbosity, color=self.color, stamp=self._stamp())
+        with ExitStack() as files:
+
+            def to(path: str) -> Reporter:
+                stream: TextIO = files.enter_context(_log(path)) if path else sys.stderr
+                return make_reporter(mode, stream, self.verbosity, color=self.color, stamp=self._stamp())
+
+            view = to(logfile)
+            if split is not None:
+                from pywerf.report.split import SplitReporter
+
+                view = SplitReporter(view, lambda platform: to(split_name(logfile, platform)), split)
             if trace:
                 from pywerf.report.trace import TraceReporter
 
@@ -144,9 +152,6 @@ class Invocation:
                 yield view
             finally:
                 view.close()
-        finally:
-            if logfile:
-                stream.close()
 
     @contextmanager
     def session(
@@ -178,6 +183,18 @@ class Invocation:
             return
         with self.reporter(quiet=True) as own, session_class.open(options, own) as session:
             yield session
+
+
+def split_name(logfile: str, platform: Platform) -> str:
+    """The log of one platform, as buildah calls it."""
+    return f"{logfile}_{platform.os}_{platform.architecture}"
+
+
+def _log(path: str) -> TextIO:
+    try:
+        return open(path, "a", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"--logfile {path}: {error.strerror}") from error
 
 
 def invocation(ctx: click.Context) -> Invocation:

@@ -196,7 +196,9 @@ def run_of_store(run: Invocation, flags: dict[str, Any], opened: Session | None 
         raise UsageError("--rm=false is not supported: containers are never kept", hint="keep files with --volume")
     container = container_options(flags, flags["network"], flags["add_hosts"])
     registry = registry_options(
-        flags["tls_verify"], flags["authfile"], flags["creds"], flags["cert_dir"], flags["retry"], run.secrets
+        *(flags["tls_verify"], flags["authfile"], flags["creds"], flags["cert_dir"], flags["retry"]),
+        flags["retry_delay"],
+        run.secrets,
     )
     with ExitStack() as stack:
         session = opened

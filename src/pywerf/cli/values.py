@@ -234,8 +234,13 @@ def grant_flags(function: F) -> F:
 
 
 def registry_flags(function: F) -> F:
-    """`--tls-verify`, `--authfile`, `--creds`, `--cert-dir`, `--retry`."""
+    """`--tls-verify`, `--authfile`, `--creds`, `--cert-dir`, `--retry`, `--retry-delay`."""
     for add in (
+        flag(
+            "--retry-delay",
+            metavar="DURATION",
+            help="How long to wait before that (5s). By default longer each time, from half a second on.",
+        ),
         flag("--retry", type=COUNT, default=3, metavar="N", help="How often a failed request is repeated."),
         flag("--cert-dir", metavar="DIR", help="Directory with certificates and keys for the registry."),
         flag("--creds", metavar="USER[:PASSWORD]", help="Credentials for the registry."),
@@ -247,7 +252,13 @@ def registry_flags(function: F) -> F:
 
 
 def registry_options(
-    tls_verify: bool | None, authfile: str, creds: str, cert_dir: str, retry: int, secrets: list[str]
+    tls_verify: bool | None,
+    authfile: str,
+    creds: str,
+    cert_dir: str,
+    retry: int,
+    retry_delay: str,
+    secrets: list[str],
 ) -> RegistryOptions:
     """The values of `registry_flags`. A missing password is asked for on the terminal; it joins `secrets`."""
     if creds and ":" not in creds:
@@ -256,7 +267,14 @@ def registry_options(
         if creds.startswith(":"):
             raise UsageError("--creds: the user name is empty", hint="write --creds USER:PASSWORD")
         secrets.append(creds.partition(":")[2])
-    return RegistryOptions(tls_verify=tls_verify, authfile=authfile, creds=creds, cert_dir=cert_dir, retries=retry)
+    return RegistryOptions(
+        tls_verify=tls_verify,
+        authfile=authfile,
+        creds=creds,
+        cert_dir=cert_dir,
+        retries=retry,
+        retry_delay=seconds("--retry-delay", retry_delay),
+    )
 
 
 def ask_password(prompt: str) -> str:

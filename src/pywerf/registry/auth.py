@@ -159,7 +159,7 @@ class Authorizer:
 
     def _fetch(self, challenge: Challenge, scopes: frozenset[str], what: str) -> _Token:
         settings = self._http.settings
-        patience = Patience(settings.retries, settings.backoff)
+        patience = Patience(settings.retries, settings.backoff, delay=settings.delay)
         while True:
             try:
                 return self._fetch_once(challenge, scopes, what)

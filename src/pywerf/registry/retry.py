@@ -51,12 +51,20 @@ def retry_after(value: str | None, now: float) -> float | None:
 
 
 class Patience:
-    """Counts the attempts of one job, and sleeps between them: exponential back-off with jitter."""
+    """Counts the attempts of one job, and sleeps between them: exponential back-off with jitter, or `delay` seconds."""
 
-    __slots__ = ("_backoff", "_left", "_retries", "_sleep", "_used")
+    __slots__ = ("_backoff", "_delay", "_left", "_retries", "_sleep", "_used")
 
-    def __init__(self, retries: int, backoff: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        retries: int,
+        backoff: float,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        delay: float | None = None,
+    ) -> None:
         self._sleep = sleep
+        self._delay = delay
         self._retries = retries
         self._left = retries
         self._used = 0
@@ -69,6 +77,9 @@ class Patience:
         if broken.wait is not None and broken.wait > MAX_WAIT:
             raise broken.error from broken
         self._left -= 1
+        if self._delay is not None:
+            self._sleep(max(self._delay, broken.wait or 0.0))
+            return
         wait = self._backoff * 2.0**self._used
         self._used = min(self._used + 1, 10)
         wait *= random.uniform(0.75, 1.25)  # so that many builds do not come back at the same moment

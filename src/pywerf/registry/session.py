@@ -91,7 +91,7 @@ class RegistrySession:
 
     def patience(self) -> Patience:
         """A new count of attempts."""
-        return Patience(self.settings.retries, self.settings.backoff)
+        return Patience(self.settings.retries, self.settings.backoff, delay=self.settings.delay)
 
     def request(
         self,

@@ -13,8 +13,9 @@ class RegistrySettings(msgspec.Struct, frozen=True):
     `tls_verify` None: certificates are verified, and a registry on loopback may answer in plain HTTP;
     True: verified HTTPS everywhere; False: neither is needed. `creds` is `USER[:PASSWORD]`. `retries`
     is how often a request is made again after its first failure; the n-th wait is about
-    `backoff * 2**n` seconds. Times are in seconds, `chunk_size` (one PATCH of a stream whose length is
-    not known) in bytes. `mirrors` of docker.io (`HOST[/PATH]`) are tried before those of registries.conf.
+    `backoff * 2**n` seconds, or `delay` each time where that is given. Times are in seconds,
+    `chunk_size` (one PATCH of a stream whose length is not known) in bytes. `mirrors` of docker.io
+    (`HOST[/PATH]`) are tried before those of registries.conf.
     """
 
     tls_verify: bool | None = None
@@ -23,6 +24,7 @@ class RegistrySettings(msgspec.Struct, frozen=True):
     cert_dir: str = ""
     retries: int = 3
     backoff: float = 0.5
+    delay: float | None = None
     connect_timeout: float = 30.0
     read_timeout: float = 120.0
     chunk_size: int = 8 << 20

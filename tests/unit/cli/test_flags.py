@@ -13,7 +13,7 @@ from pywerf.cli.invocation import Invocation
 from pywerf.errors import UsageError
 
 
-@click.command("probe", cls=Command, unsupported=("--gone", "-g"))
+@click.command("probe", cls=Command, unsupported=("--sign-by",))
 @switch("--layers", default=True)
 @switch("--quiet", "-q")
 @switch("--all", "-a", "all_")
@@ -72,8 +72,7 @@ def test_reading(words: list[str], name: str, value: object) -> None:
     [
         (["--fil", "x"], "unknown flag: --fil"),
         (["-qx"], "unknown shorthand flag: -x in -qx"),
-        (["--gone=1"], "--gone is a flag of buildah that pywerf does not support"),
-        (["-g"], "-g is a flag of buildah that pywerf does not support"),
+        (["--sign-by=1"], "--sign-by is not supported: pywerf makes no signatures"),
         (["-qf"], "flag needs an argument: -f"),
     ],
 )

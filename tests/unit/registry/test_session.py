@@ -63,6 +63,16 @@ def test_waits_grow_and_honour_retry_after() -> None:
     assert waits[3:] == [20.0, 59.0]
 
 
+def test_a_delay_that_is_asked_for_is_the_same_each_time() -> None:
+    waits: list[float] = []
+    patience = Patience(4, 1.0, waits.append, delay=2.0)
+    for wait in (None, None, 5.0, None):
+        patience.wait_after(Broken(RegistryError("busy"), transient=True, wait=wait))
+    assert waits == [2.0, 2.0, 5.0, 2.0]
+    with pytest.raises(RegistryError, match="busy"):
+        patience.wait_after(Broken(RegistryError("busy"), transient=True))
+
+
 def test_short_retry_after_is_waited_for(client: RegistryClient, fake_registry: FakeRegistry) -> None:
     fake_registry.add_image("app", "1", (b"layer",))
     fake_registry.fail("GET", "manifests", 429, Retry_After="0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
 from pywerf.oci.manifest import Manifest
 
-__all__ = ["Assembled", "assemble", "layer_descriptor", "make_manifest", "squashed_config"]
+__all__ = ["Assembled", "assemble", "changed_features", "layer_descriptor", "make_manifest", "squashed_config"]
 
 COMMENT = "pywerf"
 
@@ -43,12 +43,15 @@ def assemble(
     when: Callable[[bytes], str],
     step_time: str = "",
     omit_history: bool = False,
+    os_version: str = "",
+    os_features: Sequence[str] = (),
 ) -> Assembled:
     """The image of a plan whose vertices have been solved: `results` by definition, `ref` that of its last one.
 
     `when` gives the time of creation; it gets the config without any time of its own, so that an image that was
     made before can have the time that it had then. `step_time` is what the history tells of all steps (RFC 3339);
     empty: the time at which each was done. `omit_history`: the image tells nothing of how it was made, nor its base.
+    `os_version` stands instead of the base's, `os_features` changes those of the base (see `changed_features`).
     """
     layers = [] if ref is None else ref.layers()
     infos = [layer.info.result() for layer in layers]
@@ -58,13 +61,24 @@ def assemble(
         diff_ids=tuple(info.diff_id for info in infos),
         history=_history(plan, results, "", step_time),
         author=plan.author or (plan.base.author if plan.base is not None else ""),
-        os_version=plan.base.os_version if plan.base is not None else "",
-        os_features=plan.base.os_features if plan.base is not None else (),
+        os_version=os_version or (plan.base.os_version if plan.base is not None else ""),
+        os_features=changed_features(plan.base.os_features if plan.base is not None else (), os_features),
     )
     created = when(draft.to_json())
     history = () if omit_history else _history(plan, results, created, step_time)
     config = msgspec.structs.replace(draft, created=created, history=history)
     return make_manifest(config, infos, image_format=image_format, annotations=annotations)
+
+
+def changed_features(features: Sequence[str], changes: Sequence[str]) -> tuple[str, ...]:
+    """The features of an operating system that an image needs, each once: `NAME` adds one, `NAME-` takes one away."""
+    kept = dict.fromkeys(features)
+    for change in changes:
+        if change.endswith("-"):
+            kept.pop(change.removesuffix("-"), None)
+        elif change:
+            kept[change] = None
+    return tuple(kept)
 
 
 def make_manifest(

@@ -10,7 +10,7 @@ from pywerf.cli.auto_cleanup import check_cleanup_flags, clean_store_after, disa
 from pywerf.cli.container_flags import container_flags, container_options
 from pywerf.cli.declare import COUNT, SIZE, Choice, argument, declared, flag, switch
 from pywerf.cli.introspection_flags import failure_introspection_flags, introspected_states
-from pywerf.cli.invocation import engine_flags, progress_flags
+from pywerf.cli.invocation import engine_flags, progress_flags, split_name
 from pywerf.cli.values import (
     bad_value,
     grant_flags,
@@ -33,15 +33,14 @@ from pywerf.oci.media_types import ImageFormat
 if TYPE_CHECKING:
     from pywerf.build.session import Session
     from pywerf.cli.invocation import Invocation
+    from pywerf.oci.platform import Platform
 
 __all__ = ["build_options", "command", "pull_policy"]
 
-# Flags of buildah 1.28 that change the result and are not there yet: refused, never ignored.
-_UNSUPPORTED = frozenset(
-    """
-    --all-platforms --cpp-flag --decryption-key --disable-compression -D --hooks-dir --http-proxy --logsplit
-    --manifest --os-feature --os-version --retry-delay --sign-by --stdin
-    """.split()  # noqa: SIM905
+_UNSUPPORTED = (
+    *("--compat-volumes", "--cw", "--decryption-key", "--sign-by", "--sbom", "--sbom-scanner-image"),
+    *("--sbom-scanner-command", "--sbom-merge-strategy", "--sbom-output", "--sbom-image-output"),
+    *("--sbom-purl-output", "--sbom-image-purl-output"),
 )
 
 _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "docker"}
@@ -56,6 +55,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--file", "-f", "files", multiple=True, metavar="FILE", help="Dockerfile, or - for stdin; several are joined.")
 @flag("--tag", "-t", "tags", multiple=True, metavar="NAME", help="Name for the image.")
 @flag("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG.")
+@flag("--build-arg-file", "build_arg_files", multiple=True, metavar="FILE", help="Values of ARGs, a line each.")
 @flag("--build-context", "build_contexts", multiple=True, metavar="NAME=VALUE", help="One more named build context.")
 @flag("--target", metavar="STAGE", help="Stage to build.")
 @flag("--from", "base", metavar="IMAGE", help="Image for the first FROM, instead of the one that is there.")
@@ -93,6 +93,16 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @switch("--pull-always", help="The same as --pull=always.")
 @switch("--pull-never", help="The same as --pull=never.")
 @platform_flags
+@switch("--all-platforms", help="All platforms that the base images are there for.")
+@flag("--manifest", metavar="LIST", help="Manifest list that the image joins; it is made when it is missing.")
+@flag("--os-version", metavar="VERSION", help="Version of the system that the image needs, instead of the base's.")
+@flag(
+    "--os-feature",
+    "os_features",
+    multiple=True,
+    metavar="FEATURE[-]",
+    help="Feature of the system that the image needs, beside the base's; FEATURE-: not that one.",
+)
 @flag("--timestamp", type=COUNT, default=None, metavar="SECONDS", help="Time of all that is made.")
 @flag(
     "--source-date-epoch",
@@ -109,7 +119,8 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--ignorefile", metavar="FILE", help="File instead of .dockerignore.")
 @flag("--metadata-file", metavar="FILE", help="File to write the result's digests and names to, as JSON.")
 @flag("--trace", metavar="FILE.json", help="File for a time line of the build (Chrome trace, for ui.perfetto.dev).")
-@flag("--logfile", metavar="FILE", help="File for all that is told, instead of stderr.")
+@flag("--logfile", metavar="FILE", help="File to add all to that is told, instead of stderr.")
+@switch("--logsplit", help="With --logfile: a file for each --platform, FILE_OS_ARCH.")
 @switch("--check", help="Look for what could be better in the Dockerfile, and build nothing (--call=check).")
 @flag(
     "--call",
@@ -135,6 +146,9 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
     env=("BUILDAH_ISOLATION",),
     help="Isolation of RUN: chroot, oci or rootless.",
 )
+@switch(
+    "--http-proxy", default=True, help="RUN sees http_proxy, https_proxy, ftp_proxy and no_proxy of the environment."
+)
 @grant_flags
 @flag("--cap-add", multiple=True, split=True, metavar="CAP", help="Capability to add in RUN.")
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
@@ -146,6 +160,7 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @switch("--force-rm", help="No effect: there are no intermediate containers to remove.")
 @switch("--compress", help="No effect, as in buildah.")
 @switch("--disable-content-trust", help="No effect, as in buildah.")
+@flag("--layer-label", multiple=True, metavar="KEY[=VALUE]", help="No effect: there are no intermediate images.")
 @switch("--skip-unused-stages", default=True, help="Always true: what the target does not need is not built.")
 @switch("--identity-label", default=False, help="Always false: no label names the builder.")
 @disable_flag
@@ -166,9 +181,10 @@ def command(run: Invocation, /, **flags: Any) -> int:
     if call.partition(",")[0] not in ("build", "check", "lint", "outline", "targets"):
         raise bad_value("--call", call, "unknown method", hint="the methods are build, check, outline, targets")
     registry = _registry(flags, run)
+    logfile, split = _logs(flags, options)
     check_cleanup_flags(flags)
     with (
-        run.reporter(quiet=options.quiet, logfile=flags["logfile"], trace=flags["trace"]) as reporter,
+        run.reporter(quiet=options.quiet, logfile=logfile, split=split, trace=flags["trace"]) as reporter,
         run.session(
             reporter,
             registry=registry,
@@ -215,7 +231,10 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         context=flags["context"],
         files=tuple(flags["files"]),
         tags=tuple(flags["tags"]),
-        build_args=optional_pairs("--build-arg", flags["build_args"]),
+        build_args=(
+            *_from_files(flags["build_arg_files"]),
+            *optional_pairs("--build-arg", flags["build_args"]),
+        ),
         build_contexts=pairs("--build-context", flags["build_contexts"], "lib=../lib"),
         target=flags["target"],
         base=flags["base"],
@@ -238,6 +257,8 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         omit_history=flags["omit_history"],
         pull=pull_policy(flags["pull"], always=flags["pull_always"], never=flags["pull_never"]),
         platforms=platforms(flags["platform"], flags["os"], flags["arch"], flags["variant"]),
+        all_platforms=flags["all_platforms"],
+        manifest=flags["manifest"],
         timestamp=flags["timestamp"],
         source_date_epoch=flags["source_date_epoch"],
         rewrite_timestamp=flags["rewrite_timestamp"],
@@ -246,6 +267,9 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         iidfile=flags["iidfile"],
         ignorefile=flags["ignorefile"],
         quiet=flags["quiet"],
+        http_proxy=flags["http_proxy"],
+        os_version=flags["os_version"],
+        os_features=tuple(flags["os_features"]),
         explain=flags["explain"],
         metadata_file=flags["metadata_file"],
         jobs=flags["jobs"],
@@ -260,6 +284,32 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         shm_size=flags["shm_size"],
         container=container_options(flags, flags["network"], flags["add_hosts"]),
     )
+
+
+def _from_files(paths: Sequence[str]) -> tuple[tuple[str, str | None], ...]:
+    """What the files of `--build-arg-file` say: a NAME=VALUE or NAME each line; # begins a comment."""
+    found: list[tuple[str, str | None]] = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                lines = file.read().split("\n")
+        except OSError as error:
+            raise UsageError(f"--build-arg-file {path}: {error.strerror}") from error
+        wanted = [line.rstrip("\r") for line in lines if line.strip() and not line.startswith("#")]
+        found += optional_pairs(f"--build-arg-file {path}:", wanted)
+    return tuple(found)
+
+
+def _logs(flags: dict[str, Any], options: BuildOptions) -> tuple[str, tuple[Platform, ...] | None]:
+    """The log file, and the platforms that have files of their own (those that are known). Raises UsageError."""
+    logfile: str = flags["logfile"]
+    if not flags["logsplit"]:
+        return logfile, None
+    if not logfile:
+        raise UsageError("--logsplit needs --logfile", hint="--logfile build.log makes build.log_linux_arm64")
+    if len(options.platforms) == 1 and not options.all_platforms:
+        return split_name(logfile, options.platforms[0]), None
+    return logfile, options.platforms
 
 
 def _entitlements(values: Sequence[str]) -> tuple[str, ...]:
@@ -289,5 +339,7 @@ def pull_policy(value: str, *, always: bool = False, never: bool = False) -> Pul
 
 def _registry(flags: dict[str, Any], run: Invocation) -> RegistryOptions:
     return registry_options(
-        flags["tls_verify"], flags["authfile"], flags["creds"], flags["cert_dir"], flags["retry"], run.secrets
+        *(flags["tls_verify"], flags["authfile"], flags["creds"], flags["cert_dir"], flags["retry"]),
+        flags["retry_delay"],
+        run.secrets,
     )

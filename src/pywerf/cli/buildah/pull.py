@@ -17,7 +17,7 @@ __all__ = ["command"]
 @declared(
     "pull",
     usage_line="IMAGE",
-    unsupported=("--decryption-key", "--remove-signatures", "--retry-delay"),
+    unsupported=("--decryption-key",),
 )
 @switch("--all-tags", "-a", help="Pull every tag of the repository.")
 @flag(
@@ -26,6 +26,7 @@ __all__ = ["command"]
     default="missing",
     help="When to pull: always, missing, newer or never.",
 )
+@switch("--remove-signatures", help="No effect: signatures are never taken along.")
 @switch("--quiet", "-q", help="Tell nothing but the image's id.")
 @platform_flags
 @registry_flags
@@ -37,6 +38,7 @@ def command(
     /,
     all_tags: bool,
     policy: str,
+    remove_signatures: bool,
     quiet: bool,
     platform: Sequence[str],
     os: str,
@@ -47,6 +49,7 @@ def command(
     creds: str,
     cert_dir: str,
     retry: int,
+    retry_delay: str,
     image: str,
 ) -> int:
     """Pull an image from a registry or another place, and print its id.
@@ -57,7 +60,7 @@ def command(
     wanted = platforms(platform, os, arch, variant)
     if len(wanted) > 1:
         raise UsageError("--platform: pull takes one platform", hint="call it once for each")
-    registry = registry_options(tls_verify, authfile, creds, cert_dir, retry, run.secrets)
+    registry = registry_options(tls_verify, authfile, creds, cert_dir, retry, retry_delay, run.secrets)
     with run.reporter(quiet=quiet) as reporter, run.session(reporter, registry=registry) as session:
         record = session.pull(
             image, policy=cast(PullPolicy, policy), platform=wanted[0] if wanted else None, all_tags=all_tags

@@ -18,7 +18,7 @@ _LEVELS = {"gzip": (0, 9), "zstd": (1, 22)}
 @declared(
     "push",
     usage_line="IMAGE [DESTINATION]",
-    unsupported=("--encrypt-layer", "--encryption-key", "--remove-signatures", "--retry-delay", "--sign-by"),
+    unsupported=("--encrypt-layer", "--encryption-key", "--sign-by"),
 )
 @switch("--all", "all_", help="Push every image of a manifest list.")
 @flag("--compression-format", metavar="FORMAT", help="Compression of layers: gzip (default), zstd or none.")
@@ -26,6 +26,7 @@ _LEVELS = {"gzip": (0, 9), "zstd": (1, 22)}
 @switch("--disable-compression", "-D", help="The same as --compression-format none.")
 @flag("--digestfile", metavar="FILE", help="File to write the digest of what was pushed to.")
 @flag("--format", "-f", "format_", metavar="FORMAT", help="Form of the manifest: oci or v2s2 (docker).")
+@switch("--remove-signatures", help="No effect: signatures are never taken along.")
 @switch("--quiet", "-q", help="Tell nothing.")
 @switch("--rm", "remove", help="Remove a manifest list from the store when it is pushed.")
 @registry_flags
@@ -42,6 +43,7 @@ def command(
     disable_compression: bool,
     digestfile: str,
     format_: str,
+    remove_signatures: bool,
     quiet: bool,
     remove: bool,
     tls_verify: bool | None,
@@ -49,6 +51,7 @@ def command(
     creds: str,
     cert_dir: str,
     retry: int,
+    retry_delay: str,
     image: str,
     destination: str,
 ) -> int:
@@ -59,7 +62,7 @@ def command(
     """
     compression = _compression(compression_format, compression_level, disable_compression)
     image_format = _format(format_)
-    registry = registry_options(tls_verify, authfile, creds, cert_dir, retry, run.secrets)
+    registry = registry_options(tls_verify, authfile, creds, cert_dir, retry, retry_delay, run.secrets)
     with run.reporter(quiet=quiet) as reporter, run.session(reporter, registry=registry) as session:
         record = session.find_image(image)
         session.push(

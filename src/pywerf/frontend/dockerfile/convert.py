@@ -18,7 +18,7 @@ from pywerf.frontend.dockerfile.ast import Dockerfile
 from pywerf.frontend.dockerfile.epoch import UnknownEpoch, epoch_source
 from pywerf.frontend.dockerfile.instructions import find_stage, parse_instructions
 from pywerf.frontend.dockerfile.stage_state import StageState
-from pywerf.frontend.dockerfile.stages import StageLinks, after_stages, find_target, is_replaced, link_stages
+from pywerf.frontend.dockerfile.stages import StageLinks, after_stages, find_target, is_replaced, link_stages, reachable
 from pywerf.graph.image_plan import ImagePlan
 from pywerf.graph.op import ContextOp, CopyOp, HttpOp, ImageOp
 from pywerf.graph.vertex import Vertex
@@ -118,6 +118,25 @@ class Converter:
         settings = self.settings
         state.apply_flags(settings.env, settings.unset_env, settings.labels)
         return msgspec.structs.replace(state.plan(), epoch=self.epoch)
+
+    def base_images(self) -> list[str]:
+        """The images that the target's stages stand on, without those that have one platform whatever is built."""
+        links = link_stages(self.stages, self.args, self.resolver.context_names())
+        target = find_target(self.stages, self.settings.target)
+        found = []
+        for index in sorted(reachable(links, target.index)):
+            link = links[index]
+            of_target = not link.stage.base.platform or "TARGET" in link.stage.base.platform
+            if link.base is None and of_target and self._stands_on_image(link):
+                found.append(link.expanded.image)
+        return found
+
+    def _stands_on_image(self, link: StageLinks) -> bool:
+        """Whether FROM names an image: not scratch, and nothing that a named context stands for."""
+        image, contexts = link.expanded.image, self.resolver.context_names()
+        if image == "scratch" or is_replaced(link.stage, contexts):
+            return False
+        return self._context(image, self.settings.platform) is None
 
     def _resolve_epoch(self) -> int | None:
         """SOURCE_DATE_EPOCH as a number; where it names a source, the ARG has the source's time from now on."""

@@ -5,7 +5,13 @@ import json
 import msgspec
 import pytest
 
-from pywerf.backend.buildah.assemble import assemble, layer_descriptor, make_manifest, squashed_config
+from pywerf.backend.buildah.assemble import (
+    assemble,
+    changed_features,
+    layer_descriptor,
+    make_manifest,
+    squashed_config,
+)
 from pywerf.backend.buildah.ref import LayerInfo, Ref
 from pywerf.graph.image_plan import HistoryStep, ImagePlan
 from pywerf.graph.op import ExecOp
@@ -201,3 +207,37 @@ def test_a_base_whose_history_does_not_fit_its_layers(lines: str, layers: int) -
     assert config.diff_ids == diff_ids
     assert sum(not item.empty_layer for item in config.history) == layers
     assert [item.created_by for item in config.history if item.created_by] == [*lines, "ENV a=b"]
+
+
+@pytest.mark.parametrize(
+    ("features", "changes", "expected"),
+    [
+        ((), (), ()),
+        (("a",), (), ("a",)),
+        (("a",), ("b", "c"), ("a", "b", "c")),
+        (("a", "b"), ("b", "a"), ("a", "b")),
+        (("a", "b"), ("a-", "c"), ("b", "c")),
+        (("a",), ("b", "b-"), ("a",)),
+        (("a",), ("x-", ""), ("a",)),
+    ],
+)
+def test_features_of_the_system(features: tuple[str, ...], changes: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert changed_features(features, changes) == expected
+
+
+@pytest.mark.parametrize(("given", "kept"), [("", "10.0"), ("10.0.19042", "10.0.19042")])
+def test_the_version_of_the_system(given: str, kept: str) -> None:
+    plan = msgspec.structs.replace(PLAN, vertex=None, steps=())
+    made = assemble(
+        plan,
+        None,
+        {},
+        image_format="oci",
+        annotations={},
+        when=lambda draft: NOW,
+        os_version=given,
+        os_features=("win32k-", "more"),
+    )
+    document = json.loads(made.config_bytes)
+    assert document["os.version"] == kept
+    assert document["os.features"] == ["more"]

@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 
 from pywerf.build.options import BuildOptions, Output, RegistryOptions
+from pywerf.cli.buildah.build import command as build_command
+from pywerf.cli.buildah.pull import command as pull_command
+from pywerf.cli.buildah.push import command as push_command
+from pywerf.cli.buildah.refused import REFUSED
+from pywerf.cli.declare import Declared, FlagSpec
 from pywerf.oci.digest import Digest
 from pywerf.oci.platform import Platform, host_platform
 
@@ -98,6 +103,13 @@ IMAGE_ID = Digest.of(b"what was built").hex
         (["-v", "/a:/b:ro"], "volumes", ("/a:/b:ro",)),
         (["--shm-size", "1m"], "shm_size", 1 << 20),
         (["--network=default"], "network", ""),
+        ([], "http_proxy", True),
+        (["--http-proxy=false"], "http_proxy", False),
+        (["--os-version", "10.0"], "os_version", "10.0"),
+        (["--os-feature", "a", "--os-feature=b-"], "os_features", ("a", "b-")),
+        (["--manifest", "list"], "manifest", "list"),
+        (["--all-platforms"], "all_platforms", True),
+        (["--layer-label", "a=b"], "labels", ()),
     ],
 )
 def test_flags(words: list[str], field: str, value: object, werf: Werf, session: Any) -> None:
@@ -158,7 +170,10 @@ def test_variables(
         (["--timestamp", "-1"], "--timestamp"),
         (["--network", "bridge"], "--network bridge: unknown network"),
         (["--isolation", "vm"], "--isolation"),
-        (["--manifest", "m"], "does not support"),
+        (["--cw", "type=SNP"], "--cw is not supported: pywerf makes no images for confidential workloads"),
+        (["--retry-delay", "soon"], "--retry-delay soon: time: invalid duration"),
+        (["--logsplit"], "--logsplit needs --logfile"),
+        (["--build-arg-file", "/missing"], "--build-arg-file /missing: No such file or directory"),
         (["--skip-unused-stages=false"], "is not supported"),
         (["--identity-label"], "is not supported"),
         (["--creds", ":x"], "the user name is empty"),
@@ -175,10 +190,10 @@ def test_wrong_values(words: list[str], said: str, werf: Werf, session: Any) -> 
 def test_registry_and_engine_options(werf: Werf, session: Any) -> None:
     werf(
         "buildah", "build", "--tls-verify=false", "--authfile=a", "--creds=u:p", "--cert-dir=c", "--retry=1",
-        "--isolation=chroot",
+        "--retry-delay=1m30s", "--isolation=chroot",
     )  # fmt: skip
     assert session.options.isolation == "chroot"
-    assert session.options.registry == RegistryOptions(False, "a", "u:p", "c", 1)
+    assert session.options.registry == RegistryOptions(False, "a", "u:p", "c", 1, 90.0)
     werf("buildah", "build")
     assert session.options.registry == RegistryOptions()
 
@@ -206,7 +221,53 @@ def test_progress_goes_where_it_is_wanted(werf: Werf, session: Any, tmp_path: Pa
     assert json.loads(lines[0])["vertexes"][0]["name"] == "[1/1] RUN x"
     assert werf("buildah", "build", "--logfile", str(tmp_path / "log")).err == ""
     assert "#1 [1/1] RUN x" in (tmp_path / "log").read_text()
+    werf("buildah", "build", "--logfile", str(tmp_path / "log"))
+    assert (tmp_path / "log").read_text().count("#1 [1/1] RUN x") == 2  # it is added to, as by buildah
     assert werf("buildah", "build", "--logfile", str(tmp_path / "no" / "log")).code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        ([], {"log": "common arm"}),
+        (["--platform=linux/arm64"], {"log_linux_arm64": "common arm"}),
+        (["--platform=linux/arm64,linux/386"], {"log": "common", "log_linux_arm64": "arm", "log_linux_386": ""}),
+        (["--all-platforms"], {"log": "common", "log_linux_arm64": "arm"}),
+    ],
+)
+def test_a_log_for_each_platform(
+    words: list[str], files: dict[str, str], werf: Werf, session: Any, tmp_path: Path
+) -> None:
+    def build(options: BuildOptions) -> Any:
+        many = len(options.platforms) > 1 or options.all_platforms
+        session.reporter.step_started(1, "[internal] load common")
+        session.reporter.step_started(2, f"[{'linux/arm64 ' if many else ''}1/1] RUN arm")
+        return type("Result", (), {"image_id": None})()
+
+    session.build = build
+    assert werf("buildah", "build", "--logfile", str(tmp_path / "log"), "--logsplit", *words).code == 0
+    found = {path.name: path.read_text() for path in tmp_path.glob("log*")}
+    assert {
+        name: " ".join(word for word in ("common", "arm") if f"load {word}" in text or f"RUN {word}" in text)
+        for name, text in found.items()
+    } == files
+
+
+def test_build_args_of_files(werf: Werf, session: Any, tmp_path: Path) -> None:
+    (tmp_path / "args").write_text("# of the team\nA=1=2\n\n  \nB\nC=x # y\r\n")
+    werf("buildah", "build", "--build-arg", "A=3", "--build-arg-file", str(tmp_path / "args"))
+    assert session.built.build_args == (("A", "1=2"), ("B", None), ("C", "x # y"), ("A", "3"))
+    (tmp_path / "args").write_text("=1\n")
+    assert "args: =1: the name is empty" in werf("buildah", "build", "--build-arg-file", str(tmp_path / "args")).err
+
+
+@pytest.mark.parametrize("command", [build_command, pull_command, push_command], ids=lambda one: one.name)
+def test_whatever_is_refused_says_why(command: Declared) -> None:
+    known = {name for param in command.params if isinstance(param, FlagSpec) for name in param.names}
+    for name in command.unsupported:
+        assert name not in known
+        assert REFUSED[name].why
+        assert REFUSED[name].instead
 
 
 @pytest.mark.parametrize(

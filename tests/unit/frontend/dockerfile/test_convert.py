@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from pywerf.errors import DockerfileError, WerfError
+from pywerf.frontend.dockerfile.convert import Converter, Settings
+from pywerf.frontend.dockerfile.parser import parse
 from pywerf.graph.op import ContextOp, CopyOp, ExecOp, ImageOp, MkdirOp, Owner
 from pywerf.oci.config import ContainerConfig
 from pywerf.oci.platform import Platform
@@ -313,3 +315,33 @@ def test_a_trigger_may_copy_from_a_stage_of_this_file(convert: Convert, world: F
     source = chain(plan)[-1].inputs[1]
     assert source is not None
     assert isinstance(source.op, ExecOp)
+
+
+# which images stages stand on
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "images"),
+    [
+        ("FROM one\n", "", ["one"]),
+        ("FROM scratch\n", "", []),
+        (
+            "ARG V=2\nFROM one:$V AS a\nFROM unused\nFROM two\nCOPY --from=a / /\nCOPY --from=other / /\n",
+            "",
+            ["one:2", "two"],
+        ),
+        ("FROM one AS a\nFROM a AS b\nFROM two\n", "b", ["one"]),
+        (
+            "FROM --platform=$BUILDPLATFORM go AS a\nFROM --platform=$TARGETPLATFORM two\nCOPY --from=a / /\n",
+            "",
+            ["two"],
+        ),
+        ("FROM --platform=linux/amd64 one\n", "", []),
+        ("FROM named\nFROM stage AS replaced\nFROM replaced\nCOPY --from=0 / /\n", "", []),
+    ],
+)
+def test_images_that_tell_the_platforms(text: str, target: str, images: list[str], world: FakeResolver) -> None:
+    world.contexts = {"named": ContextOp("named"), "replaced": ContextOp("replaced")}
+    settings = Settings(platform=ARM64, target=target)
+    assert Converter(parse(text.encode()), settings, world).base_images() == images
+    assert world.asked == []
