@@ -129,6 +129,17 @@ class Bases:
             data = blobs.read(chosen.digest)
             document = parse_manifest(data, chosen.media_type)
         assert isinstance(document, Manifest)
+        full = next((item for item in record.names), name or str(record.id))
+        return self._of_document(document, data, platform, full)
+
+    def of_manifest(self, descriptor: Descriptor, name: str) -> Found | None:
+        """The image of a manifest in the store; None when its config is not here."""
+        data = self._store.blobs.read(descriptor.digest)
+        document = parse_manifest(data, descriptor.media_type)
+        return self._of_document(document, data, None, name) if isinstance(document, Manifest) else None
+
+    def _of_document(self, document: Manifest, data: bytes, platform: Platform | None, name: str) -> Found | None:
+        blobs = self._store.blobs
         if blobs.has(document.config.digest) is None:
             return None
         config_bytes = blobs.read(document.config.digest)
@@ -137,11 +148,10 @@ class Bases:
             return None
         if len(config.diff_ids) != len(document.layers):
             raise InvalidDocument(
-                f"{name or record.id}: {len(document.layers)} layers, but the config knows {len(config.diff_ids)}",
+                f"{name}: {len(document.layers)} layers, but the config knows {len(config.diff_ids)}",
                 hint="it may be an artifact that is no container image",
             )
-        full = next((item for item in record.names), name or str(record.id))
-        return Found(full, document, data, config, config_bytes, source=self._origin(document))
+        return Found(name, document, data, config, config_bytes, source=self._origin(document))
 
     def _origin(self, manifest: Manifest) -> ImageSource | None:
         """Where layers that the store does not have were seen: lazily, nothing is asked now."""

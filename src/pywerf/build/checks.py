@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -67,7 +68,16 @@ def call(session: Session, options: BuildOptions, method: str, build_args: dict[
     with ExitStack() as stack:
         named = parse_named(options.build_contexts)
         grants = Grants(options.secrets, options.ssh)
-        contexts = Contexts(session.store, stack, options.context, named, options.ignorefile, grants=grants)
+        contexts = Contexts(
+            session.store,
+            stack,
+            options.context,
+            named,
+            options.ignorefile,
+            grants=grants,
+            cpp_flags=options.cpp_flags,
+            warn=partial(session.reporter.message, "warning"),
+        )
         data, filename = contexts.dockerfiles(options.files)
         resolver = BuildResolver(session, contexts, session.bases(options.pull))
         platform = options.platforms[0] if options.platforms else host_platform()

@@ -13,6 +13,7 @@ from pywerf.linux.mount import Mount
 if TYPE_CHECKING:
     from typing import Literal
 
+    from pywerf.isolation.hooks import Hook
     from pywerf.isolation.network import Resolver
     from pywerf.isolation.spec import Rlimit
     from pywerf.linux.seccomp_profile import SeccompProfile
@@ -30,6 +31,8 @@ def container_defaults(
     cap_add: Sequence[str] = (),
     cap_drop: Sequence[str] = (),
     shm_size: int = 0,
+    hooks: tuple[Hook, ...] = (),
+    volumes: bool = False,
 ) -> ContainerSpec:
     """The spec without a root file system and a command. Reads a seccomp profile, and this process's own limits.
 
@@ -49,6 +52,8 @@ def container_defaults(
         devices=options.devices,
         apparmor=options.apparmor,
         selinux_label=selinux_label(options.labels),
+        hooks=hooks,
+        volumes=volumes,
     )
 
 

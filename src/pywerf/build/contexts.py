@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,14 +47,19 @@ class Contexts:
         ignorefile: str,
         given: Given | None = None,
         grants: Grants | None = None,
+        *,
+        cpp_flags: Sequence[str] = (),
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """`grants`: what git servers may be given."""
+        """`grants`: what git servers may be given; `cpp_flags`, `warn`: for cpp, and for what it says."""
         self._given = given
         self._store = store
         self._stack = stack
         self._main = main
         self.named = named
         self.grants = grants or Grants()
+        self._cpp_flags = cpp_flags
+        self._warn = warn
         self._ignorefile = ignorefile
         self._opened: dict[str, Files] = {}
         self._memories: list[FileDigests] = []
@@ -102,6 +107,13 @@ class Contexts:
     def _read_dockerfile(self, name: str) -> bytes:
         if name == "-":
             return sys.stdin.buffer.read()
+        wanted = name.endswith(".in")
+        if wanted and (self.folder() is None or name.startswith(("http://", "https://"))):
+            # what it includes could be any file of this machine, and it is somebody else's
+            raise ContextError(
+                f"{name}: only a Dockerfile on this machine, with a folder as context, is preprocessed",
+                hint="get it, and run cpp -E on it; or rename it",
+            )
         if name.startswith(("http://", "https://")):
             return self._download_bytes(name)
         candidates = [name]
@@ -113,13 +125,18 @@ class Contexts:
             if os.path.isfile(path):
                 try:
                     with open(path, "rb") as file:
-                        return file.read()
+                        data = file.read()
                 except OSError as error:
                     raise ContextError(f"{path}: {error.strerror}") from error
-        if folder is None:
-            data = self._from_main(name)
-            if data is not None:
+                if wanted:
+                    from pywerf.build.preprocess import preprocess
+
+                    return preprocess(data, path, folder or "", self._cpp_flags, self._warn)
                 return data
+        if folder is None:
+            found = self._from_main(name)
+            if found is not None:
+                return found
         raise ContextError(f"{name}: no such Dockerfile", hint=f"looked for {' and '.join(candidates)}")
 
     # contexts

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from pywerf.build.remove import collect, dangling
-from pywerf.build.session_work import WORK
+from pywerf.build.session import WORK
 from pywerf.errors import UsageError
 from pywerf.store.gc import GcReport
 

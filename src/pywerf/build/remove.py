@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from pywerf.build.names import local_candidates
-from pywerf.build.session_work import WORK
+from pywerf.build.session import WORK
 from pywerf.errors import ImageInUse
 from pywerf.oci.digest import Digest
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pywerf.build.names import full_name, local_candidates
 from pywerf.build.options import BuildOptions, ContainerOptions, EngineOptions, PullPolicy
 from pywerf.build.rungs import choose_rung
-from pywerf.build.session_work import WORK
 from pywerf.errors import ImageNotFound, StoreError, UsageError
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.manifest import Index, Manifest, parse_manifest
@@ -37,7 +36,10 @@ if TYPE_CHECKING:
     from pywerf.store.images import ImageRecord
     from pywerf.util.events import Reporter
 
-__all__ = ["Session"]
+__all__ = ["WORK", "Session"]
+
+WORK = ("session", "work")
+"""The lease that every command holds while it works in a store, and that a collector has to wait for."""
 
 _ORDINARY = ContainerOptions()
 _MOUNT_PROGRAM = ("mount_program", "overlay.mount_program", "overlay2.mount_program")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pywerf.registry.transports import TransportName
     from pywerf.store.images import ImageRecord
 
-__all__ = ["layer_pusher", "pull", "push", "push_to"]
+__all__ = ["compressed_key", "layer_pusher", "pull", "push", "push_to"]
 
 _AT_ONCE = 4
 
@@ -171,14 +171,14 @@ def _near(session: Session, found: Found, compression: Compression, level: int |
     """Repositories in which layers of the image have been seen: a registry can mount them from there."""
     near: list[Reference] = []
     for layer, diff_id in zip(found.manifest.layers, found.config.diff_ids, strict=False):
-        kept = session.store.memo.get("compressed", _compressed_key(diff_id, compression, level))
+        kept = session.store.memo.get("compressed", compressed_key(diff_id, compression, level))
         digests = [layer.digest] if kept is None else [layer.digest, Digest.parse(kept.decode().partition(" ")[0])]
         for digest in digests:
             near += [item for item in origins_of(session.store, digest) if item not in near]
     return near
 
 
-def _compressed_key(diff_id: Digest, compression: Compression, level: int | None) -> str:
+def compressed_key(diff_id: Digest, compression: Compression, level: int | None) -> str:
     return f"{diff_id} {compression} {level or ''}"
 
 
@@ -190,7 +190,7 @@ def layer_pusher(
 
     def push_layer(found: Found, index: int) -> Descriptor:
         layer, diff_id = found.manifest.layers[index], found.config.diff_ids[index]
-        _take_over(session, target, layer, diff_id, _compressed_key(diff_id, compression, level))
+        _take_over(session, target, layer, diff_id, compressed_key(diff_id, compression, level))
         return pusher.push_layer(layer, LayerBytes(session, found, index, chain_ids(found.config.diff_ids)))
 
     return push_layer
@@ -257,12 +257,13 @@ class _Pusher:
         store = self.session.store
         index = parse_manifest(store.blobs.read(record.manifest_digest), record.media_type)
         assert isinstance(index, Index)
+        bases = self.session.bases("never")
         pushed: list[Descriptor] = []
         for item in index.manifests:
-            one = store.images.by_manifest(item.digest)
-            if one is None:
+            # by its manifest: an image that was built again may have another one by now
+            found = None if store.blobs.has(item.digest) is None else bases.of_manifest(item, str(item.digest))
+            if found is None:
                 raise BuildError(f"{record.id}: the image for {item.platform} is not here")
-            found = _found_for(self.session, one, str(item.digest))
             descriptor, _ = self.push_image(found, top=False)
             pushed.append(msgspec.structs.replace(descriptor, platform=item.platform))
         document = msgspec.structs.replace(index, manifests=tuple(pushed))
@@ -302,7 +303,7 @@ class _Pusher:
     def _compress(self, source: LayerBytes) -> Descriptor:
         """A plain layer, compressed on its way; what it came to is remembered, so that it is not done twice."""
         memo = self.session.store.memo
-        key = _compressed_key(source.diff_id, self.compression, self.level)
+        key = compressed_key(source.diff_id, self.compression, self.level)
         kept = memo.get("compressed", key)
         media_type = media_types.layer_media_type(self.compression, self.format or "oci")
         if kept is not None:

@@ -123,21 +123,31 @@ class Invocation:
 
     @contextmanager
     def reporter(
-        self, *, quiet: bool = False, logfile: str = "", split: Sequence[Platform] | None = None, trace: str = ""
+        self,
+        *,
+        quiet: bool = False,
+        logfile: str = "",
+        split: Sequence[Platform] | None = None,
+        prompts: bool = False,
+        trace: str = "",
     ) -> Iterator[Reporter]:
         """The view that the flags ask for, closed at the end. It writes to stderr, or adds to `logfile`.
 
         With `split` (the platforms that are known) what belongs to a platform goes to a file of its own beside it.
+        With `prompts` a command may ask for something on the terminal: its question is shown before its line ends.
         `trace` names a file for the time line, as well.
         """
         from pywerf.report.views import make_reporter
 
         mode = cast(ProgressMode, "quiet" if quiet else self.setting("progress", "auto"))
+        prompts = prompts and sys.stdin.isatty()
         with ExitStack() as files:
 
             def to(path: str) -> Reporter:
                 stream: TextIO = files.enter_context(_log(path)) if path else sys.stderr
-                return make_reporter(mode, stream, self.verbosity, color=self.color, stamp=self._stamp())
+                return make_reporter(
+                    mode, stream, self.verbosity, color=self.color, stamp=self._stamp(), prompts=prompts
+                )
 
             view = to(logfile)
             if split is not None:

@@ -14,6 +14,7 @@ import msgspec
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.bundle_seccomp import default_rules, notify_about_devices, profile_rules
+from pywerf.isolation.hooks import injected
 from pywerf.isolation.own_kernel import check_own_kernel
 from pywerf.isolation.plan import (
     MASKED,
@@ -24,7 +25,7 @@ from pywerf.isolation.plan import (
     plan_container,
 )
 from pywerf.isolation.private_network import make_connector_plan
-from pywerf.isolation.runtimes import Adapter, Runtime, command_line, kill_command
+from pywerf.isolation.runtimes import Adapter, Runtime, command_line, delete_command, kill_command
 from pywerf.isolation.spec import ContainerSpec
 from pywerf.isolation.user_namespace import RootIds, facts_inside, plan_user
 from pywerf.linux import caps, notify_filter
@@ -104,6 +105,7 @@ def make_bundle_plan(
         view                 operations on what it sees of the machine, once `cgroups` are joined
         detaches             whether it leaves the container alone
         kill                 of one that stays: the words that send the container a signal, whose number comes last
+        delete               of one that does not: the words that have it run the hooks of the container's end, if any
         connector            None, or what connects a private network (see `pywerf.isolation.private_network`)
 
     `name` is the container's, `window` the size (columns, lines) of its terminal, `ids` root's own ranges: with them
@@ -150,11 +152,17 @@ def make_bundle_plan(
         "view": _view(spec, facts, runtime.adapter),
         "detaches": runtime.adapter.detaches,
         "kill": [] if runtime.adapter.detaches else kill_command(runtime, stage=stage, name=name),
+        "delete": delete_command(runtime, stage=stage, name=name) if _at_the_end(config, runtime) else [],
         "config": msgspec.json.encode(config),
         "config_with_tmp": _with_tmp(config, stage) if runtime.adapter.own_kernel else b"",
         "connector": make_connector_plan(facts.connectors, spec.namespaces.network) if spec.own_network else None,
     }
     return plan
+
+
+def _at_the_end(config: dict[str, Any], runtime: Runtime) -> bool:
+    """Whether there are hooks for the container's end that nobody would run: the runtime is gone by then."""
+    return runtime.adapter.detaches and "poststop" in config.get("hooks", {})
 
 
 def _program(spec: ContainerSpec, plan: dict[str, Any], machine: str) -> bytes:
@@ -209,8 +217,11 @@ def make_config(
         "process": _process(spec, facts, capabilities),
         "linux": linux,
     }
+    hooks = injected(spec.hooks, spec.argv[0], bind_mounts=spec.volumes) if spec.hooks else {}
     if adapter.forgets_nodev and facts.host.device_nodes and not spec.privileged:
-        config["hooks"] = {"createContainer": [_nodev_again(spec, facts)]}
+        hooks["createContainer"] = [_nodev_again(spec, facts), *hooks.get("createContainer", ())]
+    if hooks:
+        config["hooks"] = hooks
     hostname = spec.hostname or (facts.hostname if adapter.own_kernel else "")
     if hostname and "uts" in own:
         config["hostname"] = hostname

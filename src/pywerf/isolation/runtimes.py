@@ -13,7 +13,17 @@ import msgspec
 from pywerf.errors import IsolationError
 from pywerf.linux.runtime import CONSOLE, LOG, PID, STATE
 
-__all__ = ["ADAPTERS", "SEARCHED", "Adapter", "Runtime", "adapter_for", "command_line", "find_runtime", "kill_command"]
+__all__ = [
+    "ADAPTERS",
+    "SEARCHED",
+    "Adapter",
+    "Runtime",
+    "adapter_for",
+    "command_line",
+    "delete_command",
+    "find_runtime",
+    "kill_command",
+]
 
 
 class Adapter(msgspec.Struct, frozen=True):
@@ -164,6 +174,11 @@ def kill_command(runtime: Runtime, *, stage: str, name: str) -> list[str]:
     Nobody needs to know when it has ended already: what is in the container's log is why it could not be run.
     """
     return [*_call(runtime, stage, log="/dev/null"), "kill", name]
+
+
+def delete_command(runtime: Runtime, *, stage: str, name: str) -> list[str]:
+    """The words that remove what a runtime has kept of the container `name` that it left alone, which has ended."""
+    return [*_call(runtime, stage, log="/dev/null"), "delete", name]
 
 
 def _call(runtime: Runtime, stage: str, network_flags: tuple[str, ...] = (), *, log: str) -> list[str]:

@@ -9,6 +9,7 @@ import msgspec
 from pywerf.linux.mount import Mount
 
 if TYPE_CHECKING:
+    from pywerf.isolation.hooks import Hook
     from pywerf.linux.seccomp_profile import SeccompProfile
 
 __all__ = [
@@ -136,6 +137,8 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     devices: tuple[Device, ...] = ()
     apparmor: str = ""  # a profile's name, `unconfined`, or empty: ours is inherited
     selinux_label: str = ""  # user:role:type:level of the process, or empty: ours is inherited
+    hooks: tuple[Hook, ...] = ()  # of which an OCI runtime gets those that are meant for this container
+    volumes: bool = False  # whether the user has folders of the host in it, which is a condition of hooks
 
     @property
     def own_network(self) -> bool:

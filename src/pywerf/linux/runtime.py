@@ -137,6 +137,7 @@ class Supervisor:
         self.env: dict[str, str] = plan["runtime"]["env"]
         self.detaches: bool = plan["runtime"]["detaches"]
         self.kill: list[str] = plan["runtime"]["kill"]
+        self.delete: list[str] = plan["runtime"]["delete"]
         self.descriptors = descriptors
         self.files: list[int] = []  # that a runtime which stays writes to
         self.terminal: bool = plan["terminal"]
@@ -212,6 +213,12 @@ class Supervisor:
         finally:
             os._exit(127)
 
+    def _spawn_silently(self, argv: list[str]) -> int:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        pid = self._spawn([null, null, null], argv)
+        os.close(null)
+        return pid
+
     def _reap(self, pid: int) -> int:
         """Wait for a process; its exit status. A container may have ended before its runtime has."""
         while pid not in self.ended:
@@ -232,6 +239,8 @@ class Supervisor:
             self._send(number)
         for fd in self.files:
             os.lseek(fd, 0, os.SEEK_END)
+        if self.delete:
+            self._reap(self._spawn_silently(self.delete))
         code = self.ended[self.container]
         if code and not self.detaches and (not os.path.exists(PID) or _logged()):
             failed(self._failure(code))
@@ -240,10 +249,7 @@ class Supervisor:
     def _send(self, number: int) -> None:
         """A runtime that stays would end of a signal, and take the container with it: it is asked to pass it on."""
         if self.kill and os.path.exists(PID):
-            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-            argv = [*self.kill, str(number)]
-            self._spawn([null, null, null], argv)
-            os.close(null)
+            self._spawn_silently([*self.kill, str(number)])
             return
         try:
             os.kill(self.container, number)

@@ -39,10 +39,12 @@ class PlainReporter:
         color: bool = False,
         clock: Callable[[], float] = time.monotonic,
         stamp: Callable[[], str] | None = None,
+        prompts: bool = False,
     ) -> None:
-        """`stamp` gives what every line begins with: the time, say."""
+        """`stamp` gives what every line begins with: the time, say. `prompts`: what has no end of line yet is shown."""
         self.out = Out(stream)
         self._stamp = stamp
+        self._prompts = prompts
         self._verbosity = verbosity
         self._color = color
         self._clock = clock
@@ -58,7 +60,9 @@ class PlainReporter:
 
     def onto(self, stream: TextStream) -> PlainReporter:
         """A view as this one is, onto another stream."""
-        return PlainReporter(stream, self._verbosity, color=self._color, clock=self._clock, stamp=self._stamp)
+        return PlainReporter(
+            stream, self._verbosity, color=self._color, clock=self._clock, stamp=self._stamp, prompts=self._prompts
+        )
 
     def step_started(self, step: int, name: str, *, source: str = "") -> None:
         with self._lock:
@@ -67,7 +71,8 @@ class PlainReporter:
     def step_output(self, step: int, data: bytes, *, stderr: bool = False) -> None:
         with self._lock:
             known = self._steps.get(step, self._clock())
-            self._output(known, known.output.feed(data))
+            lines = known.output.feed(data)
+            self._output(known, [*lines, *known.output.finish()] if self._prompts else lines)
 
     def step_progress(self, step: int, what: str, current: int, total: int) -> None:
         with self._lock:

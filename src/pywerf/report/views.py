@@ -19,12 +19,14 @@ def make_reporter(
     *,
     color: bool | None = None,
     stamp: Callable[[], str] | None = None,
+    prompts: bool = False,
 ) -> Reporter:
     """The view for `mode` on `stream`.
 
     `auto` is the live view on a terminal that can move its cursor, else plain; `quiet` verbosity makes
     `auto` and `plain` quiet. `tty` asked for where there is no terminal falls back to plain.
-    `color` None: coloured on a terminal. With `stamp`, which gives what each line begins with, `auto` is plain.
+    `color` None: coloured on a terminal. With `stamp`, which gives what each line begins with, `auto` is plain; so it
+    is with `prompts`, where commands ask for something.
     """
     if color is None:
         color = wants_color(stream)
@@ -36,14 +38,14 @@ def make_reporter(
         from pywerf.report.quiet import QuietReporter
 
         return QuietReporter(stream, verbosity, color=color)
-    moves = mode == "tty" or (mode == "auto" and verbosity != "debug" and stamp is None)
+    moves = mode == "tty" or (mode == "auto" and verbosity != "debug" and stamp is None and not prompts)
     if moves and _can_move(stream):
         from pywerf.report.tty import TtyReporter
 
         return TtyReporter(stream, verbosity, color=color)
     from pywerf.report.plain import PlainReporter
 
-    return PlainReporter(stream, verbosity, color=color, stamp=stamp)
+    return PlainReporter(stream, verbosity, color=color, stamp=stamp, prompts=prompts)
 
 
 def wants_color(stream: TextIO) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +184,141 @@ def test_a_log_for_each_platform(werf: Werf, theirs: Theirs, project: Project, t
             assert f"linux/{arch}" in text
             assert "COPY Dockerfile /" in text
         assert "COPY" not in log.read_text()
+
+
+# what commands read, and what is around them
+
+READERS = """\
+FROM {base}
+RUN read x; echo "first=$x"
+RUN read x; echo "second=$x"
+RUN echo "rest=$(cat)"
+"""
+
+
+@pytest.mark.parametrize(
+    "flags", [["--isolation=chroot"], ["--isolation=oci", "--runtime=runc"]], ids=["chroot", "runc"]
+)
+def test_commands_read_stdin(flags: list[str], werf: Werf, project: Project, busybox: str) -> None:
+    folder = project(READERS.format(base=busybox))
+    words = ("buildah", "build", "--no-cache", *flags)
+    mode = {"WERF_BUILDAH_MODE": ""}  # --isolation says it
+    done = werf.run(*words, "--stdin", folder, stdin=b"one\ntwo\nthree\n", env=mode)
+    assert shown(done, "first", "second", "rest") == ["first=one", "rest=three", "second=two"]
+    done = werf.run(*words, folder, stdin=b"one\ntwo\nthree\n", env=mode)
+    assert shown(done, "first", "second", "rest") == ["first=", "rest=", "second="]
+    done = werf.run(*words, "--stdin", "--jobs=2", folder, stdin=b"one\n", env=mode)
+    assert shown(done, "first") == ["first="]
+    assert "with --jobs 2 steps read from /dev/null" in done.stderr
+
+
+def test_the_first_command_of_buildah_reads_the_same(
+    werf: Werf, buildah_judge: Buildah, project: Project, busybox: str
+) -> None:
+    folder = project(f'FROM {busybox}\nRUN read x; echo "first=$x"\n')
+    words = [*buildah_judge.argv, "build", *THEIRS, "--no-cache", "--stdin", folder]
+    their = machine.run(*words, stdin=b"one\n")
+    ours = werf.run("buildah", "build", "--no-cache", "--stdin", folder, stdin=b"one\n")
+    assert shown(ours, "first") == shown(their, "first") == ["first=one"]
+
+
+def test_a_question_is_answered_on_the_terminal(werf: Werf, project: Project, busybox: str) -> None:
+    folder = project(f"FROM {busybox}\nRUN printf 'really? '; read x; echo \"answer=$x\"\n")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(werf.command[0], [*werf.command, "buildah", "build", "--no-cache", "--stdin", str(folder)], werf.env)
+    said = b""
+    answered = False
+    while True:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:  # its other side is closed
+            break
+        if not answered and any(
+            line.startswith(b"#") and line.rstrip().endswith(b" really?") for line in said.split(b"\n")
+        ):
+            os.write(terminal, b"yes\n")
+            answered = True
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"answer=yes" in said
+
+
+HOOK = {"version": "1.0.0", "when": {"always": True}, "stages": ["prestart", "createRuntime", "poststart", "poststop"]}
+
+
+def test_hooks_of_runtimes(werf: Werf, buildah_judge: Buildah, project: Project, busybox: str, tmp_path: Path) -> None:
+    """The states that hooks are told are those that they are told by buildah, with the same runtime."""
+    folder = project(f"FROM {busybox}\nRUN true\n")
+    hooks, told = tmp_path / "hooks", tmp_path / "told"
+    script = f"cat >> {told}; echo >> {told}"
+    other = HOOK | {"hook": {"path": "/bin/false"}, "when": {"commands": ["python"]}}
+    write(
+        hooks,
+        {
+            "a.json": json.dumps(HOOK | {"hook": {"path": "/bin/sh", "args": ["sh", "-c", script]}}),
+            "b.json": json.dumps(other),
+        },
+    )
+
+    def states() -> list[str]:
+        found = [json.loads(line)["status"] for line in told.read_text().splitlines() if line]
+        told.unlink()
+        return found
+
+    words = ("--no-cache", "--isolation=oci", "--runtime=runc", "--hooks-dir", hooks, folder)
+    werf.run("buildah", "build", *words, env={"WERF_BUILDAH_MODE": ""})
+    ours = states()
+    machine.run(*buildah_judge.argv, "build", "--tls-verify=false", "--network=host", *words)
+    assert ours == states() == ["creating", "creating", "created", "stopped"]
+    for runtime in ("crun", "runsc"):
+        werf.run("buildah", "build", *words, f"--runtime={runtime}", env={"WERF_BUILDAH_MODE": ""})
+        assert states()[-1] == "stopped"
+    write(hooks, {"b.json": json.dumps(other | {"when": {"always": True}})})
+    failed = werf.run("buildah", "build", *words, env={"WERF_BUILDAH_MODE": ""}, check=False)
+    assert failed.returncode == 125
+    assert "Dockerfile:2" in failed.stderr
+    assert "chroot isolation runs no hooks" in fails(werf, folder, "--hooks-dir", hooks)
+
+
+# the store, the Dockerfile
+
+
+@pytest.mark.parametrize(("flag", "kind"), [("-D", "tar"), ("--disable-compression=false", "tar+gzip")])
+def test_compression_in_the_store(
+    flag: str, kind: str, werf: Werf, theirs: Theirs, buildah_judge: Buildah, project: Project
+) -> None:
+    folder = project(SCRATCH)
+    build(werf, folder, flag, "-t", "compressed:1")
+    assert theirs(flag, "-t", "compressed:1", folder).returncode == 0
+    ours = werf.run("buildah", "inspect", "--format", "{{.Manifest}}", "compressed:1").stdout
+    their = machine.run(
+        *buildah_judge.argv, "inspect", "--type", "image", "--format", "{{.Manifest}}", "compressed:1"
+    ).stdout
+    kinds = [[layer["mediaType"] for layer in json.loads(text)["layers"]] for text in (ours, their)]
+    assert kinds[0] == kinds[1] == [f"application/vnd.oci.image.layer.v1.{kind}"]
+    image = build(werf, project("FROM compressed:1\n"))
+    assert image.files.keys() == {"Dockerfile"}
+
+
+def test_the_preprocessor(werf: Werf, theirs: Theirs, buildah_judge: Buildah, tmp_path: Path, busybox: str) -> None:
+    folder = write(
+        tmp_path / "project",
+        {
+            "Dockerfile.in": f'FROM {busybox}\n#include "common"\n#ifdef DEBUG\nENV debug=1\n#endif\nENV n=NUMBER\n'
+            "RUN echo 'a /* b */ linux' > /x\n",
+            "common": "# of all images\nENV common=1\n",
+        },
+    )
+    flags = ("--cpp-flag=-DDEBUG", "--cpp-flag", "-DNUMBER=a b=3", "-f", folder / "Dockerfile.in", "-t", "cpp:1")
+    ours = build(werf, folder, *flags)
+    assert theirs(*flags, folder).returncode == 0
+    inspected = machine.run(*buildah_judge.argv, "inspect", "--type", "image", "cpp:1").stdout
+    expected = {"common=1", "debug=1", "n=a", "b=3"}
+    assert set(ours.config["Env"]) == set(json.loads(inspected)["OCIv1"]["config"]["Env"]) >= expected
+    assert "invalid preprocessing directive #of" in ours.log
+    history = [item["created_by"] for item in ours.document["history"]]
+    assert history[-1].endswith("echo 'a /* b */ linux' > /x")
 
 
 # registries

@@ -16,7 +16,7 @@ import pytest
 
 from pywerf.build.options import BuildOptions, Output
 from pywerf.build.session import Session
-from pywerf.errors import BuildError, DockerfileError, UsageError, WerfError
+from pywerf.errors import BuildError, DockerfileError, IsolationError, UsageError, WerfError
 from pywerf.oci.config import ImageConfig
 from pywerf.oci.manifest import Index, parse_manifest
 from pywerf.oci.platform import Platform
@@ -245,3 +245,9 @@ def test_a_file_that_changes_under_its_copy_is_not_taken_for_what_it_was(
             assert member.read().decode() == content
         layers.append((layer,))
     assert len(set(layers)) == 3
+
+
+def test_hooks_are_for_runtimes(build: Build, tmp_path: Path) -> None:
+    with pytest.raises(IsolationError, match="--hooks-dir: chroot isolation runs no hooks") as caught:
+        build("FROM scratch\nLABEL a=b\n", hooks_dirs=(str(tmp_path),))
+    assert "--isolation oci" in (caught.value.hint or "")

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from pywerf.build.remove import dangling
-from pywerf.build.session import Session
-from pywerf.build.session_work import WORK
+from pywerf.build.session import WORK, Session
 from pywerf.errors import ImageInUse, ImageNotFound
 from pywerf.oci import media_types
 from pywerf.store.images import ImageRecord

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pywerf.build.options import BuildOptions
 from pywerf.build.session import Session
 from pywerf.errors import ImageNotFound, RegistryError, UsageError
 from pywerf.oci.config import ImageConfig
@@ -202,3 +203,15 @@ def test_names_of_images_from_archives_and_folders(
     session.push("plain", destination.format(place))
     record = make_session("other").pull(source.format(place))
     assert list(record.names) == [name.format(place) for name in names]
+
+
+def test_an_index_has_its_images_whatever_they_were_built_as_since(
+    session: Session, tmp_path: Path, fake_registry: FakeRegistry
+) -> None:
+    """The manifest that a list names is pushed, although the image has another one by now."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    session.build(BuildOptions(str(tmp_path), manifest="list", annotations=(("n", "1"),)))
+    session.build(BuildOptions(str(tmp_path), annotations=(("n", "2"),)))
+    session.push("list", f"docker://{fake_registry.host}/list:1", all=True)
+    (one,) = manifest(fake_registry, "list", "1")["manifests"]  # type: ignore[misc]  # a list, as parsed
+    assert manifest(fake_registry, "list", one["digest"])["annotations"] == {"n": "1"}

@@ -10,6 +10,7 @@ import pytest
 
 from pywerf.errors import IsolationError
 from pywerf.isolation.bundle import RuntimeFacts, make_bundle_plan, make_bundle_template, make_config
+from pywerf.isolation.hooks import Conditions, Hook
 from pywerf.isolation.plan import HostFacts
 from pywerf.isolation.runtimes import ADAPTERS, find_runtime
 from pywerf.isolation.spec import ContainerSpec, Device, IdMap, Namespaces, Resources, Rlimit
@@ -300,3 +301,32 @@ def test_other_profiles_are_rules_where_a_supervisor_is_asked(seccomp: Any) -> N
     written = msgspec.json.decode(plan["runtime"]["config"])
     assert "annotations" not in written
     assert {"names": ["chroot"], "action": "SCMP_ACT_NOTIFY"} in written["linux"]["seccomp"]["syscalls"]
+
+
+HOOKS = (
+    Hook("/a", ("a", "-v"), stages=("prestart", "createContainer"), when=Conditions(always=True)),
+    Hook("/b", stages=("poststop",), when=Conditions(commands=("sh$",))),
+    Hook("/c", stages=("prestart",), when=Conditions(bind_mounts=True)),
+)
+
+
+def test_hooks() -> None:
+    assert "hooks" not in config()
+    assert config(hooks=HOOKS)["hooks"] == {
+        "prestart": [{"path": "/a", "args": ["a", "-v"]}],
+        "createContainer": [{"path": "/a", "args": ["a", "-v"]}],
+    }
+    assert config(hooks=HOOKS, volumes=True)["hooks"]["prestart"][1:] == [{"path": "/c"}]
+    own, theirs = config("crun", hooks=HOOKS)["hooks"]["createContainer"]
+    assert (own["path"], theirs["path"]) == ("/bin/sh", "/a")  # ours makes the container safe, and comes first
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "deletes"),
+    [("crun", "sh", True), ("runc", "sh", True), ("runc", "true", False), ("runsc", "sh", False)],
+)
+def test_a_runtime_that_is_gone_is_called_for_the_hooks_of_the_end(name: str, argv: str, deletes: bool) -> None:
+    runtime = find_runtime(name, lambda name: f"/bin/{name}")
+    one = ContainerSpec(rootfs=Mount("bind", "/image"), argv=(argv,), hooks=HOOKS)
+    words = make_bundle_plan(one, ROOT, runtime, "the-name")["runtime"]["delete"]
+    assert words[-2:] == (["delete", "the-name"] if deletes else [])

@@ -224,3 +224,13 @@ def test_nothing_that_waits_is_lost_at_the_end(view: PlainReporter, stream: io.S
     view.step_output(2, b"waits\nwithout end")
     view.close()
     assert stream.getvalue().endswith("#2 0.000 waits\n#2 0.000 without end\n")
+
+
+def test_what_asks_for_something_is_shown_before_its_line_ends(stream: io.StringIO, clock: Any) -> None:
+    view = PlainReporter(stream, clock=clock, prompts=True)
+    view.step_started(1, "[1/1] RUN ask")
+    view.step_output(1, b"one\nreally? ")
+    assert stream.getvalue().endswith("#1 0.000 one\n#1 0.000 really? \n")
+    view.step_output(1, b"yes\n")
+    assert stream.getvalue().endswith("#1 0.000 really? \n#1 0.000 yes\n")
+    assert PlainReporter(stream, prompts=True).onto(io.StringIO())._prompts

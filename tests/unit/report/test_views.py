@@ -129,3 +129,9 @@ def test_json_from_many_threads(from_many_threads: Callable[[Any], None], broken
     from_many_threads(lambda n: [view.step_output(n, b"x") for _ in range(50)])
     assert len([json.loads(line) for line in stream.getvalue().splitlines()]) == 400
     JsonReporter(broken_stream).message("error", "x")
+
+
+def test_where_commands_ask_for_something_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(make_reporter("auto", Terminal(), prompts=True)).__name__ == "PlainReporter"
+    assert type(make_reporter("tty", Terminal(), prompts=True)).__name__ == "TtyReporter"

@@ -47,6 +47,7 @@ class Engine:
     `clamp`: no time in a layer is later than these seconds; `epoch`: what is made new has this time, now if None.
     `created` is the time that history shows.
     `cache_mounts` is told of cache mounts, and may fill new ones. `volumes` and `resolver` are every container's.
+    `stdin` is the descriptor that commands read from, None for nothing.
     With `keep_failed` the first command that fails is kept as it is, as `failed`, until `close`.
     """
 
@@ -68,6 +69,7 @@ class Engine:
         cache_mounts: CacheWatcher | None = None,
         volumes: tuple[Volume, ...] = (),
         resolver: Resolver | None = None,
+        stdin: int | None = None,
         keep_failed: bool = False,
     ) -> None:
         self._store = store
@@ -86,6 +88,7 @@ class Engine:
         self._cache_mounts = cache_mounts
         self._volumes = volumes
         self._resolver = resolver
+        self._stdin = stdin
         self._keep_failed = keep_failed
         self.failed: FailedStep | None = None
         self._running = Running()
@@ -278,6 +281,7 @@ class Engine:
                         self._running,
                         lambda data, stderr: self._reporter.step_output(step, data, stderr=stderr),
                         vertex.name,
+                        self._stdin if self._stdin is not None else b"",
                     )
                 except ContainerFailed:
                     if self._keep_failed and self.failed is None and not self._running.is_cancelled():

@@ -24,11 +24,12 @@ def run_container(
     running: Running,
     output: Callable[[bytes, bool], None],
     shown: str,
-    stdin: bytes = b"",
+    stdin: bytes | int = b"",
 ) -> tuple[str, ...]:
     """Run a container to its end, its output passed on as it comes; returns the mount points that it left.
 
     Raises ContainerFailed with the last of the output when its status is not 0; `shown` is the command for people.
+    `stdin` is what it reads, or a descriptor to read from, which stays the caller's.
     """
     streams = _Streams(stdin)
     told = _Told(output)
@@ -72,7 +73,7 @@ def _run(
 class _Streams:
     """A container's standard streams: `given` are its own (input, output, error)."""
 
-    def __init__(self, stdin: bytes) -> None:
+    def __init__(self, stdin: bytes | int) -> None:
         self._open: list[int] = []
         try:
             self._out, out = self._pipe()
@@ -120,8 +121,10 @@ def _pump(out: int, err: int, output: Callable[[bytes, bool], None]) -> None:
                 open_pipes -= 1
 
 
-def _stdin(data: bytes) -> int:
-    """A descriptor to read `data` from: /dev/null, or an anonymous file (memfd_create(2))."""
+def _stdin(data: bytes | int) -> int:
+    """A descriptor to read `data` from: a copy of that one, /dev/null, or an anonymous file (memfd_create(2))."""
+    if isinstance(data, int):
+        return os.dup(data)
     if not data:
         return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     fd = os.memfd_create("stdin", os.MFD_CLOEXEC)

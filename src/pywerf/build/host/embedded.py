@@ -50,7 +50,7 @@ class EmbeddedHost:
     def remove_image(self, image: HostImage, *, force: bool = False) -> bool:
         """HostBackend: nothing goes while another process works in the store."""
         from pywerf.build.remove import listed_in, remove_images
-        from pywerf.build.session_work import WORK
+        from pywerf.build.session import WORK
 
         with self._session.store.unleased(*WORK) as free:
             if not free:

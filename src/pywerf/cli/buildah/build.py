@@ -82,6 +82,12 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--cache-from", multiple=True, metavar="REPO|type=TYPE,…", help="Cache to take results from.")
 @flag("--cache-to", multiple=True, metavar="REPO|type=TYPE,…", help="Cache to write results to.")
 @switch("--layers", default=True, env=("BUILDAH_LAYERS",), help="Use and keep results of steps (true by default).")
+@switch(
+    "--disable-compression",
+    "-D",
+    default=True,
+    help="Keep new layers as they are in the store, as ever; false: compressed. Pushes compress them either way.",
+)
 @switch("--squash", help="Make one layer of all new ones.")
 @switch("--omit-history", help="Keep nothing of how the image was made in it, nor of how its base was.")
 @flag(
@@ -117,6 +123,13 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--output", "-o", "outputs_", multiple=True, metavar="DEST", help="type=oci|docker|tar|local|registry,dest=PATH.")
 @flag("--iidfile", metavar="FILE", help="File to write the image's id to.")
 @flag("--ignorefile", metavar="FILE", help="File instead of .dockerignore.")
+@flag(
+    "--cpp-flag",
+    "cpp_flags",
+    multiple=True,
+    metavar="FLAG",
+    help="Flag for cpp, which Dockerfiles named .in go through.",
+)
 @flag("--metadata-file", metavar="FILE", help="File to write the result's digests and names to, as JSON.")
 @flag("--trace", metavar="FILE.json", help="File for a time line of the build (Chrome trace, for ui.perfetto.dev).")
 @flag("--logfile", metavar="FILE", help="File to add all to that is told, instead of stderr.")
@@ -154,6 +167,14 @@ _FORMATS: dict[str, ImageFormat] = {"oci": "oci", "docker": "docker", "v2s2": "d
 @flag("--cap-drop", multiple=True, split=True, metavar="CAP", help="Capability to drop in RUN.")
 @flag("--ulimit", "ulimits", multiple=True, metavar="TYPE=SOFT[:HARD]", help="Limit in RUN.")
 @flag("--volume", "-v", "volumes", multiple=True, metavar="DIR:DIR[:OPTIONS]", help="Mount into RUN.")
+@switch("--stdin", help="RUN reads this command's standard input; steps run one at a time.")
+@flag(
+    "--hooks-dir",
+    "hooks_dirs",
+    multiple=True,
+    metavar="DIR",
+    help="Folder with OCI hooks for containers (--isolation oci).",
+)
 @flag("--shm-size", type=SIZE, default=0, metavar="SIZE", help="Size of /dev/shm.")
 @container_flags
 @switch("--rm", default=True, help="No effect: there are no intermediate containers to remove.")
@@ -184,7 +205,9 @@ def command(run: Invocation, /, **flags: Any) -> int:
     logfile, split = _logs(flags, options)
     check_cleanup_flags(flags)
     with (
-        run.reporter(quiet=options.quiet, logfile=logfile, split=split, trace=flags["trace"]) as reporter,
+        run.reporter(
+            quiet=options.quiet, logfile=logfile, split=split, prompts=flags["stdin"], trace=flags["trace"]
+        ) as reporter,
         run.session(
             reporter,
             registry=registry,
@@ -204,8 +227,8 @@ def command(run: Invocation, /, **flags: Any) -> int:
 
 
 def _call(session: Session, options: BuildOptions, method: str) -> int:
-    from pywerf.build.build_images import given_build_args
     from pywerf.build.checks import call
+    from pywerf.build.work import given_build_args
 
     result = call(session, options, method, given_build_args(options))
     print(result.text, end="")
@@ -253,6 +276,7 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         cache_from=tuple(flags["cache_from"]),
         cache_to=tuple(flags["cache_to"]),
         layers=flags["layers"],
+        compress_layers=not flags["disable_compression"],
         squash=flags["squash"],
         omit_history=flags["omit_history"],
         pull=pull_policy(flags["pull"], always=flags["pull_always"], never=flags["pull_never"]),
@@ -266,6 +290,7 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         outputs=outputs(flags["outputs_"]),
         iidfile=flags["iidfile"],
         ignorefile=flags["ignorefile"],
+        cpp_flags=tuple(flags["cpp_flags"]),
         quiet=flags["quiet"],
         http_proxy=flags["http_proxy"],
         os_version=flags["os_version"],
@@ -281,6 +306,8 @@ def build_options(flags: dict[str, Any]) -> BuildOptions:
         cap_drop=tuple(flags["cap_drop"]),
         ulimits=tuple(flags["ulimits"]),
         volumes=tuple(flags["volumes"]),
+        hooks_dirs=tuple(flags["hooks_dirs"]),
+        stdin=flags["stdin"],
         shm_size=flags["shm_size"],
         container=container_options(flags, flags["network"], flags["add_hosts"]),
     )

@@ -217,3 +217,16 @@ def test_what_has_ended_is_not_killed(isolation: Processes, output: Output) -> N
     run_container(isolation, shell("true"), running, output, "RUN")
     running.cancel()
     assert isolation.started[0].kills == 0
+
+
+def test_commands_read_from_a_descriptor_one_after_the_other() -> None:
+    """Nobody reads ahead: what one command leaves is for the next, and the descriptor stays the caller's."""
+    reading, writing = os.pipe()
+    os.write(writing, b"one\ntwo\nthree\n")
+    os.close(writing)
+    told: list[bytes] = []
+    for script in ("read x; echo 1 $x", "read x; echo 2 $x", "cat"):
+        spec = ContainerSpec(rootfs=Mount("bind", "/"), argv=("sh", "-c", script))
+        run_container(Processes(), spec, Running(), lambda data, stderr: told.append(data), "RUN", reading)
+    os.close(reading)
+    assert b"".join(told) == b"1 one\n2 two\nthree\n"

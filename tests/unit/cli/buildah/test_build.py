@@ -110,6 +110,13 @@ IMAGE_ID = Digest.of(b"what was built").hex
         (["--manifest", "list"], "manifest", "list"),
         (["--all-platforms"], "all_platforms", True),
         (["--layer-label", "a=b"], "labels", ()),
+        ([], "compress_layers", False),
+        (["-D"], "compress_layers", False),
+        (["--disable-compression=false"], "compress_layers", True),
+        ([], "stdin", False),
+        (["--stdin"], "stdin", True),
+        (["--hooks-dir", "a", "--hooks-dir=b"], "hooks_dirs", ("a", "b")),
+        (["--cpp-flag=-DA=b,c", "--cpp-flag", "-DD"], "cpp_flags", ("-DA=b,c", "-DD")),
     ],
 )
 def test_flags(words: list[str], field: str, value: object, werf: Werf, session: Any) -> None:
