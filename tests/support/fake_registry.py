@@ -440,7 +440,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        if self.registry.announce_length or self.command == "HEAD" or not body:
+        if headers and "Content-Length" in headers:
+            self.close_connection = True  # it promises what does not come
+        elif self.registry.announce_length or self.command == "HEAD" or not body:
             self.send_header("Content-Length", str(len(body)))
         else:
             self.send_header("Connection", "close")

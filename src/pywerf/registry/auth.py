@@ -15,16 +15,14 @@ import msgspec
 
 from pywerf.errors import RegistryError, RegistryUnauthorized
 from pywerf.registry.credentials import Credential
-from pywerf.registry.responses import broken_status, clean, read_limited, show_url
+from pywerf.registry.http import Http, read_limited
+from pywerf.registry.http_message import Response
+from pywerf.registry.responses import broken_status, clean, show_url
 from pywerf.registry.retry import Broken, Patience
 from pywerf.registry.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from urllib3 import BaseHTTPResponse
-
-    from pywerf.registry.http import Http
 
 __all__ = ["Authorizer", "Challenge", "parse_challenges"]
 
@@ -124,7 +122,7 @@ class Authorizer:
                 token = self._tokens[wanted] = self._fetch(challenge, wanted, what)
             return f"Bearer {token.value}"
 
-    def refused(self, response: BaseHTTPResponse, scopes: frozenset[str], used: str | None) -> bool:
+    def refused(self, response: Response, scopes: frozenset[str], used: str | None) -> bool:
         """Learn from a 401. True when another try with a new header has a chance.
 
         `used` is the header that was refused. A new token that is refused at once is final, unless the
@@ -206,7 +204,7 @@ class Authorizer:
             )
         if response.status != 200:
             raise broken_status(response, f"{what}: token server {show_url(realm)}", parts.netloc, self.secrets)
-        return _token_from(read_limited(response, MAX_TOKEN_BODY, what), began, what)
+        return _token_from(read_limited(response, MAX_TOKEN_BODY, what, realm), began, what)
 
 
 def _covering(named: str, wanted: frozenset[str]) -> set[str]:

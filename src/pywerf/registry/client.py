@@ -21,7 +21,7 @@ from pywerf.oci.image_io import BlobChunks
 from pywerf.registry import download, upload
 from pywerf.registry.credentials import Credential
 from pywerf.registry.http import origin
-from pywerf.registry.responses import next_link, read_limited, release
+from pywerf.registry.responses import next_link, release
 from pywerf.registry.retry import Broken
 from pywerf.registry.session import Answer, RegistrySession, Schemes
 from pywerf.registry.settings import DEFAULT_SETTINGS, RegistrySettings
@@ -83,14 +83,13 @@ class RegistryClient:
         """Bytes, media type and digest of a manifest or index. `selector` is a tag or a digest, which is verified."""
         what = self._name(repository, selector)
         expected = Digest.parse(selector) if ":" in selector else None
-        answer = self.session.request(
-            "GET",
+        answer, data = self.session.document(
             self._path(repository, "manifests", selector),
+            MAX_DOCUMENT,
             scopes=(pull_scope(repository),),
             what=what,
             headers={"Accept": ACCEPT},
         )
-        data = read_limited(answer.response, MAX_DOCUMENT, what)
         claimed = self._claimed(answer, what)
         digest = check_document(data, expected or claimed, what)
         if claimed is not None:
@@ -176,8 +175,8 @@ class RegistryClient:
         what = f"{self.host}/{repository}"
         path = f"/v2/{quote(repository)}/tags/list"
         for _ in range(MAX_PAGES):
-            answer = self.session.request("GET", path, scopes=(pull_scope(repository),), what=what)
-            document = load_object(read_limited(answer.response, MAX_DOCUMENT, what), f"{what}: list of tags")
+            answer, data = self.session.document(path, MAX_DOCUMENT, scopes=(pull_scope(repository),), what=what)
+            document = load_object(data, f"{what}: list of tags")
             yield from document.strings("tags") or ()
             link = next_link(answer.header("Link"))
             if link is None:

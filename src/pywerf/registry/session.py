@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pywerf.errors import RegistryError
 from pywerf.registry.auth import Authorizer
 from pywerf.registry.credentials import Credential
-from pywerf.registry.http import Http, origin
+from pywerf.registry.http import Http, origin, read_limited
+from pywerf.registry.http_message import Response
 from pywerf.registry.responses import broken_status, clean, release, show_url
 from pywerf.registry.retry import Broken, Patience
 from pywerf.registry.settings import RegistrySettings, has_port, is_loopback
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 __all__ = ["Answer", "RegistrySession", "Schemes"]
 
@@ -44,7 +41,7 @@ class Answer:
 
     __slots__ = ("response", "url")
 
-    def __init__(self, response: BaseHTTPResponse, url: str) -> None:
+    def __init__(self, response: Response, url: str) -> None:
         self.response = response
         self.url = url
 
@@ -55,7 +52,7 @@ class Answer:
 
     def header(self, name: str) -> str:
         """A header's value; empty when it is missing."""
-        return str(self.response.headers.get(name, ""))
+        return self.response.headers.get(name)
 
     def link(self, target: str) -> str:
         """An address that the answer names, made absolute."""
@@ -112,6 +109,18 @@ class RegistrySession:
         while True:
             try:
                 return self.attempt(method, path, scopes=scopes, what=what, headers=headers, body=body, expect=expect)
+            except Broken as broken:
+                patience.wait_after(broken)
+
+    def document(
+        self, path: str, limit: int, *, scopes: Iterable[str], what: str, headers: dict[str, str] | None = None
+    ) -> tuple[Answer, bytes]:
+        """An answer and its whole body, of up to `limit` bytes; as `request` otherwise."""
+        patience = self.patience()
+        while True:
+            try:
+                answer = self.attempt("GET", path, scopes=scopes, what=what, headers=headers)
+                return answer, read_limited(answer.response, limit, what, answer.url)
             except Broken as broken:
                 patience.wait_after(broken)
 

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pywerf.errors import RegistryError
-from pywerf.registry.http import Http
-from pywerf.registry.responses import broken_status, read_limited, release
+from pywerf.registry.http import Http, read_limited
+from pywerf.registry.responses import broken_status
 from pywerf.registry.retry import Broken, Patience
 from pywerf.registry.settings import RegistrySettings
 
@@ -54,13 +54,10 @@ class WebApi:
                 )
                 if response.status not in expect:
                     raise broken_status(response, what, urlsplit(self.base).netloc, self.secrets)
+                text = read_limited(response, _MAX_BODY, what, self.base + path)
                 break
             except Broken as broken:
                 patience.wait_after(broken)
-        if response.status == 204:
-            release(response)
-            return response.status, None
-        text = read_limited(response, _MAX_BODY, what)
         try:
             document = json.loads(text) if text.strip() else None
         except (ValueError, RecursionError) as error:

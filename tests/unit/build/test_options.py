@@ -10,7 +10,7 @@ from pywerf.build.options import BuildOptions, EngineOptions, Output, RegistryOp
 def test_options_have_defaults_and_cannot_be_changed(kind: type[msgspec.Struct]) -> None:
     value = kind()
     assert value == kind()
-    field = msgspec.structs.fields(kind)[0].encode_name
+    field = kind.__struct_fields__[0]
     with pytest.raises(AttributeError):
         setattr(value, field, "x")
 

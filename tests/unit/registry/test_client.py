@@ -100,3 +100,17 @@ def test_find_blob(client: RegistryClient, fake_registry: FakeRegistry) -> None:
     digest = Digest.parse(fake_registry.add_blob("app", b"12345"))
     assert client.find_blob("app", digest) == 5
     assert client.find_blob("app", Digest.of(b"other")) is None
+
+
+@pytest.mark.parametrize("path", ["manifests", "tags"])
+def test_a_document_that_breaks_off_is_asked_for_again(
+    client: RegistryClient, fake_registry: FakeRegistry, path: str
+) -> None:
+    fake_registry.add_image("app", "1", (b"layer",))
+    fake_registry.fail("GET", path, 200, times=2, body=b"{", Content_Length="100")
+    assert client.manifest("app", "1")[0].startswith(b'{"schemaVersion"')
+    assert list(client.tags("app")) == ["1"]
+    assert len(fake_registry.seen("GET", path)) == 3
+    fake_registry.fail("GET", path, 200, times=9, body=b"{", Content_Length="100")
+    with pytest.raises(RegistryError, match="closed the connection too early"):
+        list(client.tags("app")) if path == "tags" else client.manifest("app", "1")
