@@ -25,6 +25,10 @@ MOST = 4
 """More processes at once gain nothing, since the kernel has its own locks."""
 
 
+PIECES = 64
+"""So many pieces for all of them together; each costs next to nothing."""
+
+
 class Folder(msgspec.Struct, array_like=True, frozen=True):
     """A directory: its own lstat; all names in it, joined by NUL; those that have no lstat in `stats`, with the reason.
 
@@ -39,32 +43,57 @@ class Folder(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Lookers:
-    """The comparison of `folders` below `root`, which begins at once when there are many files."""
+    """The comparison of `folders` below `root`, which begins at once when there are many files.
+
+    They are shared out in pieces, so that all processes end at the same time; the last one to take some is this one.
+    """
 
     def __init__(self, root: bytes, folders: Sequence[Folder], *, many: int = MANY) -> None:
         self._root = root
         self._folders = folders
         self._children: list[int] = []
+        self._left = -1  # a pipe with a byte for each piece that nobody has taken yet
         if sum(len(folder.stats) for folder in folders) >= many * STAT.size and _alone():
-            count = min(MOST, len(os.sched_getaffinity(0)))
-            self._children = [self._fork(folders[number::count]) for number in range(count)]
+            self._left, end = os.pipe2(os.O_CLOEXEC)
+            os.write(end, bytes(range(PIECES)))
+            os.close(end)
+            self._children = [self._fork() for _ in range(min(MOST, len(os.sched_getaffinity(0))))]
 
     def same(self) -> bool:
         """Whether all looks as it is remembered. To be called once."""
         if not self._children:
             return _same(self._root, self._folders)
-        ended = [_ended_well(child) for child in self._children]  # all are waited for, whatever the first says
+        same = self._look()
+        return self._end() and same
+
+    def __del__(self) -> None:
+        self._end()  # nobody wants to know any more: something else was wrong
+
+    def _end(self) -> bool:
+        """Take what is left, and wait for all, whatever the first one says: whether they have ended well."""
+        children, self._children = self._children, []
+        if children:
+            os.read(self._left, PIECES)
+            os.close(self._left)
+        ended = [_ended_well(child) for child in children]
         return all(ended)
 
-    def _fork(self, folders: Sequence[Folder]) -> int:
+    def _fork(self) -> int:
         child = os.fork()
         if child:
             return child
         status = 1
         try:
-            status = 0 if _same(self._root, folders, moving=True) else 1
+            status = 0 if self._look(moving=True) else 1
         finally:
             os._exit(status)
+
+    def _look(self, *, moving: bool = False) -> bool:
+        """Take pieces as long as there are some."""
+        while piece := os.read(self._left, 1):
+            if not _same(self._root, self._folders[piece[0] :: PIECES], moving=moving):
+                return False
+        return True
 
 
 def _same(root: bytes, folders: Sequence[Folder], *, moving: bool = False) -> bool:

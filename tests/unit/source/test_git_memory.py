@@ -202,6 +202,26 @@ def test_many_files_are_looked_at_by_processes(git: GitRepository, tmp_path: Pat
     assert run() == f"{count} ()"
 
 
+UNASKED = """
+import os, sys
+from pywerf.source.git_looking import Folder, Lookers
+before = os.listdir("/proc/self/fd")
+lookers = Lookers(os.fsencode(sys.argv[1]), [Folder(b"", b"", b"", [], b"")] * 1000, many=0)
+assert lookers._children
+del lookers
+assert os.listdir("/proc/self/fd") == before
+try:
+    os.waitpid(-1, os.WNOHANG)
+except ChildProcessError:
+    print("alone")
+"""
+
+
+def test_a_look_that_nobody_asks_about_leaves_nothing_behind(git: GitRepository) -> None:
+    words = [sys.executable, "-c", UNASKED, str(git.path)]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "alone\n"
+
+
 NAMES = st.sampled_from(["a", "b", "d/b", "d/e/c", "n", "d/n", "x.o", "out/f", ".gitignore", "d/.gitignore"])
 STEPS = st.one_of(
     st.tuples(st.just("write"), NAMES, st.sampled_from(["1", "22", "*.o", "n", "!x.o"])),
