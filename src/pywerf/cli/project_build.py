@@ -198,36 +198,16 @@ def chosen_options(flags: Mapping[str, Any]) -> ProjectOptions:
 @contextmanager
 def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter) -> Iterator[OpenedProject]:
     """The project that the flags name. Values of secrets are from now on kept out of all output."""
-    from pywerf.build.project.project import find_project, open_project
+    from pywerf.build.project.find import find_project
 
     options = chosen_options(flags)
-    git = find_project(options)
-    # a large work tree is looked at by other processes while this is loaded
-    import pywerf.build.project.building  # noqa: F401
-    from pywerf.build.backends import LazyBackend, open_backend
-    from pywerf.build.project.image_secrets import secret_texts
+    git = find_project(options)  # a large work tree is looked at by other processes from now on
     from pywerf.build.project.repos import Repos
-    from pywerf.report.blocks import BlockReporter
-    from pywerf.report.plain import PlainReporter
 
-    if isinstance(reporter, PlainReporter):
-        reporter = BlockReporter(reporter)
     check_registry_kinds(flags)
     run.secrets.extend(vendor_secrets(flags))
     registry = registry_options(flags)
-    project = open_project(options, reporter, git)
-    if flags["log_project_dir"]:
-        reporter.message("info", f"project directory: {project.directory}")
-    run.secrets.extend(
-        secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
-    )
-    states = introspected_states(flags, reporter) if "introspect_error" in flags else ()
-    engine = msgspec.structs.replace(run.engine, registry=registry, introspect=states)
-    operations = None
-    if run.verbosity == "debug" and flags.get("save_build_report"):
-        from pywerf.build.project.operations import Operations
-
-        operations = Operations()
+    repositories = repo_options(flags)
 
     @functools.cache
     def access() -> RegistryAccess:
@@ -240,6 +220,8 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
             from pywerf.report.masked import MaskedReporter
 
             told = MaskedReporter(reporter, run.secrets)
+        if begun is not None:
+            begun.repository.wait()  # with another thread no user namespace can be entered
         backend = open_backend(engine, told, docker_builder=flags["docker_builder"])
         if operations is None:
             return backend
@@ -247,18 +229,51 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
 
         return measured(backend, operations)
 
-    with (
-        ExitStack() as stack,
-        LazyBackend(make) as backend,
-        Repos.open(
-            repo_options(flags),
-            project.config.meta.project,
-            access=access,
-            backend=backend,
-            reporter=reporter,
-        ) as repos,
-    ):
+    with ExitStack() as stack:
+        begun = Repos.begin(repositories, access)  # and the registry asked by a thread
+        _load()
+        from pywerf.build.backends import LazyBackend, open_backend
+        from pywerf.build.project.image_secrets import secret_texts
+        from pywerf.build.project.project import open_project
+        from pywerf.report.blocks import BlockReporter
+        from pywerf.report.plain import PlainReporter
+
+        if isinstance(reporter, PlainReporter):
+            reporter = BlockReporter(reporter)
+        project = open_project(options, reporter, git)
+        if flags["log_project_dir"]:
+            reporter.message("info", f"project directory: {project.directory}")
+        run.secrets.extend(
+            secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
+        )
+        states = introspected_states(flags, reporter) if "introspect_error" in flags else ()
+        engine = msgspec.structs.replace(run.engine, registry=registry, introspect=states)
+        operations = None
+        if run.verbosity == "debug" and flags.get("save_build_report"):
+            from pywerf.build.project.operations import Operations
+
+            operations = Operations()
+        backend = stack.enter_context(LazyBackend(make))
+        repos = stack.enter_context(
+            Repos.open(
+                repositories,
+                project.config.meta.project,
+                access=access,
+                backend=backend,
+                reporter=reporter,
+                begun=begun,
+            )
+        )
         yield OpenedProject(run, flags, project, backend, repos, access, reporter, operations, states)
+
+
+def _load() -> None:
+    """Import what a build needs later on, while others work; then the first look at the work tree waits for them."""
+    import yaml  # noqa: F401
+
+    import pywerf.build.project.building
+    import pywerf.build.project.image_context
+    import pywerf.build.project.rendering  # noqa: F401
 
 
 def reported_images(flags: Mapping[str, Any], names: Sequence[str], *, final_only: bool) -> list[ReportedImage]:

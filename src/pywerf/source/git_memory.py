@@ -11,7 +11,6 @@ that was looked at is older than `SETTLED_NS`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import struct
@@ -66,8 +65,8 @@ class GitMemory:
         self._began = 0
         self._memory: _Memory | None = None
         self._lookers: Lookers | None = None
-        name = hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
-        self.path = os.path.join(directory, name)
+        # not a digest: loading hashlib would put the look off; whose memory it is, is written in it
+        self.path = os.path.join(directory, os.fsencode(root)[-100:].hex())
 
     def look(self) -> None:
         """Begin to compare. Large work trees are looked at by processes of their own, until `recall` asks for it."""

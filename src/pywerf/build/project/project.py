@@ -14,6 +14,7 @@ import posixpath
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pywerf.build.project.find import find_project
 from pywerf.build.project.reading import ConfigFiles
 from pywerf.build.project.selection import select_images
 from pywerf.config.giterminism import Allowed, check_permissions, forbidden, parse_giterminism
@@ -23,7 +24,6 @@ from pywerf.config.werf_yaml.project import parse_config
 from pywerf.errors import ConfigError, ContextError, GitError, UsageError
 from pywerf.source.git_project import GitProject
 from pywerf.util.globs import covers
-from pywerf.util.home import werf_home
 
 if TYPE_CHECKING:
     from pywerf.build.project.options import ProjectOptions
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pywerf.source.git_tree import GitTree
     from pywerf.util.events import Reporter
 
-__all__ = ["CONFIG_NAMES", "INCLUDES", "LOCK", "Project", "find_config", "find_project", "open_files", "open_project"]
+__all__ = ["CONFIG_NAMES", "INCLUDES", "LOCK", "Project", "find_config", "open_files", "open_project"]
 
 CONFIG_NAMES = ("werf.yaml", "werf.yml")
 INCLUDES, LOCK = "werf-includes.yaml", "werf-includes.lock"
@@ -109,15 +109,6 @@ def find_config(options: ProjectOptions, directory: str) -> str | None:
     if options.config:
         return posixpath.normpath(options.config)
     return next((name for name in CONFIG_NAMES if os.path.lexists(os.path.join(directory, name))), None)
-
-
-def find_project(options: ProjectOptions) -> GitProject:
-    """The project's repository, whose work tree is looked at from now on. Raises GitError."""
-    memory = os.path.join(werf_home(options.home_dir), "git-status")
-    git = GitProject(options.dir, options.git_work_tree, memory=memory)
-    if not options.loose_giterminism:
-        git.look()
-    return git
 
 
 def open_project(options: ProjectOptions, reporter: Reporter, git: GitProject | None = None) -> Project:

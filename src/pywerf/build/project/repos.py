@@ -1,6 +1,7 @@
 """The repositories of a build: the main storage, those beside it, and the locks that its builders share.
 
-with Repos.open(options, project, …) as repos:
+begun = Repos.begin(options, access)            # a registry is asked while the project is looked at
+with Repos.open(options, project, …, begun=begun) as repos:
     repos.main, repos.final, repos.caches, repos.secondaries
     with repos.locked(digest) as hold: …
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pywerf.build.project.storage.open import open_registry_storage, open_storage
-from pywerf.errors import UsageError
+from pywerf.errors import UsageError, WerfError
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
@@ -76,6 +77,21 @@ class Repos:
         self._locker: Locker | None = None
         self._lock = threading.Lock()
 
+    @staticmethod
+    def begin(options: RepoOptions, access: Callable[[], RegistryAccess]) -> RegistryStageStorage | None:
+        """Ask the main repository for its tags, which come while other things are done.
+
+        None: there is no repository, or it cannot be opened; what is wrong then is told by `open`, in its turn.
+        """
+        if options.is_local:
+            return None
+        try:
+            storage = open_registry_storage(options.repo, access(), home=options.home)
+        except WerfError:
+            return None
+        storage.repository.begin()
+        return storage
+
     @classmethod
     def open(
         cls,
@@ -85,8 +101,12 @@ class Repos:
         access: Callable[[], RegistryAccess],
         backend: Callable[[], Backend],
         reporter: Reporter,
+        begun: RegistryStageStorage | None = None,
     ) -> Repos:
-        """What the options name. Raises UsageError for what does not fit together."""
+        """What the options name. `begun`: the main storage, from `begin`.
+
+        Raises UsageError for what does not fit together.
+        """
         if options.is_local:
             for flag, given in (
                 ("--final-repo", options.final_repo),
@@ -100,7 +120,7 @@ class Repos:
                     f"--synchronization {options.synchronization} needs --repo: local stages are nobody else's",
                     hint="leave it out, or name the repository",
                 )
-        main = open_storage(options.repo, project, access=access, backend=backend, home=options.home)
+        main = begun or open_storage(options.repo, project, access=access, backend=backend, home=options.home)
 
         def opened(repo: str, flag: str) -> RegistryStageStorage:
             return open_registry_storage(repo, access(), home=options.home, flag=flag)

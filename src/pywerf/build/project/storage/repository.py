@@ -20,6 +20,7 @@ from pywerf.registry.access import RegistryAccess
 from pywerf.registry.client import RegistryClient
 from pywerf.registry.deletion import NO_VENDOR_ACCESS, Deletion, VendorAccess, open_deletion, registry_kind
 from pywerf.registry.verify import MAX_DOCUMENT
+from pywerf.util.promise import Promise, run_in_thread
 
 __all__ = ["DELETED_LABEL", "RECORD_LABEL", "Repository"]
 
@@ -48,6 +49,7 @@ class Repository:
         self.access = access
         self._lock = threading.Lock()
         self._tags: list[str] | None = None
+        self._begun: Promise[list[str]] | None = None
         self._kind = kind
         self._vendor = vendor
         self._deletion: Deletion | None = None
@@ -69,13 +71,28 @@ class Repository:
 
     # tags
 
+    def begin(self) -> None:
+        """Ask for the tags on a thread, which `tags` waits for; its errors are told there. To be called once, first."""
+        self._begun = run_in_thread(self._listed, "tags")
+
+    def wait(self) -> None:
+        """Wait until that thread has ended; raises nothing."""
+        if self._begun is not None:
+            self._begun.wait()
+
     def tags(self, *, fresh: bool = False) -> tuple[str, ...]:
         """All tags; asked for once, and again when `fresh`."""
         with self._lock:
-            if self._tags is None or fresh:
-                nothing: list[str] = []
-                self._tags = self._unless_missing(lambda: list(self.client.tags(self.path)), nothing)
+            if fresh:
+                self._tags = self._listed()
+            elif self._tags is None:
+                begun, self._begun = self._begun, None
+                self._tags = self._listed() if begun is None else begun.result()
             return tuple(self._tags)
+
+    def _listed(self) -> list[str]:
+        nothing: list[str] = []
+        return self._unless_missing(lambda: list(self.client.tags(self.path)), nothing)
 
     def _unless_missing(self, ask: Callable[[], T], otherwise: T) -> T:
         """What the registry answers, or `otherwise` as long as nothing was ever pushed to the repository.
