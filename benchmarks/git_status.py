@@ -3,8 +3,8 @@
     python benchmarks/git_status.py [--work DIR] [--files N] [--reps N] [--werf FILE]     (`scripts/bench git-status`)
 
 A repository of 50,000 files and a Dockerfile that copies them all is built once, and again when its files are old
-enough to be trusted. Then both commands take turns. Ends with 1 when the build takes more than a second of processor
-time, or more than twice that of `git status`.
+enough to be trusted: without `--repo`, and with a docker-registry of this machine. Then all commands take turns. Ends
+with 1 when a build takes more than a second of processor time, or more than twice that of `git status`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from support import services
 
 BAR_SECONDS, BAR_RATIO = 1.0, 2.0
 A_FOLDER = 50
@@ -61,30 +65,47 @@ def main() -> int:
     folder = work / "repository"
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     env.update(WERF_BUILDAH_MODE="auto", WERF_HOME=str(work / "home"), WERF_BUILDAH_ROOT=str(work / "store"))
-    commands = {"git status": ["git", "status"], "werf build": [args.werf, "build"]}
     try:
         if not folder.exists():
             folder.mkdir(parents=True)
             make_repository(folder, args.files)
-        cost(commands["werf build"], folder, env)
-        time.sleep(SETTLED)
-        cost(commands["werf build"], folder, env)
-        seen: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-        for _ in range(args.reps):
-            for name, argv in commands.items():
-                seen[name].append(cost(argv, folder, env))
+        with services.registry(work / "registry") as registry:
+            build = [args.werf, "build"]
+            commands = {
+                "git status": ["git", "status"],
+                "werf build": build,
+                "werf build --repo": [*build, "--repo", f"{registry}/large"],
+            }
+            seen = measure(commands, folder, env, args.reps)
     finally:
         if args.work is None:
             shutil.rmtree(work, ignore_errors=True)
-    used = {name: statistics.median(one for one, _ in found) for name, found in seen.items()}
+    good = True
     for name, found in seen.items():
-        clock = statistics.median(one for _, one in found)
-        print(f"{name}: {used[name]:.3f} s of processor time, {clock:.3f} s by the clock (medians of {args.reps})")
-    ratio = statistics.median(
-        one / other for (one, _), (other, _) in zip(seen["werf build"], seen["git status"], strict=True)
-    )
-    print(f"ratio of processor time: {ratio:.2f}")
-    return 0 if used["werf build"] <= BAR_SECONDS and ratio <= BAR_RATIO else 1
+        used, clock = (statistics.median(one[kind] for one in found) for kind in (0, 1))
+        ratio, by_clock = (
+            statistics.median(one[kind] / other[kind] for one, other in zip(found, seen["git status"], strict=True))
+            for kind in (0, 1)
+        )
+        print(f"{name}: {used:.3f} s of processor time, {clock:.3f} s by the clock ({ratio:.2f} and {by_clock:.2f})")
+        good = good and used <= BAR_SECONDS and ratio <= BAR_RATIO
+    return 0 if good else 1
+
+
+def measure(
+    commands: dict[str, list[str]], folder: Path, env: dict[str, str], reps: int
+) -> dict[str, list[tuple[float, float]]]:
+    """The costs of the commands, in turns, when there is nothing left to be done for any of them."""
+    for argv in commands.values():
+        cost(argv, folder, env)
+    time.sleep(SETTLED)
+    for argv in commands.values():
+        cost(argv, folder, env)
+    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(reps):
+        for name, argv in commands.items():
+            seen[name].append(cost(argv, folder, env))
+    return seen
 
 
 if __name__ == "__main__":
