@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,11 +11,11 @@ from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, cle
 from pywerf.cli.declare import SIZE, argument, declared, flag, switch
 from pywerf.cli.introspection_flags import introspected_stages, introspected_states, introspection_flags
 from pywerf.cli.invocation import engine_flags, progress_flags
-from pywerf.cli.project_build import build_flags, chosen_options, opened_project, report_path_flag
+from pywerf.cli.project_build import build_flags, opened_project, report_path_flag
 from pywerf.cli.project_flags import has_config, project_flags
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.values import bad_value, grant_flags, labels, optional_pairs, platforms
-from pywerf.errors import UsageError, WerfError
+from pywerf.errors import UsageError
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import DockerfileBuild, Secret
@@ -154,13 +153,9 @@ def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
         if not flags["follow"]:
             build()
             return 0
-        from pywerf.build.project.follow import follow
-        from pywerf.cli.failures import explain
+        from pywerf.cli.follow import follow_project
 
-        def tell(error: WerfError) -> None:
-            print(explain(error, secrets=run.secrets), file=sys.stderr)
-
-        follow(chosen_options(flags), build, reporter, tell)
+        follow_project(run, flags, reporter, build)
     return 0
 
 

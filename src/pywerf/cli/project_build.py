@@ -37,7 +37,6 @@ __all__ = [
     "OpenedProject",
     "build_flags",
     "chosen_options",
-    "final_image",
     "opened_project",
     "report_path_flag",
     "reported_images",
@@ -289,23 +288,6 @@ def reported_images(flags: Mapping[str, Any], names: Sequence[str], *, final_onl
     images = read_report(report_path(flags["build_report_path"]))
     there = [name for name, image in images.items() if image.final or not final_only]
     return [images[name] for name in select_names(there, names)]
-
-
-def final_image(names: Sequence[str], finals: Sequence[str]) -> str:
-    """The one image that is meant: the one of `names`, those that were asked for, or the only final one.
-
-    Raises UsageError.
-    """
-    found = names or finals
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise UsageError("there is no final image", hint="name the image")
-    from pywerf.config.werf_yaml.model import shown_name
-
-    raise UsageError(
-        "there are several images, and one has to be chosen", hint=f"name one of {', '.join(map(shown_name, found))}"
-    )
 
 
 def _terminal_width() -> int:

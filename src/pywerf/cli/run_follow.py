@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pywerf.cli.flags import Flag
+from pywerf.cli.follow import follow_project
 from pywerf.cli.invocation import invocation
-from pywerf.cli.project_build import chosen_options
-from pywerf.errors import UsageError, WerfError
+from pywerf.errors import BuildError, UsageError
 
 if TYPE_CHECKING:
     import subprocess
 
     from pywerf.cli.invocation import Invocation
-    from pywerf.cli.run_project import Ready, Runner
+    from pywerf.cli.ready_images import Ready
+    from pywerf.cli.run_project import Runner
     from pywerf.util.events import Reporter
 
 __all__ = ["container_name", "run_and_follow"]
@@ -34,16 +35,7 @@ def run_and_follow(
     prepared: Callable[[Reporter], AbstractContextManager[Ready]],
 ) -> int:
     """Run the image, and a new container of it whenever there is another image. Ends by a signal only."""
-    from pywerf.build.project.follow import follow
-    from pywerf.cli.failures import explain
-
-    if flags["use_build_report"]:
-        raise UsageError("--follow and --use-build-report cannot be used together")
     container = _Container(runner)
-
-    def tell(error: WerfError) -> None:
-        click.echo(explain(error, secrets=run.secrets), err=True)
-
     with run.reporter() as reporter:
 
         def renew() -> None:
@@ -51,7 +43,7 @@ def run_and_follow(
                 container.renew(ready)
 
         try:
-            follow(chosen_options(flags), renew, reporter, tell)
+            follow_project(run, flags, reporter, renew)
         finally:
             container.stop()
     return 0
@@ -81,7 +73,7 @@ class _Container:
             )
             status = run_docker(words)
             if status:
-                raise UsageError(f"docker run ended with status {status}", hint="see what it has said above")
+                raise BuildError(f"docker run ended with status {status}", hint="see what it has said above")
         else:
             self.stop()
             own = _engine_words(self._runner.ctx)

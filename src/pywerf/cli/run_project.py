@@ -10,40 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from msgspec.structs import replace
 
 from pywerf.cli.flags import Flag
-from pywerf.cli.project_build import final_image, opened_project, reported_images
-from pywerf.errors import ImageNotFound, UsageError
-from pywerf.oci.platform import Platform, host_platform
+from pywerf.cli.foreground import run_here
+from pywerf.cli.ready_images import Ready, only_image, ready_images
+from pywerf.errors import UsageError
 
 if TYPE_CHECKING:
-    from pywerf.backend.contract import Backend
-    from pywerf.build.project.results import BuiltImage, BuiltPlatform
     from pywerf.build.session import Session
     from pywerf.cli.invocation import Invocation
     from pywerf.util.events import Reporter
 
-__all__ = ["Ready", "Runner", "docker_words", "platform_to_run", "prepared", "run_docker", "run_of_project"]
+__all__ = ["Runner", "docker_words", "run_docker", "run_of_project"]
 
 _DEFAULT_OPTIONS = "--rm"
 _SHELLS = {"shell": "/bin/sh", "bash": "/bin/bash"}
-
-
-class Ready:
-    """An image that can be run: its name in the backend, and the embedded engine's session (None: Docker has it).
-
-    An ordinary user's session is in a user namespace that a process enters once: there is no second one.
-    """
-
-    def __init__(self, reference: str, backend: Backend) -> None:
-        self.reference = reference
-        self.session: Session | None = None
-        if backend.name != "docker":
-            from pywerf.build.embedded import EmbeddedBackend
-
-            assert isinstance(backend, EmbeddedBackend)
-            self.session = backend.session
 
 
 def run_of_project(ctx: click.Context, run: Invocation, flags: dict[str, Any]) -> int:
@@ -54,8 +35,8 @@ def run_of_project(ctx: click.Context, run: Invocation, flags: dict[str, Any]) -
     if flags["follow"]:
         from pywerf.cli.run_follow import run_and_follow
 
-        return run_and_follow(run, flags, runner, lambda reporter: prepared(run, flags, reporter))
-    with run.reporter() as reporter, prepared(run, flags, reporter) as ready:
+        return run_and_follow(run, flags, runner, lambda reporter: _prepared(run, flags, reporter))
+    with run.reporter() as reporter, _prepared(run, flags, reporter) as ready:
         reporter.close()  # the terminal is the container's now
         return runner.run(run, ready)
 
@@ -85,52 +66,10 @@ def _environment(values: Sequence[str]) -> str:
 
 
 @contextmanager
-def prepared(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> Iterator[Ready]:
+def _prepared(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> Iterator[Ready]:
     """Build the image, and have it in the backend, which is open as long as the body runs."""
-    wanted = (flags["image"],) if flags["image"] else ()
-    if flags["use_build_report"]:
-        with _of_report(run, flags, wanted, reporter) as ready:
-            yield ready
-        return
-    with opened_project(run, flags, reporter) as opened:
-        names = opened.project.images(wanted) if wanted else ()
-        name = final_image(names, opened.project.images(final_only=True))
-        image = next(image for image in opened.build((name,)) if image.name == name)
-        one = platform_to_run(image, host_platform())
-        backend = opened.backend()
-        yield Ready(opened.repos.main.fetch(one.last.id, backend), backend)
-
-
-def platform_to_run(image: BuiltImage, here: Platform) -> BuiltPlatform:
-    """The image's only platform, or this machine's of several. Raises UsageError."""
-    by_name = {one.platform: one for one in image.platforms}
-    if len(by_name) == 1:
-        return image.platforms[0]
-    if str(here) not in by_name:
-        raise UsageError(
-            f"image {image.name} is for {' and '.join(by_name)}, none of which is this machine's",
-            hint="choose one with --platform",
-        )
-    return by_name[str(here)]
-
-
-@contextmanager
-def _of_report(run: Invocation, flags: dict[str, Any], wanted: Sequence[str], reporter: Reporter) -> Iterator[Ready]:
-    from pywerf.build.backends import open_backend
-    from pywerf.cli.repo_flags import registry_options
-
-    found = {image.name: image for image in reported_images(flags, wanted, final_only=False)}
-    finals = [name for name, image in found.items() if image.final]
-    image = found[final_image(tuple(found) if wanted else (), finals)]
-    engine = replace(run.engine, registry=registry_options(flags))
-    with open_backend(engine, reporter) as backend:
-        try:
-            backend.images.inspect(image.reference)
-        except ImageNotFound:
-            if not image.digest:
-                raise
-            backend.transfer.pull(image.reference)
-        yield Ready(image.reference, backend)
+    with ready_images(run, flags, lambda select: (only_image(select, flags["image"]),), reporter) as (ready,):
+        yield ready
 
 
 class Runner:
@@ -197,21 +136,10 @@ def _run_in_store(ctx: click.Context, run: Invocation, words: list[str], session
 
 def run_docker(words: list[str]) -> int:
     """Run docker's own client; its status is the container's. Raises UsageError where there is none."""
-    import subprocess
-
-    try:
-        process = subprocess.Popen(words)
-    except FileNotFoundError:
-        raise UsageError(
+    return run_here(
+        words,
+        missing=UsageError(
             "werf run needs the docker command to run an image of a Docker daemon",
             hint="install it, or use the embedded engine (WERF_BUILDAH_MODE=auto)",
-        ) from None
-    try:
-        status = process.wait()
-    except KeyboardInterrupt as stop:
-        # docker passes it on to the container; Ctrl-C has reached it as well as us
-        if getattr(stop, "signum", 2) != 2:
-            process.terminate()
-        process.wait()
-        raise
-    return 128 - status if status < 0 else status
+        ),
+    )

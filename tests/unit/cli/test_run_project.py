@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from pywerf.build.project.results import BuiltImage, BuiltPlatform
 from pywerf.cli.run_follow import container_name
-from pywerf.cli.run_project import docker_words, platform_to_run
+from pywerf.cli.run_project import docker_words
 from pywerf.errors import UsageError
-from pywerf.oci.platform import Platform
 
 Werf = Callable[..., Any]
 
@@ -113,15 +111,3 @@ def test_what_follows_commits_has_a_name() -> None:
     for options in (["--rm"], ["-d"], ["--name", "app"]):
         with pytest.raises(UsageError, match="-d and --name"):
             container_name(options)
-
-
-def image_for(*platforms: str) -> BuiltImage:
-    return BuiltImage("web", tuple(BuiltPlatform(name, ()) for name in platforms))
-
-
-def test_of_several_platforms_this_machines_is_run() -> None:
-    here = Platform("linux", "arm64", "v8")
-    assert platform_to_run(image_for("linux/amd64", "linux/arm64/v8"), here).platform == "linux/arm64/v8"
-    assert platform_to_run(image_for("linux/amd64"), here).platform == "linux/amd64", "emulation may be there"
-    with pytest.raises(UsageError, match="web is for linux/amd64 and linux/s390x, none of which is this machine's"):
-        platform_to_run(image_for("linux/amd64", "linux/s390x"), here)

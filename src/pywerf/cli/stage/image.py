@@ -8,8 +8,9 @@ import click
 
 from pywerf.cli.flags import Command
 from pywerf.cli.invocation import engine_flags, invocation, progress_flags
-from pywerf.cli.project_build import build_flags, final_image, opened_project
+from pywerf.cli.project_build import build_flags, opened_project
 from pywerf.cli.project_flags import project_flags
+from pywerf.cli.ready_images import only_image
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.errors import UsageError
 
@@ -27,11 +28,9 @@ __all__ = ["command"]
 def command(ctx: click.Context, /, **flags: Any) -> int:
     """Print the full name of the last stage of IMAGE, or of the only final image. It must have been built."""
     run = invocation(ctx)
-    wanted = (flags["image"],) if flags["image"] else ()
     flags.update(check_built_images=True, parallel=False, backend_network="")
     with run.reporter(quiet=True) as reporter, opened_project(run, flags, reporter) as opened:
-        chosen = opened.project.images(wanted) if wanted else ()
-        name = final_image(chosen, opened.project.images(final_only=True))
+        name = only_image(opened.project.images, flags["image"])
         built = next(image for image in opened.build((name,)) if image.name == name)
         if built.result is None:
             raise UsageError(
