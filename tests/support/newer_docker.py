@@ -1,4 +1,7 @@
-"""A newer Docker than this machine's: a small root of the next Debian with its docker.io, kept in the cache."""
+"""A newer Docker than this machine's: a small root of the next Debian with its docker.io and its compose, kept in the
+
+cache.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from support import machine
 from support.bases import key_of
 
 SUITE = "trixie"
+PACKAGES = "docker.io,docker-compose,iptables,ca-certificates"
 
 # In a mount namespace of its own: the root becomes /, and /tmp and /run are the machine's, where tests look for both.
 _ENTER = """\
@@ -32,7 +36,7 @@ def newer_docker() -> Path:
     """The root folder. Made once, in a minute or two."""
     mirror = machine.debian_mirror()
     with machine.locked("newer-docker") as cache:
-        root = cache / f"docker-{key_of(mirror, SUITE)}"
+        root = cache / f"docker-{key_of(mirror, SUITE, PACKAGES)}"
         if root.exists():
             return root
         machine.require_root()
@@ -40,7 +44,7 @@ def newer_docker() -> Path:
         made = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
         try:
             machine.run(
-                *(debootstrap, "--variant=minbase", "--include=docker.io,iptables,ca-certificates"),
+                *(debootstrap, "--variant=minbase", f"--include={PACKAGES}"),
                 *("--keyring=/usr/share/keyrings/debian-archive-keyring.gpg", SUITE, made, mirror),
                 timeout=1200,
             )

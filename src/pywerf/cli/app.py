@@ -15,6 +15,7 @@ _COMMANDS = {
     "managed-images": ("pywerf.cli.managed_images", "The images that cleanup counts among a project's."),
     "host": ("pywerf.cli.host", "Examine this machine; keep its store within limits."),
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),
+    "compose": ("pywerf.cli.compose", "Call docker compose with the images of a project."),
     "export": ("pywerf.cli.export", "Copy images of a project to names of their own."),
     "stage": ("pywerf.cli.stage", "Tell what the stages of images are called."),
     "synchronization": ("pywerf.cli.synchronization", "Serve locks to the builders of many hosts."),

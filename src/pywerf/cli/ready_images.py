@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
-from pywerf.cli.project_build import opened_project, reported_images
+from pywerf.cli.project_build import chosen_options, opened_project, reported_images
 from pywerf.errors import ImageNotFound, UsageError
 from pywerf.oci.platform import Platform, host_platform
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
+    from pywerf.build.project.report_file import ReportedImage
     from pywerf.build.project.results import BuiltImage, BuiltPlatform
     from pywerf.build.session import Session
     from pywerf.cli.invocation import Invocation
     from pywerf.util.events import Reporter
 
-__all__ = ["Choose", "Ready", "Select", "only_image", "platform_to_run", "ready_images"]
+__all__ = ["Choose", "Ready", "Select", "known_images", "only_image", "platform_to_run", "ready_images"]
 
 
 class Select(Protocol):
@@ -68,6 +69,15 @@ class Ready:
             self.session = backend.session
 
 
+def known_images(flags: Mapping[str, Any], reporter: Reporter) -> Select:
+    """The images that there are, where none is built or run."""
+    if flags["use_build_report"]:
+        return _select(_reported(flags))
+    from pywerf.build.project.project import open_project
+
+    return open_project(chosen_options(flags), reporter).images
+
+
 @contextmanager
 def ready_images(
     run: Invocation, flags: dict[str, Any], choose: Choose, reporter: Reporter
@@ -104,15 +114,10 @@ def _of_report(
     run: Invocation, flags: dict[str, Any], choose: Choose, reporter: Reporter
 ) -> Iterator[tuple[Ready, ...]]:
     from pywerf.build.backends import open_backend
-    from pywerf.build.project.selection import select_names
     from pywerf.cli.repo_flags import registry_options
 
-    found = {image.name: image for image in reported_images(flags, (), final_only=False)}
-
-    def select(patterns: Sequence[str] = (), *, final_only: bool = False) -> Sequence[str]:
-        return select_names([name for name, image in found.items() if image.final or not final_only], patterns)
-
-    images = [found[name] for name in choose(select)]
+    found = _reported(flags)
+    images = [found[name] for name in choose(_select(found))]
     engine = replace(run.engine, registry=registry_options(flags))
     with open_backend(engine, reporter) as backend:
         for image in images:
@@ -123,3 +128,17 @@ def _of_report(
                     raise
                 backend.transfer.pull(image.reference)
         yield tuple(Ready(image.name, image.reference, backend) for image in images)
+
+
+def _reported(flags: Mapping[str, Any]) -> dict[str, ReportedImage]:
+    return {image.name: image for image in reported_images(flags, (), final_only=False)}
+
+
+def _select(found: Mapping[str, ReportedImage]) -> Select:
+    """The images of a report."""
+    from pywerf.build.project.selection import select_names
+
+    def select(patterns: Sequence[str] = (), *, final_only: bool = False) -> Sequence[str]:
+        return select_names([name for name, image in found.items() if image.final or not final_only], patterns)
+
+    return select
