@@ -82,12 +82,14 @@ def _labels(flags: dict[str, Any]) -> dict[str, str]:
 
 def _of_project(run: Invocation, flags: dict[str, Any], reporter: Reporter, stack: ExitStack) -> Exporter:
     """Build the images."""
-    from pywerf.build.project.export import Exporter, check_templates, exported
+    from pywerf.build.project.export import Exporter, check_platforms, check_templates, exported
 
     opened = stack.enter_context(opened_project(run, flags, reporter))
     names = opened.project.images(flags["images"], final_only=flags["final_images_only"])
     check_templates(flags["tags"], names)
     chosen = set(names)
+    if not flags["repo"] and opened.backend_name == "docker":
+        check_platforms(opened.project.config.images, chosen)
     images = [exported(image) for image in opened.build(names) if image.name in chosen]
     return Exporter(images, flags["tags"], opened.access(), opened.backend, reporter)
 

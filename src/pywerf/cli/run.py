@@ -163,7 +163,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     Without COMMAND the image's own entrypoint and command run. The container is gone when it ends.
     """
     run = invocation(ctx)
-    run.passes_status = True
     if flags["of_project"]:
         from pywerf.cli.run_project import run_of_project
 

@@ -35,6 +35,10 @@ def run_and_follow(
     prepared: Callable[[Reporter], AbstractContextManager[Ready]],
 ) -> int:
     """Run the image, and a new container of it whenever there is another image. Ends by a signal only."""
+    from pywerf.backend.select import select_backend
+
+    if select_backend(run.engine.mode, os.environ).docker:
+        container_name(runner.options)  # before anything is built
     container = _Container(runner)
     with run.reporter() as reporter:
 

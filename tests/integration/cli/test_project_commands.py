@@ -146,6 +146,30 @@ def test_run(shop: Werf, git: GitRepository, repo: str, tmp_path: Path) -> None:
     assert shop.run(*words, "base", "--", "cat", "/base", cwd=tmp_path).stdout == "base\n"
 
 
+def test_a_build_that_fails_is_told_from_a_container_that_does(shop: Werf, git: GitRepository) -> None:
+    git.commit({"base.Dockerfile": "ARG BUSYBOX\nFROM ${BUSYBOX}\nRUN exit 7\n"})
+    failed = shop.run("run", *options(), cwd=git.path, check=False)
+    assert failed.returncode == 1
+    assert "base.Dockerfile:3" in failed.stderr
+
+
+@pytest.mark.parametrize("shop", ["docker"], indirect=True)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--follow"), "-d and --name"),
+        (("export", "--tag", "r.example.com/x", "--platform", "linux/amd64,linux/arm64"), "several platforms"),
+    ],
+)
+def test_what_docker_cannot_do_is_told_before_the_build(
+    shop: Werf, git: GitRepository, words: tuple[str, ...], said: str
+) -> None:
+    failed = shop.run(*words, cwd=git.path, check=False, env={"WERF_LOG_QUIET": "0"})
+    assert failed.returncode in (1, 2)
+    assert said in failed.stderr
+    assert "Building stage" not in failed.stderr
+
+
 def test_run_of_local_stages(shop: Werf, git: GitRepository, project: str) -> None:
     assert shop.run("run", *options(), cwd=git.path).stdout == "hello one\n"
     told = shop.run("run", "--dry-run", *options(), "-e", "GREETING=a b", "web", "--", "id", cwd=git.path).stdout

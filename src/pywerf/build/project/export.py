@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,20 @@ if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
     from pywerf.build.project.report_file import ReportedImage
     from pywerf.build.project.results import BuiltImage
+    from pywerf.config.werf_yaml.model import Image
     from pywerf.registry.access import RegistryAccess
     from pywerf.util.events import Reporter
 
-__all__ = ["Exported", "Exporter", "check_templates", "exported", "exported_names", "of_report", "without_labels"]
+__all__ = [
+    "Exported",
+    "Exporter",
+    "check_platforms",
+    "check_templates",
+    "exported",
+    "exported_names",
+    "of_report",
+    "without_labels",
+]
 
 _ANY_TAG = "0" * 70
 
@@ -40,11 +50,22 @@ def exported(image: BuiltImage) -> Exported:
     """A built image. Raises BuildError for one of several platforms without an index."""
     published = image.published
     if published is None:
-        raise BuildError(
-            f"image {shown_name(image.name)}: it has several platforms, and no index joins them in local storage",
-            hint="name a repository with --repo, or one --platform",
-        )
+        raise _no_index(image.name)
     return Exported(image.name, published.name, published.tag, published.manifest is None)
+
+
+def check_platforms(images: Iterable[Image], names: Collection[str]) -> None:
+    """Where no index joins platforms, as in a Docker daemon: raise BuildError for the named images with several."""
+    for image in images:
+        if image.name in names and len(image.platforms) > 1:
+            raise _no_index(image.name)
+
+
+def _no_index(image: str) -> BuildError:
+    return BuildError(
+        f"image {shown_name(image)}: it has several platforms, and no index joins them in local storage",
+        hint="name a repository with --repo, or one --platform",
+    )
 
 
 def of_report(image: ReportedImage) -> Exported:

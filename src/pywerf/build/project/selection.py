@@ -20,7 +20,16 @@ def select_images(config: ProjectConfig, patterns: Sequence[str] = (), *, final_
     What an including pattern names literally stays, whatever is excluded. Raises UsageError for a pattern that is
     none, or that matches nothing.
     """
-    return select_names([image.name for image in config.images if image.final or not final_only], patterns)
+    names = [image.name for image in config.images if image.final or not final_only]
+    try:
+        return select_names(names, patterns)
+    except UsageError as error:
+        if not final_only:
+            raise
+        select_names([image.name for image in config.images], patterns)  # raises what all images do not help against
+        raise UsageError(
+            f"{error.message} that is final", hint="--final-images-only=false takes the others, too"
+        ) from error
 
 
 def select_names(names: Sequence[str], patterns: Sequence[str] = ()) -> tuple[str, ...]:

@@ -6,10 +6,19 @@ import json
 
 import pytest
 
-from pywerf.build.project.export import Exported, check_templates, exported, exported_names, of_report, without_labels
+from pywerf.build.project.export import (
+    Exported,
+    check_platforms,
+    check_templates,
+    exported,
+    exported_names,
+    of_report,
+    without_labels,
+)
 from pywerf.build.project.report_file import ReportedImage
 from pywerf.build.project.results import BuiltImage, BuiltPlatform, BuiltStage
 from pywerf.build.project.storage.model import StageDescription, StageId
+from pywerf.config.werf_yaml.project import parse_config
 from pywerf.errors import BuildError, UsageError
 from pywerf.oci.digest import Digest
 
@@ -37,6 +46,16 @@ def test_several_platforms_in_local_storage_are_refused() -> None:
     platforms = tuple(BuiltPlatform(name, (stage(local=True),)) for name in ("linux/amd64", "linux/arm64"))
     with pytest.raises(BuildError, match="image web: it has several platforms"):
         exported(BuiltImage("web", platforms))
+
+
+def test_and_that_before_a_build() -> None:
+    config = parse_config(
+        "project: p\nconfigVersion: 1\nbuild: {platform: [linux/amd64, linux/arm64]}\n"
+        "---\nimage: web\ndockerfile: D\n---\nimage: one\ndockerfile: D\nplatform: linux/amd64\n"
+    )
+    check_platforms(config.images, {"one"})
+    with pytest.raises(BuildError, match="image web: it has several platforms"):
+        check_platforms(config.images, {"web", "one"})
 
 
 def test_where_an_image_of_a_report_is() -> None:

@@ -39,6 +39,12 @@ def test_patterns_choose_in_the_order_of_the_file(patterns: tuple[str, ...], cho
 
 def test_final_images_only() -> None:
     assert select_images(CONFIG, final_only=True) == NAMES[:-1]
+    with pytest.raises(UsageError, match='no image matches "tools" that is final') as caught:
+        select_images(CONFIG, ("web", "tools"), final_only=True)
+    assert "--final-images-only=false" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match=r'no image matches "tolls"$') as caught:
+        select_images(CONFIG, ("tolls",), final_only=True)
+    assert caught.value.hint == "did you mean tools?"
 
 
 @pytest.mark.parametrize(
