@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import invocation, log_flags
+from pywerf.cli.invocation import further_log_flags, invocation, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 from pywerf.cli.registry_flags import docker_config_flag, tls_flags, tls_verify
 from pywerf.errors import UsageError
@@ -40,6 +40,7 @@ _ENV_FILE = ".env"
 @tls_flags
 @project_flags
 @log_flags
+@further_log_flags
 @click.argument("system", metavar="gitlab|github")
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:

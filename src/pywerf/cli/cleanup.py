@@ -8,7 +8,7 @@ import click
 
 from pywerf.cli.deletion import deletion_flags, jobs, need_repo, open_repositories, print_plan, report_path
 from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import invocation, log_flags, progress_flags
+from pywerf.cli.invocation import further_log_flags, invocation, log_flags, progress_flags
 from pywerf.cli.project_flags import project_flags, project_options
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.vendor_flags import vendor_flags
@@ -56,6 +56,7 @@ def _kube_flags(function: Any) -> Any:
 @_kube_flags
 @progress_flags
 @log_flags
+@further_log_flags
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
     """Delete the stages, custom tags and records of --repo that the project needs no more.

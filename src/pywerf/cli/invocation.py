@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 import msgspec
 
 from pywerf.build.options import EngineOptions, RegistryOptions
-from pywerf.cli.declare import BOOL, Choice, FlagSpec
+from pywerf.cli.declare import BOOL, WHOLE, Choice, FlagSpec
 from pywerf.errors import ImageNotFound, UsageError
 from pywerf.report.verbosity import ProgressMode, Verbosity
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Invocation",
     "engine_flags",
+    "further_log_flags",
     "invocation",
     "log_flags",
     "log_time_flags",
@@ -277,6 +278,18 @@ def log_time_flags(function: F) -> F:
         [
             _global("--log-time", type=BOOL, bare="true", metavar="", default=None, help="Begin lines with the time."),
             _global("--log-time-format", metavar="LAYOUT", help=f"Go's layout of the time ({RFC_3339})."),
+        ]
+    )(function)
+
+
+def further_log_flags(function: F) -> F:
+    """What upstream's commands take beside `log_flags`. Boxes and width concern builds alone, so help hides them."""
+    return _all_of(
+        [
+            log_time_flags,
+            plain_log_flags,
+            _global("--log-pretty", type=BOOL, bare="true", metavar="", default=None, hidden=True),
+            _global("--log-terminal-width", type=WHOLE, default=None, hidden=True),
         ]
     )(function)
 

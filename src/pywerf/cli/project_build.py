@@ -74,7 +74,6 @@ _BUILD_FLAGS: tuple[Callable[[Any], Any], ...] = (
         metavar="N",
         help="Fold what is told of images (-1: as the terminal).",
     ),
-    switch("--log-project-dir", help="Tell the project directory first."),
     log_time_flags,
     plain_log_flags,
     vendor_flags_of_builds,
@@ -240,8 +239,6 @@ def opened_project(run: Invocation, flags: Mapping[str, Any], reporter: Reporter
         if isinstance(reporter, PlainReporter):
             reporter = BlockReporter(reporter)
         project = open_project(options, reporter, git)
-        if flags["log_project_dir"]:
-            reporter.message("info", f"project directory: {project.directory}")
         run.secrets.extend(
             secret.value for image in project.config.images for secret in image.secrets if secret.value is not None
         )

@@ -42,6 +42,7 @@ _FLAGS: tuple[Callable[[Any], Any], ...] = (
         help="Directory for caches (default: ~/.werf).",
     ),
     flag("--tmp-dir", metavar="DIR", help="Directory for temporary files (default: the system's)."),
+    switch("--log-project-dir", help="Tell the project directory first."),
     switch("--debug-templates", help="Let the *_debug functions of templates print; tell more of errors in templates."),
 )
 
@@ -90,6 +91,7 @@ def project_options(flags: Mapping[str, Any], platforms: tuple[str, ...] = ()) -
         allow_includes_update=flags["allow_includes_update"],
         platforms=platforms,
         home_dir=flags["home_dir"],
+        tell_directory=flags["log_project_dir"],
         staged=os.environ.get("WERF_FORCE_STAGED_DOCKERFILE", "") in ("1", "true"),
         staged_version=_staged_version(),
     )

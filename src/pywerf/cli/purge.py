@@ -8,7 +8,7 @@ import click
 
 from pywerf.cli.deletion import deletion_flags, jobs, need_repo, open_repositories, print_plan, report_path
 from pywerf.cli.flags import Command
-from pywerf.cli.invocation import invocation, log_flags, progress_flags
+from pywerf.cli.invocation import further_log_flags, invocation, log_flags, progress_flags
 from pywerf.cli.project_flags import project_flags, project_name
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.vendor_flags import vendor_flags
@@ -23,6 +23,7 @@ __all__ = ["command"]
 @vendor_flags
 @progress_flags
 @log_flags
+@further_log_flags
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
     """Delete all stages, custom tags and records of the project in --repo and --final-repo, in use or not.

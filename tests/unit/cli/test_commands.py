@@ -29,3 +29,16 @@ def test_no_command_has_a_flag_twice() -> None:
         assert [name for name, count in names.items() if count > 1] == [], words
         seen += 1
     assert seen > 40
+
+
+def test_commands_on_projects_have_all_flags_of_the_log() -> None:
+    levels = [f"--{prefix}{level}" for prefix in ("log-", "") for level in ("quiet", "verbose", "debug")]
+    others = ("color-mode", "pretty", "project-dir", "terminal-width", "time", "time-format")
+    wanted = {*levels, *(f"--log-{name}" for name in others)}
+    seen = 0
+    for words, command in commands(as_click_group(app)):
+        names = {name for param in command.params for name in param.opts}
+        if "--config-templates-dir" in names:
+            assert sorted(wanted - names) == [], words
+            seen += 1
+    assert seen > 15

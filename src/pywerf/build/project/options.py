@@ -27,6 +27,7 @@ class ProjectOptions(msgspec.Struct, frozen=True):
     allow_includes_update: bool = False
     platforms: tuple[str, ...] = ()
     home_dir: str = ""
+    tell_directory: bool = False  # say where the project is, first
     staged: bool = False  # every image with a Dockerfile is staged
     staged_version: str = "v1"
 

@@ -146,6 +146,8 @@ def open_files(options: ProjectOptions, reporter: Reporter) -> ConfigFiles:
 
 def _opened(options: ProjectOptions, reporter: Reporter, git: GitProject) -> Project:
     """The project without its configuration."""
+    if options.tell_directory:
+        reporter.message("info", f"project directory: {git.directory}")
     commit = _commit(git, options, reporter)
     tree = git.tree(commit)
     loose = options.loose_giterminism

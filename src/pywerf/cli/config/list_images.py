@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pywerf.cli.declare import declared, switch
-from pywerf.cli.invocation import Invocation, log_flags
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 
 __all__ = ["command"]
@@ -15,6 +15,7 @@ __all__ = ["command"]
 @switch("--final-images-only", help="Only images with final: true.")
 @project_flags
 @log_flags
+@further_log_flags
 def command(run: Invocation, /, **flags: Any) -> int:
     """Print the names of the images in werf.yaml, one a line; ~ is the image without a name."""
     from pywerf.build.project.project import open_project

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pywerf.cli.declare import Declared, argument, declared, switch
-from pywerf.cli.invocation import Invocation, log_flags
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def printing(name: str, short_help: str, text_of: Callable[[Project, Sequence[st
     @switch("--final-images-only", help="Only images with final: true.")
     @project_flags
     @log_flags
+    @further_log_flags
     @argument("images", many=True)
     def command(run: Invocation, /, **flags: Any) -> int:
         from pywerf.build.project.project import open_project

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import invocation, log_flags
+from pywerf.cli.invocation import further_log_flags, invocation, log_flags
 from pywerf.cli.login import ask_credential, log_in, registry_key
 from pywerf.cli.registry_flags import docker_config_flag, tls_flags, tls_verify
 
@@ -19,6 +19,7 @@ __all__ = ["command"]
 @docker_config_flag
 @tls_flags
 @log_flags
+@further_log_flags
 @click.argument("registry")
 @click.pass_context
 def command(

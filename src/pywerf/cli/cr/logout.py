@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pywerf.cli.flags import Command
-from pywerf.cli.invocation import log_flags
+from pywerf.cli.invocation import further_log_flags, log_flags
 from pywerf.cli.login import log_out
 from pywerf.cli.registry_flags import docker_config_flag
 
@@ -15,6 +15,7 @@ __all__ = ["command"]
 @click.command("logout", cls=Command, usage_line="REGISTRY")
 @docker_config_flag
 @log_flags
+@further_log_flags
 @click.argument("registry")
 def command(docker_config: str, registry: str) -> int:
     """Log out of REGISTRY: remove what docker's config.json has of it."""

@@ -10,7 +10,7 @@ import click
 from pywerf.cli.auto_cleanup import cache_volume_flags
 from pywerf.cli.flags import Command, Size, flag, switch
 from pywerf.cli.host.places import home_flags, host_backends, tmp_dir
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.invocation import engine_flags, further_log_flags, invocation
 from pywerf.cli.values import seconds, volume_flags
 
 __all__ = ["command"]
@@ -34,6 +34,7 @@ _CACHE = "--allowed-local-cache-volume-usage"
 )
 @home_flags
 @engine_flags
+@further_log_flags
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
     """Remove what nobody needs; where a volume is too full, what was used longest ago as well.

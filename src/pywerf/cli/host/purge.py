@@ -9,7 +9,7 @@ import click
 
 from pywerf.cli.flags import Command, flag, switch
 from pywerf.cli.host.places import home_flags, host_backends, tmp_dir
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.invocation import engine_flags, further_log_flags, invocation
 
 __all__ = ["command"]
 
@@ -20,6 +20,7 @@ __all__ = ["command"]
 @flag("--project-name", "-N", metavar="NAME", help="Only the images of this project, and nothing else.")
 @home_flags
 @engine_flags
+@further_log_flags
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
     """Remove the images of projects from both backends, results of steps, caches and temporary files.

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pywerf.cli.flags import Command
-from pywerf.cli.invocation import invocation, log_flags
+from pywerf.cli.invocation import further_log_flags, invocation, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 
 __all__ = ["command"]
@@ -16,6 +16,7 @@ __all__ = ["command"]
 @click.command("get-file", cls=Command, usage_line="FILE", short_help="Print a file as the configuration sees it.")
 @project_flags
 @log_flags
+@further_log_flags
 @click.argument("file", metavar="FILE")
 @click.pass_context
 def command(ctx: click.Context, /, file: str, **flags: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pywerf.cli.flags import Command, flag
-from pywerf.cli.invocation import invocation, log_flags
+from pywerf.cli.invocation import further_log_flags, invocation, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 from pywerf.errors import UsageError
 
@@ -18,6 +18,7 @@ __all__ = ["command"]
 @flag("--filter", metavar="source=local|URL", help="Only files of the project itself, or of one repository.")
 @project_flags
 @log_flags
+@further_log_flags
 @click.argument("glob", required=False, default="", metavar="[GLOB]")
 @click.pass_context
 def command(ctx: click.Context, /, glob: str, **flags: Any) -> None:

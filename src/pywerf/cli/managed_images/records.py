@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pywerf.cli.deletion import need_repo, open_repositories
-from pywerf.cli.invocation import log_flags
+from pywerf.cli.invocation import further_log_flags, log_flags
 from pywerf.cli.project_flags import project_flags, project_name
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.vendor_flags import vendor_flags
@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def managed_flags(function: F) -> F:
     """All flags of a command."""
-    return project_flags(repo_flags(vendor_flags(log_flags(function))))
+    return project_flags(repo_flags(vendor_flags(log_flags(further_log_flags(function)))))
 
 
 def image_names(names: Sequence[str]) -> list[str]:

@@ -47,6 +47,15 @@ def test_stdout_has_the_result_alone(
     assert (captured.out, captured.err) == (printed, "")
 
 
+def test_the_project_directory_is_told_with_the_time(git: GitRepository, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "render", "base", "--debug-templates", "--log-project-dir", "--log-time"]) == 0
+    told = capsys.readouterr().err
+    assert told.endswith(f" project directory: {git.path}\n")
+    assert told.partition("T")[0].count("-") == 2
+    assert run(["config", "render", "base", "--log-project-dir"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("args", "code", "told"),
     [
