@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +156,46 @@ def test_killed_pulls(make_werf: Callable[[str], Werf], debian: str) -> None:
         assert wait_until_gone(werf.root) == []
     werf.run("buildah", "pull", debian)
     assert_whole(werf)
+
+
+@pytest.fixture
+def many_files(tmp_path: Path, busybox: str) -> Path:
+    """A build whose command makes so many files that other processes help to read them."""
+    made = "mkdir /many; for n in $(seq 12000); do echo $n > /many/$n; done"
+    (tmp_path / "Dockerfile").write_text(f"FROM {busybox}\nENV {MARK}=1\nRUN {made}\n")
+    return tmp_path
+
+
+def wait_for_reader(werf: Werf, process: subprocess.Popen[bytes]) -> int:
+    """The pid of a process that reads files for the layer."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        for line in processes_of(werf.root):
+            pid, _, command = line.partition(": ")
+            if "layer.pack" in command:
+                return int(pid)
+        assert process.poll() is None, process.communicate()[0].decode()
+    raise AssertionError("nothing has read the files")
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one processor nothing reads beside the build")
+def test_killed_while_other_processes_read(make_werf: Callable[[str], Werf], many_files: Path) -> None:
+    """Whichever is killed: they all end, and the layer is the same in the end."""
+    layers = []
+    for victim in ("reader", "build"):
+        werf = make_werf(victim)
+        process = werf.start("buildah", "build", "-t", "crash:1", many_files)
+        reader = wait_for_reader(werf, process)
+        os.kill(reader if victim == "reader" else process.pid, signal.SIGKILL)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == (0 if victim == "reader" else -signal.SIGKILL), output.decode()
+        assert wait_until_gone(werf.root) == []
+        assert_whole(werf)
+        werf.build(many_files, "crash:1")
+        image = image_compare.read_image(werf.export("crash:1", werf.home / "final.tar"))
+        assert len([path for path in image.files if path.startswith("many/")]) == 12000
+        layers.append(image.config["rootfs"]["diff_ids"])
+    assert layers[0] == layers[1]
 
 
 def test_interrupt_ends_the_build_at_once(werf: Werf, tmp_path: Path, busybox: str) -> None:

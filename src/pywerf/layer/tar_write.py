@@ -10,20 +10,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
-from zlib import adler32
 
 from pywerf.errors import ArchiveError
-from pywerf.layer.tar_format import (
-    NAME_SIZE,
-    PREFIX_SIZE,
-    byte_sum,
-    is_utf8,
-    pax_record,
-    pax_time_text,
-    show,
-    split_name,
-    xattr_key,
-)
+from pywerf.layer.tar_format import show
+from pywerf.layer.tar_header import NANOSECONDS, PADDING, Headers
 from pywerf.oci.digest import Digest
 
 __all__ = ["WHITEOUT_PREFIX", "DeviceKind", "TarWriter", "read_exactly"]
@@ -32,25 +22,11 @@ DeviceKind = Literal["char", "block", "fifo"]
 
 BLOCK = 512
 WHITEOUT_PREFIX = b".wh."
-NANOSECONDS = 1_000_000_000
 
 _FLUSH = 512 << 10  # what sinks see at once, roughly
+_LARGE = 64 << 10  # what is not worth being joined with others
 _READ = 1 << 20
-_MAX_ID = 0o7777777
-_MAX_SIZE = 0o77777777777
 _FOREVER = 1 << 62
-
-# The header after the checksum, up to where prefix begins: type, link name, magic and version, no user
-# and group names, device numbers.
-_MAGIC = b"ustar\00000"
-_NO_LINK = bytes(NAME_SIZE)
-_NO_NAMES = bytes(64)
-_NO_DEVICE = b"0000000\0" * 2
-_NO_PREFIX = bytes(PREFIX_SIZE)
-_FILE_TAIL = b"0" + _NO_LINK + _MAGIC + _NO_NAMES + _NO_DEVICE + bytes(PREFIX_SIZE + 12)
-# The checksum field counts as eight spaces.
-_FILE_SUM = sum(_FILE_TAIL) + 8 * 32
-_PADDING = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
 _DEVICE_TYPES = {"char": b"3", "block": b"4", "fifo": b"6"}
 
 
@@ -63,7 +39,7 @@ class TarWriter:
     `entries` counts what was written. Not for use from two threads at once.
     """
 
-    __slots__ = ("_clamp", "_owners", "_parts", "_pending", "_subsecond", "_write", "entries")
+    __slots__ = ("_clamp", "_headers", "_parts", "_pending", "_subsecond", "_write", "entries")
 
     def __init__(self, write: Callable[[bytes], object], *, clamp: int | None = None, subsecond: bool = False) -> None:
         self._write = write
@@ -71,8 +47,13 @@ class TarWriter:
         self._subsecond = subsecond
         self._parts: list[bytes] = []
         self._pending = 0
-        self._owners: dict[tuple[int, int, int], bytes] = {}
+        self._headers = Headers(self._clamp, subsecond=subsecond)
         self.entries = 0
+
+    @property
+    def clamp(self) -> int:
+        """The latest time that is written, in seconds since 1970."""
+        return self._clamp
 
     @property
     def subsecond(self) -> bool:
@@ -199,29 +180,27 @@ class TarWriter:
         self.put_small(folder + slash + WHITEOUT_PREFIX + base, 0o600, 0, 0, 0, b"")
 
     def put_small(self, name: bytes, mode: int, uid: int, gid: int, mtime: int, data: bytes) -> None:
-        """A regular file without xattrs, its time in whole seconds: the hot path of every layer."""
-        if mtime > self._clamp:
-            mtime = self._clamp
-        middle = self._owners.get((mode, uid, gid))
+        """A regular file without xattrs, its time in whole seconds: the hot path of what is copied."""
         size = len(data)
-        if middle is None or len(name) > NAME_SIZE or not 0 <= mtime <= _MAX_SIZE:
-            # One of them is for the slow way, or the owner has not been seen yet.
+        header = self._headers.file(name, mode, uid, gid, size, mtime)
+        if header:
+            self.entries += 1
+        else:
             self.put(name, b"0", mode, uid, gid, size, mtime * NANOSECONDS)
-            self._append(data + _PADDING[size & 511] if size else b"")
-            return
-        head = b"%b%b%011o\0%011o\0" % (name.ljust(100, b"\0"), middle, size, mtime)
-        part = b"%b%06o\0 %b%b%b" % (
-            head,
-            (adler32(head) & 0xFFFF) - 1 + _FILE_SUM,
-            _FILE_TAIL,
-            data,
-            _PADDING[size & 511],
-        )
-        self.entries += 1
-        self._parts.append(part)
-        self._pending += len(part)
+        padding = PADDING[size & 511]
+        self._parts += (header, data, padding)
+        self._pending += len(header) + size + len(padding)
         if self._pending >= _FLUSH:
             self.flush()
+
+    def put_made(self, data: bytes, entries: int) -> None:
+        """Entries that stand in the tar as they are."""
+        self.entries += entries
+        if len(data) < _LARGE:
+            self._append(data)
+        else:
+            self.flush()
+            self._write(data)
 
     def put_stream(
         self,
@@ -253,7 +232,7 @@ class TarWriter:
                 self._append(chunk)
         if left:
             raise ArchiveError(f"{show(name)}: the content ended {left} bytes before the {size} that were announced")
-        self._append(_PADDING[size & 511])
+        self._append(PADDING[size & 511])
         return Digest.sha256(state.hexdigest()) if state is not None else None
 
     def put(
@@ -270,51 +249,7 @@ class TarWriter:
         xattrs: Mapping[str, bytes] | None = None,
     ) -> None:
         """A header of any kind (ustar's type byte), with the pax header before it that it may need."""
-        records: list[tuple[bytes, bytes]] = []
-        if xattrs:
-            records.extend((xattr_key(key), value) for key, value in xattrs.items())
-        mtime, fraction = divmod(mtime_ns, NANOSECONDS)
-        if mtime >= self._clamp:
-            mtime, fraction = self._clamp, 0
-        if not self._subsecond:
-            fraction = 0
-        if fraction or not 0 <= mtime <= _MAX_SIZE:
-            records.append((b"mtime", pax_time_text(mtime, fraction)))
-            mtime = min(max(mtime, 0), _MAX_SIZE)
-        if size > _MAX_SIZE:
-            records.append((b"size", b"%d" % size))
-            size = 0
-        if uid > _MAX_ID:
-            records.append((b"uid", b"%d" % uid))
-            uid = 0
-        if gid > _MAX_ID:
-            records.append((b"gid", b"%d" % gid))
-            gid = 0
-        prefix = b""
-        binary = False
-        if len(name) > NAME_SIZE:
-            split = split_name(name)
-            if split is None:
-                records.append((b"path", name))
-                binary = not is_utf8(name)
-                name = name[: NAME_SIZE - 1].rstrip(b"/") + b"/" if kind == b"5" else name[:NAME_SIZE]
-            else:
-                prefix, name = split
-        if len(link) > NAME_SIZE:
-            records.append((b"linkpath", link))
-            binary = binary or not is_utf8(link)
-            link = link[:NAME_SIZE]
-        if binary:
-            records.append((b"hdrcharset", b"BINARY"))
-        if records:
-            self._pax(name, records)
-        device = _NO_DEVICE
-        if rdev:
-            device = b"%07o\0%07o\0" % (os.major(rdev), os.minor(rdev))
-        head = b"%b%b%011o\0%011o\0" % (name.ljust(NAME_SIZE, b"\0"), self._owner(mode, uid, gid), size, mtime)
-        tail = b"%b%b%b%b" % (kind, link.ljust(NAME_SIZE, b"\0"), _MAGIC, _NO_NAMES)
-        last = device + prefix.ljust(PREFIX_SIZE + 12, b"\0")
-        self._append(b"%b%06o\0 %b%b" % (head, byte_sum(head) + byte_sum(tail) + byte_sum(last) + 256, tail, last))
+        self._append(self._headers.entry(name, kind, mode, uid, gid, size, mtime_ns, link, rdev, xattrs))
         self.entries += 1
 
     def _small(
@@ -330,34 +265,10 @@ class TarWriter:
     ) -> Digest | None:
         if xattrs or self._subsecond:
             self.put(name, b"0", mode, uid, gid, len(data), mtime_ns, xattrs=xattrs)
-            self._append(data + _PADDING[len(data) & 511])
+            self._append(data + PADDING[len(data) & 511])
         else:
             self.put_small(name, mode, uid, gid, mtime_ns // NANOSECONDS, data)
         return Digest.of(data) if digest else None
-
-    def _owner(self, mode: int, uid: int, gid: int) -> bytes:
-        """The header's fields mode, uid and gid, made once for each that occurs."""
-        key = (mode, uid, gid)
-        fields = self._owners.get(key)
-        if fields is None:
-            if len(self._owners) >= 4096:
-                self._owners.clear()
-            fields = self._owners[key] = b"%07o\0%07o\0%07o\0" % key
-        return fields
-
-    def _pax(self, name: bytes, records: list[tuple[bytes, bytes]]) -> None:
-        """A local pax header. Its records are sorted, except that hdrcharset comes before what it is about."""
-        records.sort(key=lambda record: (record[0] != b"hdrcharset", record[0]))
-        body = b"".join(pax_record(key, value) for key, value in records)
-        head = b"%b%b%011o\0%011o\0" % (
-            (b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2])[:NAME_SIZE].ljust(NAME_SIZE, b"\0"),
-            b"0000644\0" + b"0000000\0" * 2,
-            len(body),
-            0,
-        )
-        tail = b"x" + _FILE_TAIL[1:]
-        total = byte_sum(head) + _FILE_SUM - ord("0") + ord("x")
-        self._append(b"%b%06o\0 %b%b%b" % (head, total, tail, body, _PADDING[len(body) & 511]))
 
     def _append(self, data: bytes) -> None:
         self._parts.append(data)

@@ -8,22 +8,24 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator
-from errno import ENOTSUP
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pywerf.errors import ArchiveError
+from pywerf.layer.batches import MANY, Batches
 from pywerf.layer.lower import LowerEntry, LowerView, is_gone, same_content
+from pywerf.layer.pack import OPEN
 from pywerf.layer.tar_format import show
-from pywerf.layer.tar_write import WHITEOUT_PREFIX, TarWriter, read_exactly
+from pywerf.layer.tar_write import WHITEOUT_PREFIX, TarWriter
 from pywerf.layer.xattrs import is_whiteout_mark, list_xattrs, read_xattrs
 from pywerf.linux import owners
 from pywerf.linux.devices import device_of
 
+if TYPE_CHECKING:
+    from pywerf.layer.pack import Linked
+
 __all__ = ["Walk"]
 
-_SMALL = 1 << 20
 _PREFIX = len(WHITEOUT_PREFIX)
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEVER = -(1 << 63)
 
 # A folder being walked: gives the folders in it, one after the other.
@@ -31,7 +33,7 @@ _Folder: TypeAlias = "Iterator[_Folder]"
 
 
 class Walk:
-    """One walk, into one writer."""
+    """One walk, into one writer. `readers`, `many`: when other processes read files, too (see `Batches`)."""
 
     def __init__(
         self,
@@ -43,9 +45,14 @@ class Walk:
         whiteout_files: bool = False,
         whiteout_names: bool = False,
         since_ns: int | None = None,
+        readers: int | None = None,
+        many: int = MANY,
     ) -> None:
         self.whiteouts = 0
         self._writer = writer
+        self._readers = readers
+        self._many = many
+        self._batches: Batches
         self._view = view
         self._ignore = frozenset(os.fsencode(path.strip("/")) for path in ignore)
         self._ignore_parents = frozenset(path.rpartition(b"/")[0] for path in self._ignore)
@@ -63,21 +70,27 @@ class Walk:
         """Walk `root`. Raises ArchiveError for files that cannot be read, or that a layer cannot hold."""
         self._root = root.rstrip(b"/") + b"/"
         try:
-            if root_entry:
-                self._put_root()
-            # Folders are generators on a stack of our own: trees may be deeper than Python's.
-            stack = [self._folder(self._root, b"", self._view.roots, trusted=True, whole=not self._overlay)]
-            while stack:
-                deeper = next(stack[-1], None)
-                if deeper is None:
-                    stack.pop()
-                else:
-                    stack.append(deeper)
+            batches = Batches(self._writer, self._root, self._left_over, readers=self._readers, many=self._many)
+            with batches as self._batches:
+                self._walk(root_entry)
+                self._batches.finish()
         except OSError as error:
             where = os.fsencode(error.filename) if isinstance(error.filename, str | bytes) else b""
             if not where.startswith((self._root, *self._view.roots)):
                 raise  # of the writer's sink
             raise ArchiveError(f"cannot read {show(where)} for the layer: {error.strerror}") from error
+
+    def _walk(self, root_entry: bool) -> None:
+        if root_entry:
+            self._put_root()
+        # Folders are generators on a stack of our own: trees may be deeper than Python's.
+        stack = [self._folder(self._root, b"", self._view.roots, trusted=True, whole=not self._overlay)]
+        while stack:
+            deeper = next(stack[-1], None)
+            if deeper is None:
+                stack.pop()
+            else:
+                stack.append(deeper)
 
     def _folder(self, path: bytes, rel: bytes, lowers: list[bytes], *, trusted: bool, whole: bool) -> _Folder:
         """The walk through one directory; `lowers` are the ones below that it is compared with.
@@ -91,37 +104,20 @@ class Walk:
 
     def _fresh(self, path: bytes, rel: bytes) -> _Folder:
         """A directory with nothing below it, itself already written: the hot path."""
-        # What the loop calls is local. A regular file costs open, fstat, listxattr, read and close: an lstat and a
-        # listxattr by path would each look the path up again.
-        os_open, os_read, os_close, os_fstat, listxattr = os.open, os.read, os.close, os.fstat, os.listxattr
-        put_small, plain = self._writer.put_small, not self._writer.subsecond
         with os.scandir(path) as scan:
             found = [(entry.name, entry) for entry in scan]
         found.sort()
+        files: list[bytes] = []  # found one after the other
         for name, entry in found:
             if name[:_PREFIX] == WHITEOUT_PREFIX and self._is_mark(rel + name):
                 continue
             if entry.is_file(follow_symlinks=False):
-                fd = os_open(path + name, _OPEN)
-                try:
-                    status = os_fstat(fd)
-                    mode, _, _, links, uid, gid, size, _, mtime, _ = status
-                    try:
-                        attributes = listxattr(fd)
-                    except OSError as error:
-                        if error.errno != ENOTSUP:
-                            raise
-                        attributes = []
-                    if links == 1 and size <= _SMALL and not attributes and plain:
-                        data = os_read(fd, size) if size else b""
-                        if len(data) != size:
-                            data += read_exactly(fd, size - len(data), rel + name)
-                        put_small(rel + name, mode & 0o7777, uid, gid, mtime, data)  # type: ignore[arg-type]  # as a tuple, a status has whole seconds
-                    elif not (self._overlay and size == 0 and is_whiteout_mark(attributes)):
-                        self._put_file(rel + name, owners.seen(fd, status), fd, read_xattrs(fd, attributes))
-                finally:
-                    os_close(fd)
-            elif entry.is_dir(follow_symlinks=False):
+                files.append(name)
+                continue
+            if files:
+                self._batches.put(rel, files)
+                files = []
+            if entry.is_dir(follow_symlinks=False):
                 here = path + name + b"/"
                 self._put_directory(rel + name + b"/", owners.lstat(here), read_xattrs(here))
                 yield self._folder(here, rel + name + b"/", [], trusted=False, whole=True)
@@ -129,6 +125,8 @@ class Walk:
                 status = entry.stat(follow_symlinks=False)
                 if not is_gone(status):
                     self._put_special(path + name, rel + name, owners.seen(path + name, status))
+        if files:
+            self._batches.put(rel, files)
 
     def _merged(self, path: bytes, rel: bytes, lowers: list[bytes], trusted: bool, whole: bool) -> _Folder:
         """A directory that merges with others below, or in which mount points are to be ignored."""
@@ -155,10 +153,19 @@ class Walk:
         todo: list[tuple[bytes, os.DirEntry[bytes] | None]] = [*found.items()]
         todo += [(WHITEOUT_PREFIX + name, None) for name in removed]
         todo.sort(key=_first)
+        files: list[bytes] = []  # new ones, found one after the other
         for name, item in todo:
+            is_new = item is not None and name not in below and item.is_file(follow_symlinks=False)
+            if is_new and rel + name not in self._ignore:
+                self._flush()
+                files.append(name)
+                continue
+            if files:
+                self._batches.put(rel, files)
+                files = []
             if item is None:
                 self._flush()
-                self._writer.put_whiteout(rel + name[_PREFIX:])
+                self._batches.between.put_whiteout(rel + name[_PREFIX:])
                 self.whiteouts += 1
             elif not item.is_dir(follow_symlinks=False):
                 status = owners.seen(path + name, item.stat(follow_symlinks=False))
@@ -167,6 +174,8 @@ class Walk:
                 waiting = len(self._pending)
                 yield self._directory(path + name + b"/", rel + name + b"/", below.get(name), trusted, whole)
                 del self._pending[waiting:]  # nothing in it asked for it
+        if files:
+            self._batches.put(rel, files)
 
     def _is_mark(self, name: bytes) -> bool:
         """Whether a `.wh.` name is a removal; raises ArchiveError where it is a file that a layer cannot hold."""
@@ -227,9 +236,27 @@ class Walk:
         if not stat.S_ISREG(status.st_mode):
             self._put_special(path, rel, status)
             return
-        fd = os.open(path, _OPEN)
+        folder, slash, name = rel.rpartition(b"/")
+        self._batches.put(folder + slash, [name])
+
+    def _left_over(self, name: bytes, linked: Linked | None) -> None:
+        """Write a file that is no matter of course, or raise why it cannot be read."""
+        if linked is not None:
+            dev, ino, mode, uid, gid, mtime_ns, entry = linked
+            first = self._links.get((dev, ino))
+            if first is not None:
+                self._writer.put(name, b"1", mode, uid, gid, 0, mtime_ns, first)
+                return
+            if entry:
+                self._links[dev, ino] = name
+                self._writer.put_made(entry, 1)
+                return
+        fd = os.open(self._root + name, OPEN)
         try:
-            self._put_file(rel, status, fd, read_xattrs(fd))
+            status = os.fstat(fd)
+            attributes = list_xattrs(fd)
+            if not (self._overlay and status.st_size == 0 and is_whiteout_mark(attributes)):
+                self._put_file(name, owners.seen(fd, status), fd, read_xattrs(fd, attributes))
         finally:
             os.close(fd)
 
@@ -268,7 +295,7 @@ class Walk:
         """Write the directories that waited for something in them."""
         if self._pending:
             for name, status, xattrs in self._pending:
-                self._put(name, b"5", status, xattrs=xattrs)
+                _put(self._batches.between, name, b"5", status, xattrs=xattrs)
             self._pending.clear()
 
     def _put_root(self) -> None:
@@ -282,18 +309,18 @@ class Walk:
         else:
             before = (stat.S_IFDIR | 0o755, 0, 0, {})
         if now != before:
-            self._put(b"./", b"5", status, xattrs=xattrs)
+            _put(self._batches.between, b"./", b"5", status, xattrs=xattrs)
 
     def _put_directory(self, name: bytes, status: os.stat_result, xattrs: dict[str, bytes]) -> None:
         self._flush()
-        self._put(name, b"5", status, xattrs=xattrs)
+        _put(self._batches.between, name, b"5", status, xattrs=xattrs)
 
     def _put_file(self, name: bytes, status: os.stat_result, fd: int, xattrs: dict[str, bytes]) -> None:
-        if status.st_nlink > 1 and self._put_link(name, status):
+        if status.st_nlink > 1 and self._put_link(self._writer, name, status):
             return
         device = None if status.st_size else device_of(fd)
         if device is not None:
-            self._put(name, b"3" if device[0] == stat.S_IFCHR else b"4", status, rdev=device[1])
+            _put(self._writer, name, b"3" if device[0] == stat.S_IFCHR else b"4", status, rdev=device[1])
             return
         self._writer.file(
             os.fsdecode(name),
@@ -307,37 +334,39 @@ class Walk:
         )
 
     def _put_special(self, path: bytes, name: bytes, status: os.stat_result) -> None:
-        if status.st_nlink > 1 and self._put_link(name, status):
+        writer = self._batches.between
+        if status.st_nlink > 1 and self._put_link(writer, name, status):
             return
         mode = status.st_mode
         if stat.S_ISLNK(mode):
-            self._put(name, b"2", status, link=os.readlink(path))
+            _put(writer, name, b"2", status, link=os.readlink(path))
         elif stat.S_ISFIFO(mode):
-            self._put(name, b"6", status)
+            _put(writer, name, b"6", status)
         else:
-            self._put(name, b"3" if stat.S_ISCHR(mode) else b"4", status, rdev=status.st_rdev)
+            _put(writer, name, b"3" if stat.S_ISCHR(mode) else b"4", status, rdev=status.st_rdev)
 
-    def _put_link(self, name: bytes, status: os.stat_result) -> bool:
+    def _put_link(self, writer: TarWriter, name: bytes, status: os.stat_result) -> bool:
         """Write a further name of a file that is in the layer; False for the first name."""
         key = (status.st_dev, status.st_ino)
         first = self._links.setdefault(key, name)
         if first is name:
             return False
-        self._put(name, b"1", status, link=first)
+        _put(writer, name, b"1", status, link=first)
         return True
 
-    def _put(
-        self,
-        name: bytes,
-        kind: bytes,
-        status: os.stat_result,
-        *,
-        link: bytes = b"",
-        rdev: int = 0,
-        xattrs: dict[str, bytes] | None = None,
-    ) -> None:
-        mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
-        self._writer.put(name, kind, mode, uid, gid, 0, status.st_mtime_ns, link, rdev, xattrs)
+
+def _put(
+    writer: TarWriter,
+    name: bytes,
+    kind: bytes,
+    status: os.stat_result,
+    *,
+    link: bytes = b"",
+    rdev: int = 0,
+    xattrs: dict[str, bytes] | None = None,
+) -> None:
+    mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
+    writer.put(name, kind, mode, uid, gid, 0, status.st_mtime_ns, link, rdev, xattrs)
 
 
 def _first(item: tuple[bytes, object]) -> bytes:

@@ -1,12 +1,18 @@
-"""Which extended attributes belong into a layer, and which are a union file system's own marks."""
+"""Which extended attributes belong into a layer, and which are a union file system's own marks.
+
+Loaded by the processes that read small files, too: standard library and `linux.devices` only.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable
 
 from pywerf.linux import devices
+
+TYPE_CHECKING = False  # what typing needs would add to such a process's start-up time
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 __all__ = ["OVERLAY_OPAQUE", "is_whiteout_mark", "list_xattrs", "marked_opaque", "read_xattrs", "wanted"]
 
