@@ -97,6 +97,7 @@ def resolver(options: ContainerOptions) -> Resolver | None:
         options=options.dns_options,
         own_resolv_conf=not none,
         own_hosts=options.hosts,
+        own_hostname=options.hostname,
     )
 
 

@@ -61,7 +61,7 @@ class ContainerOptions(msgspec.Struct, frozen=True):
     """What is asked of every container, by flags that `build` and `run` share.
 
     `seccomp` is `unconfined`, a file, or empty; `labels` are SELinux options (`type:NAME`, `disable`);
-    `dns_servers` ("none",) and `hosts` false leave the image's files alone.
+    `dns_servers` ("none",), `hosts` and `hostname` false leave the image's files alone. `groups` are names and numbers.
     """
 
     resources: Resources = Resources()
@@ -76,6 +76,8 @@ class ContainerOptions(msgspec.Struct, frozen=True):
     dns_searches: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     hosts: bool = True
+    hostname: bool = True
+    groups: tuple[str, ...] = ()
 
 
 class BuildOptions(msgspec.Struct, frozen=True):

@@ -107,6 +107,7 @@ def run_image(
             mounts=mounts.mounts,
             files=mounts.files,
             resolver=resolver(options.container),
+            groups=options.container.groups,
         )
         return _run_here(session, spec, options, screen)
 

@@ -221,6 +221,7 @@ class Work:
             ),
             volumes=_volumes(options.volumes),
             resolver=resolver(options.container),
+            groups=options.container.groups,
             clamp=options.clamp,
             epoch=options.source_date_epoch,
             created=times.now,

@@ -49,11 +49,14 @@ _FLAGS = (
     flag("--dns-search", multiple=True, split=True, metavar="DOMAIN", help="Domain to look names up in; .: none."),
     flag("--dns-option", multiple=True, split=True, metavar="OPTION", help="Option for /etc/resolv.conf."),
     switch("--no-hosts", help="Leave /etc/hosts as the image has it."),
+    switch("--no-hostname", help="Leave /etc/hostname as the image has it."),
+    flag("--group-add", "groups", multiple=True, split=True, metavar="GROUP", help="Further group of the user."),
 )
 CONTAINER_NAMES = (
     *("memory", "memory_swap", "cpu_shares", "cpu_quota", "cpu_period", "cpuset_cpus", "cpuset_mems", "cgroup_parent"),
     *("cgroupns", "ipc", "pid", "uts", "userns", "userns_uid_map", "userns_gid_map", "userns_uid_map_user"),
     *("userns_gid_map_group", "security_opts", "devices", "dns", "dns_search", "dns_option", "no_hosts"),
+    *("no_hostname", "groups"),
 )
 
 

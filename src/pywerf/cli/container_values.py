@@ -41,7 +41,17 @@ def read_options(flags: dict[str, Any], network: str, add_hosts: Sequence[str]) 
         dns_searches=tuple(flags["dns_search"]),
         dns_options=tuple(flags["dns_option"]),
         hosts=not flags["no_hosts"],
+        hostname=not flags["no_hostname"],
+        groups=_groups(flags["groups"]),
     )
+
+
+def _groups(groups: Sequence[str]) -> tuple[str, ...]:
+    if "keep-groups" in groups:
+        raise bad_value(
+            "--group-add", "keep-groups", "the groups of the host's user mean nothing to an image", hint="name groups"
+        )
+    return tuple(groups)
 
 
 def memory_size(name: str, text: str) -> int:

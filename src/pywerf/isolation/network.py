@@ -37,7 +37,8 @@ ff02::2\tip6-allrouters
 class Resolver(msgspec.Struct, frozen=True):
     """How names are found in containers: what replaces the host's settings (`--dns`, `--dns-search`, `--dns-option`).
 
-    `own_resolv_conf` and `own_hosts` false: the image's file is left alone (`--dns none`, `--no-hosts`).
+    `own_resolv_conf`, `own_hosts` and `own_hostname` false: the image's file is left alone (`--dns none`, `--no-hosts`,
+    `--no-hostname`).
     """
 
     servers: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Resolver(msgspec.Struct, frozen=True):
     options: tuple[str, ...] = ()
     own_resolv_conf: bool = True
     own_hosts: bool = True
+    own_hostname: bool = True
 
 
 def resolv_conf(
@@ -189,7 +191,9 @@ def container_files(
     if resolver.own_hosts:
         content = hosts(_read("/etc/hosts"), network=network, hostname=name, add_hosts=add_hosts)
         files.append(("/etc/hosts", content, 0o644))
-    return (*files, ("/etc/hostname", f"{name}\n".encode(), 0o644))
+    if resolver.own_hostname:
+        files.append(("/etc/hostname", f"{name}\n".encode(), 0o644))
+    return tuple(files)
 
 
 def _read(path: str) -> bytes:

@@ -65,6 +65,19 @@ def test_names_as_the_image_has_them_are_part_of_it(isolated: Isolated) -> None:
     assert run_output(done) == ["nameserver image", "192.0.2.9 own"]
 
 
+def test_the_name_that_the_image_has_is_left(isolated: Isolated) -> None:
+    script = "echo of-the-image > /etc/hostname"
+    assert run_output(isolated.build(f"{script}\nRUN cat /etc/hostname", "--no-hostname")) == ["of-the-image"]
+    assert run_output(isolated.build(f"{script}\nRUN cat /etc/hostname")) != ["of-the-image"]
+
+
+def test_groups_that_are_added(isolated: Isolated) -> None:
+    assert run_output(isolated.build("id -G", "--group-add=50,4711")) == ["0 50 4711"]
+    assert run_output(isolated.build("true\nUSER 4000\nRUN id -G", "--group-add=staff")) == ["0 50"]
+    failed = isolated.build("true", "--group-add=nobody-knows", check=False)
+    assert "unable to find group nobody-knows" in failed.stderr
+
+
 def test_a_device(on_host_kernel: Isolated) -> None:
     lines = run_output(
         on_host_kernel.build("head -c 3 /dev/deep/z | wc -c; ls /dev/deep", "--device=/dev/zero:/dev/deep/z")

@@ -98,6 +98,8 @@ def test_a_path_of_a_network_is_a_private_network(werf: Werf, session: Any) -> N
         (["--dns-search=a.b", "--dns-option", "ndots:1"], {"dns_searches": ("a.b",), "dns_options": ("ndots:1",)}),
         (["--dns=none"], {"dns_servers": ("none",)}),
         (["--no-hosts"], {"hosts": False}),
+        (["--no-hostname"], {"hostname": False}),
+        (["--group-add=staff,7", "--group-add", "x"], {"groups": ("staff", "7", "x")}),
         (["--device", "/dev/null"], {"devices": (Device("/dev/null", "/dev/null"),)}),
         (["--device", "/dev/null:rw"], {"devices": (Device("/dev/null", "/dev/null", "rw"),)}),
         (["--device=/dev/null:/dev/n"], {"devices": (Device("/dev/null", "/dev/n"),)}),
@@ -151,6 +153,7 @@ def test_a_link_to_a_device_is_followed_and_a_folder_stands_for_what_is_in_it(
         (["--dns=none", "--dns-search=x"], "--dns-search: it cannot be used together with --dns none"),
         (["--dns=192.0.2.1", "--network=none"], "--dns: it cannot be used with --network none"),
         (["--dns=foo"], "--dns foo: not an IP address"),
+        (["--group-add=keep-groups"], "--group-add keep-groups: the groups of the host's user mean nothing"),
         (["--no-hosts", "--add-host=a:192.0.2.1"], "--no-hosts: it cannot be used together with --add-host"),
     ],
 )

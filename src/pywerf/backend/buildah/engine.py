@@ -46,8 +46,8 @@ class Engine:
     `open_files` opens a context by name (ContextOp) or a download (HttpOp); `base` gives the ref of an image.
     `clamp`: no time in a layer is later than these seconds; `epoch`: what is made new has this time, now if None.
     `created` is the time that history shows.
-    `cache_mounts` is told of cache mounts, and may fill new ones. `volumes` and `resolver` are every container's.
-    `stdin` is the descriptor that commands read from, None for nothing.
+    `cache_mounts` is told of cache mounts, and may fill new ones. `volumes`, `resolver` and `groups` are every
+    container's. `stdin` is the descriptor that commands read from, None for nothing.
     With `keep_failed` the first command that fails is kept as it is, as `failed`, until `close`.
     """
 
@@ -69,6 +69,7 @@ class Engine:
         cache_mounts: CacheWatcher | None = None,
         volumes: tuple[Volume, ...] = (),
         resolver: Resolver | None = None,
+        groups: tuple[str, ...] = (),
         stdin: int | None = None,
         keep_failed: bool = False,
     ) -> None:
@@ -88,6 +89,7 @@ class Engine:
         self._cache_mounts = cache_mounts
         self._volumes = volumes
         self._resolver = resolver
+        self._groups = groups
         self._stdin = stdin
         self._keep_failed = keep_failed
         self.failed: FailedStep | None = None
@@ -273,6 +275,7 @@ class Engine:
                     mounts=mounts.mounts,
                     files=mounts.files,
                     resolver=self._resolver,
+                    groups=self._groups,
                 )
                 try:
                     left = run_container(

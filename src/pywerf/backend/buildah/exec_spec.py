@@ -8,7 +8,7 @@ from pywerf.errors import BuildError
 from pywerf.graph.op import ExecOp
 from pywerf.isolation.network import FORWARDER, GeneratedFile, Resolver, container_files
 from pywerf.isolation.spec import ContainerFile, ContainerSpec
-from pywerf.isolation.users import User, resolve_user
+from pywerf.isolation.users import User, find_group, resolve_user
 from pywerf.linux.mount import Mount
 from pywerf.util.filetree import FileTree, resolve
 
@@ -70,12 +70,16 @@ def container_spec(
     mounts: tuple[Mount, ...] = (),
     files: tuple[ContainerFile, ...] = (),
     resolver: Resolver | None = None,
+    groups: tuple[str, ...] = (),
 ) -> ContainerSpec:
     """The container of a RUN. `tree` is the root file system below the step; `defaults` carries what flags ask
-    for all containers of the build (capabilities, limits, size of /dev/shm)."""
+    for all containers of the build (capabilities, limits, size of /dev/shm). `groups` are further ones of the user,
+    by their names in the image or as numbers."""
     import msgspec
 
     user = user_in(tree, op.user)
+    accounts = read_small_file(tree, "etc/group") if groups else b""
+    more = [find_group(name, accounts) for name in groups]
     # on the host's network the host's name is what resolves there
     own_name = op.network != "host" and defaults.namespaces.uts == "private"
     hostname = op.hostname or ("pywerf" if own_name else "")
@@ -91,7 +95,7 @@ def container_spec(
         cwd=op.cwd or "/",
         uid=user.uid,
         gid=user.gid,
-        groups=user.groups,
+        groups=tuple(dict.fromkeys((*user.groups, *more))),
         hostname=hostname,
         network=op.network,
         privileged=op.insecure,

@@ -99,3 +99,15 @@ def test_hosts_that_were_added() -> None:
 def test_a_user_that_nobody_knows() -> None:
     with pytest.raises(IsolationError, match="unable to find user ghost"):
         _spec(ExecOp(argv=("true",), user="ghost"))
+
+
+def test_further_groups_of_the_user() -> None:
+    def groups(user: str, *more: str) -> tuple[int, ...]:
+        op = ExecOp(argv=("true",), user=user)
+        return container_spec(op, ROOTFS, IMAGE, hidden_env=(), defaults=DEFAULTS, groups=more).groups
+
+    assert groups("app", "7", "staff", "users") == (1001, 50, 100, 7)
+    assert groups("4242", "staff") == (0, 50)
+    assert groups("app:staff", "app") == (50, 1001)
+    with pytest.raises(IsolationError, match="unable to find group nobody-knows"):
+        groups("app", "nobody-knows")
