@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import further_log_flags, invocation, log_flags
+from pywerf.cli.declare import Choice, argument, declared, flag, switch
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 from pywerf.cli.registry_flags import docker_config_flag, tls_flags, tls_verify
 from pywerf.errors import UsageError
@@ -23,13 +21,13 @@ __all__ = ["command"]
 _ENV_FILE = ".env"
 
 
-@click.command("ci-env", cls=Command, usage_line="gitlab|github", short_help="Print a CI job's variables as werf's.")
+@declared("ci-env", usage_line="gitlab|github", short_help="Print a CI job's variables as werf's.")
 @switch("--as-file", help="Write a script to a temporary file, and print its path.")
 @switch("--as-env-file", help="Write NAME=VALUE lines to .env, and print its path.")
 @flag("--output-file-path", "-o", metavar="FILE", help="Write to this file, and print its path.")
 @flag(
     "--shell",
-    type=click.Choice(["cmdexe", "powershell"]),
+    type=Choice(("cmdexe", "powershell")),
     default=None,
     metavar="SHELL",
     help="cmdexe or powershell (default: a POSIX shell).",
@@ -41,9 +39,8 @@ _ENV_FILE = ".env"
 @project_flags
 @log_flags
 @further_log_flags
-@click.argument("system", metavar="gitlab|github")
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+@argument("system", metavar="gitlab|github")
+def command(run: Invocation, /, **flags: Any) -> int:
     """Print shell code that sets werf's variables by those of a CI job; log in to the CI system's registry.
 
     For instance: . "$(werf ci-env gitlab --as-file)"
@@ -57,7 +54,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from pywerf.registry.docker_config import config_file, docker_key
     from pywerf.registry.settings import RegistrySettings
 
-    run = invocation(ctx)
     if flags["as_file"] and flags["as_env_file"]:
         raise UsageError("--as-file and --as-env-file cannot be used together")
     if flags["as_env_file"] and flags["shell"]:
@@ -83,7 +79,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
             )
             credential = Credential(login.username, login.password)
             log_in(key, credential, settings, config_file(directory), kept_as=docker_key(key))
-        click.echo(_written(env, flags), nl=False)
+        print(_written(env, flags), end="")
     return 0
 
 

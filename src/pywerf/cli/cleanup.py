@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
+from pywerf.cli.declare import COUNT, declared, flag, switch
 from pywerf.cli.deletion import deletion_flags, jobs, need_repo, open_repositories, print_plan, report_path
-from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import further_log_flags, invocation, log_flags, progress_flags
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags, progress_flags
 from pywerf.cli.project_flags import project_flags, project_options
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.vendor_flags import vendor_flags
@@ -39,10 +37,10 @@ def _kube_flags(function: Any) -> Any:
     return function
 
 
-@click.command("cleanup", cls=Command, usage_line="", short_help="Delete what a project's repository need not keep.")
+@declared("cleanup", usage_line="", short_help="Delete what a project's repository need not keep.")
 @flag(
     "--keep-stages-built-within-last-n-hours",
-    type=click.IntRange(0),
+    type=COUNT,
     default=None,
     metavar="HOURS",
     help="Younger stages stay (default: werf.yaml's, else 2; 0: age is no reason).",
@@ -57,8 +55,7 @@ def _kube_flags(function: Any) -> Any:
 @progress_flags
 @log_flags
 @further_log_flags
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+def command(run: Invocation, /, **flags: Any) -> int:
     """Delete the stages, custom tags and records of --repo that the project needs no more.
 
     What stays: the images of the branches and tags of origin, as many as cleanup.keepPolicies in werf.yaml says; what
@@ -70,7 +67,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from pywerf.build.project.project import open_project
 
     need_repo(flags, "cleanup")
-    run = invocation(ctx)
     options = CleanupOptions(
         dry_run=flags["dry_run"],
         jobs=jobs(flags),

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
 import msgspec
 
-from pywerf.cli.flags import flag, switch
+from pywerf.cli.declare import WHOLE, flag, switch
 from pywerf.cli.repo_flags import registry_access, registry_options, repo_options
 from pywerf.cli.vendor_flags import registry_kinds, vendor_access, vendor_secrets
 from pywerf.errors import UsageError
@@ -29,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _FLAGS = (
     switch("--dry-run", help="Tell what would be deleted, and delete nothing."),
     switch("--parallel", "-p", default=True, help="Several requests at the same time (true by default)."),
-    flag("--parallel-tasks-limit", type=int, default=10, metavar="N", help="How many (0: no limit)."),
+    flag("--parallel-tasks-limit", type=WHOLE, default=10, metavar="N", help="How many (0: no limit)."),
     switch("--save-cleanup-report", help="Write what stays and what went to a file."),
     flag(
         "--cleanup-report-path",
@@ -132,14 +131,14 @@ def print_plan(plan: CleanupPlan, *, dry_run: bool, verbose: bool) -> None:
     """What went (or would go), a line each, and how much stays why."""
     verb = "would delete" if dry_run else "deleted"
     for item in plan.deleted:
-        click.echo(f"{verb} {_WHAT[item.type]}: {_shown(item)}")
+        print(f"{verb} {_WHAT[item.type]}: {_shown(item)}")
     if verbose:
         for item in plan.kept:
-            click.echo(f"kept {_WHAT[item.type]}: {_shown(item)} ({item.reason})")
+            print(f"kept {_WHAT[item.type]}: {_shown(item)} ({item.reason})")
     reasons = Counter(item.reason for item in plan.kept if item.type == "stage")
     why = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
-    click.echo(f"{_counted(plan.kept)} kept{f' ({why})' if why else ''}")
-    click.echo(f"{_counted(plan.deleted)} {'would be deleted' if dry_run else 'deleted'}")
+    print(f"{_counted(plan.kept)} kept{f' ({why})' if why else ''}")
+    print(f"{_counted(plan.deleted)} {'would be deleted' if dry_run else 'deleted'}")
 
 
 def _shown(item: Item) -> str:

@@ -6,13 +6,12 @@ import os
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
-import click
 from msgspec.structs import replace
 
 from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, clean_host_after
-from pywerf.cli.flags import Command, flag, switch
+from pywerf.cli.declare import argument, declared, flag, switch
 from pywerf.cli.introspection_flags import introspection_flags
-from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.invocation import Invocation, engine_flags, progress_flags
 from pywerf.cli.project_build import build_flags, opened_project, reported_images, use_report_flags
 from pywerf.cli.project_flags import project_flags
 from pywerf.cli.repo_flags import registry_access, registry_options, repo_flags
@@ -29,7 +28,7 @@ __all__ = ["command"]
 _LABEL_VARIABLES = "WERF_EXPORT_ADD_LABEL_"
 
 
-@click.command("export", cls=Command, usage_line="[IMAGE…]", short_help="Copy images to names of their own.")
+@declared("export", usage_line="[IMAGE…]", short_help="Copy images to names of their own.")
 @flag("--tag", "tags", multiple=True, metavar="TEMPLATE", help="Name to export to, with a registry: REG/%image%:v1.")
 @flag("--add-label", "labels", multiple=True, metavar="KEY=VALUE", help="Label for the exported images.")
 @flag(
@@ -49,15 +48,13 @@ _LABEL_VARIABLES = "WERF_EXPORT_ADD_LABEL_"
 @repo_flags
 @progress_flags
 @engine_flags
-@click.argument("images", nargs=-1, metavar="[IMAGE…]")
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+@argument("images", many=True, metavar="[IMAGE…]")
+def command(run: Invocation, /, **flags: Any) -> int:
     """Build the final images of the project, or those that names and patterns choose, and copy them to other names.
 
     The copies have none of the labels that begin with werf. Placeholders of --tag: %image%, %image_slug%,
     %image_safe_slug%, %image_content_based_tag%.
     """
-    run = invocation(ctx)
     if not flags["tags"]:
         raise UsageError("--tag is needed: the name to export to", hint="--tag registry.example.com/app/%image%:v1")
     labels = _labels(flags)
@@ -67,7 +64,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         exporter = (_of_report if flags["use_build_report"] else _of_project)(run, flags, reporter, stack)
         for name, places in exporter.run(labels):
             for place in places:
-                click.echo(f"{name} {place}")
+                print(f"{name} {place}")
     clean()
     return 0
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
+from pywerf.cli.declare import declared
 from pywerf.cli.deletion import deletion_flags, jobs, need_repo, open_repositories, print_plan, report_path
-from pywerf.cli.flags import Command
-from pywerf.cli.invocation import further_log_flags, invocation, log_flags, progress_flags
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags, progress_flags
 from pywerf.cli.project_flags import project_flags, project_name
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.vendor_flags import vendor_flags
@@ -16,7 +14,7 @@ from pywerf.cli.vendor_flags import vendor_flags
 __all__ = ["command"]
 
 
-@click.command("purge", cls=Command, usage_line="", short_help="Delete everything of a project in its repository.")
+@declared("purge", usage_line="", short_help="Delete everything of a project in its repository.")
 @deletion_flags
 @project_flags
 @repo_flags
@@ -24,8 +22,7 @@ __all__ = ["command"]
 @progress_flags
 @log_flags
 @further_log_flags
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+def command(run: Invocation, /, **flags: Any) -> int:
     """Delete all stages, custom tags and records of the project in --repo and --final-repo, in use or not.
 
     Tags that are not the project's stay. With --project-name no werf.yaml is read.
@@ -33,7 +30,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from pywerf.build.cleanup.run import CleanupOptions, purge
 
     need_repo(flags, "purge")
-    run = invocation(ctx)
     options = CleanupOptions(dry_run=flags["dry_run"], jobs=jobs(flags), report=report_path(flags))
     with run.reporter() as reporter:
         name = project_name(flags, reporter)

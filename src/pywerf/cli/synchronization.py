@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import click
+import sys
 
-from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import log_flags
+from pywerf.cli.declare import declared, flag, switch
+from pywerf.cli.invocation import Invocation, log_flags
 from pywerf.errors import UsageError
 
 __all__ = ["command"]
 
 
-@click.command("synchronization", cls=Command)
+@declared("synchronization")
 @flag("--host", default="localhost", show_default=True, help="The address to listen on.")
 @flag("--port", default="55581", show_default=True, help="The port to listen on.")
 @switch("--local", default=True, show_default=True, help="Keep the locks in a database on this host.")
@@ -19,7 +19,9 @@ __all__ = ["command"]
 @switch("--kubernetes", help="Not supported: the locks are kept in a database.")
 @flag("--ttl", hidden=True)
 @log_flags
-def command(host: str, port: str, local: bool, local_lock_manager_base_dir: str, kubernetes: bool, ttl: str) -> int:
+def command(
+    run: Invocation, /, host: str, port: str, local: bool, local_lock_manager_base_dir: str, kubernetes: bool, ttl: str
+) -> int:
     """Serve locks to builders that publish to one repository, until it is interrupted.
 
     Builders name it by `--synchronization http://HOST:PORT`. What is locked survives a restart of the server.
@@ -37,7 +39,7 @@ def command(host: str, port: str, local: bool, local_lock_manager_base_dir: str,
     folder = local_lock_manager_base_dir or os.path.join(werf_home(), "synchronization_server")
     server = LockServer(LeaseTable(os.path.join(folder, "locks.sqlite")), host, int(port))
     try:
-        click.echo(f"serving locks on {server.address}", err=True)
+        print(f"serving locks on {server.address}", file=sys.stderr)
         server.serve()
     finally:
         server.close()

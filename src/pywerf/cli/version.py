@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import click
-
 from pywerf import __version__
-from pywerf.cli.flags import Command
+from pywerf.cli.declare import declared
+from pywerf.cli.invocation import Invocation
 
 __all__ = ["command"]
 
 
-@click.command("version", cls=Command)
-def command() -> None:
+@declared("version")
+def command(run: Invocation, /) -> int:
     """Print the version."""
-    click.echo(__version__)
+    print(__version__)
+    return 0

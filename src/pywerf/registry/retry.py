@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 
@@ -80,6 +79,8 @@ class Patience:
         if self._delay is not None:
             self._sleep(max(self._delay, broken.wait or 0.0))
             return
+        import random
+
         wait = self._backoff * 2.0**self._used
         self._used = min(self._used + 1, 10)
         wait *= random.uniform(0.75, 1.25)  # so that many builds do not come back at the same moment

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pywerf.cli import app, buildah
+from pywerf.cli import buildah
+from pywerf.cli.app import app
 from pywerf.cli.buildah import build
-from pywerf.cli.declare import BOOL, COUNT, SIZE, Choice, Declared, DeclaredGroup, FlagSpec
+from pywerf.cli.declare import BOOL, COUNT, SIZE, Choice, Declared, DeclaredGroup, FlagSpec, load_command
 from pywerf.cli.direct import read
 from pywerf.cli.invocation import Invocation
 from pywerf.cli.lazy import as_click_group
@@ -42,7 +43,7 @@ def root() -> Iterator[DeclaredGroup]:
         "buildah", group.body, group.params, {"build": ("probe_build", "")}, group.aliases
     )
     sys.modules.update(probe_build=module, probe_buildah=groups)
-    yield DeclaredGroup("werf", app.app.body, app.app.params, {"buildah": ("probe_buildah", "")}, {})
+    yield DeclaredGroup("werf", app.body, app.params, {"buildah": ("probe_buildah", "")}, {})
     del sys.modules["probe_build"], sys.modules["probe_buildah"]
 
 
@@ -246,3 +247,20 @@ def test_words_that_are_left_are_one_value() -> None:
         assert read(group, ["build", "--docker-builder=x"], {}) is None
     finally:
         del sys.modules["probe_project_build"]
+
+
+def commands(group: DeclaredGroup, before: str = "") -> Iterator[tuple[str, object]]:
+    """All commands by their words."""
+    for name, (module, _) in group.table.items():
+        command = load_command(module)
+        if isinstance(command, DeclaredGroup):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield before + name, command
+
+
+def test_click_reads_those_alone_that_need_it() -> None:
+    others = {name for name, command in commands(app) if not isinstance(command, Declared)}
+    # what follows is another program's; scripts that are click's own
+    passed_on = {"run", "buildah unshare", *(f"compose {name}" for name in ("config", "run", "up", "down"))}
+    assert others == {*passed_on, "completion"}

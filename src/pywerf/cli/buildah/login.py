@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 
-import click
-
-from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.declare import argument, declared, flag, switch
+from pywerf.cli.invocation import Invocation, engine_flags
 from pywerf.cli.login import ask_credential, log_in, registry_key
 from pywerf.errors import RegistryError
 
 __all__ = ["command"]
 
 
-@click.command("login", cls=Command, usage_line="REGISTRY")
+@declared("login", usage_line="REGISTRY")
 @flag("--authfile", metavar="FILE", env=("REGISTRY_AUTH_FILE",), help="File to keep the credentials in.")
 @flag("--cert-dir", metavar="DIR", help="Directory with certificates and keys for the registry.")
 @switch("--get-login", help="Print who is logged in.")
@@ -24,10 +22,10 @@ __all__ = ["command"]
 @flag("--username", "-u", metavar="USER", help="User name.")
 @switch("--verbose", "-v", help="Say where the credentials are kept.")
 @engine_flags
-@click.argument("registry")
-@click.pass_context
+@argument("registry")
 def command(
-    ctx: click.Context,
+    run: Invocation,
+    /,
     authfile: str,
     cert_dir: str,
     get_login: bool,
@@ -43,7 +41,6 @@ def command(
     from pywerf.registry.login import default_auth_file
     from pywerf.registry.settings import RegistrySettings
 
-    run = invocation(ctx)
     key = registry_key(registry)
     host, _, path = key.partition("/")
     settings = RegistrySettings(tls_verify=tls_verify, authfile=authfile, cert_dir=cert_dir)
@@ -54,11 +51,11 @@ def command(
             known = RegistryAccess(settings).credential(host, path)
         if known is None:
             raise RegistryError(f"not logged into {registry}")
-        click.echo(known.username)
+        print(known.username)
         return 0
     kept_in = default_auth_file(settings, os.environ)
     log_in(key, ask_credential(username, password, password_stdin, run.secrets), settings, kept_in)
-    click.echo("Login Succeeded!")
+    print("Login Succeeded!")
     if verbose:
-        click.echo(f"Used:  {kept_in}")
+        print(f"Used:  {kept_in}")
     return 0

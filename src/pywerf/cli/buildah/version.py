@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import click
-
 from pywerf import __version__
-from pywerf.cli.flags import Command, switch
+from pywerf.cli.declare import declared, switch
 from pywerf.cli.go_objects import GoObject, dump, field
+from pywerf.cli.invocation import Invocation
 from pywerf.oci.platform import host_platform
 
 __all__ = ["command"]
@@ -17,9 +16,9 @@ RUNTIME_SPEC = "1.2.0"
 BUILDAH = "1.28"
 
 
-@click.command("version", cls=Command)
+@declared("version")
 @switch("--json", "json_", help="Show as JSON.")
-def command(json_: bool) -> int:
+def command(run: Invocation, /, json_: bool) -> int:
     """Print the version, and which specifications it follows."""
     import platform
 
@@ -32,8 +31,8 @@ def command(json_: bool) -> int:
         ("OS/Arch", "osArch", str(host_platform())),
     )
     if json_:
-        click.echo(dump(GoObject("main.versionInfo", [field(*value) for value in values]), indent=4))
+        print(dump(GoObject("main.versionInfo", [field(*value) for value in values]), indent=4))
         return 0
     for label, _, value in values:
-        click.echo(f"{label + ':':<17}{value}")
+        print(f"{label + ':':<17}{value}")
     return 0

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.flags import Command, flag, switch
-from pywerf.cli.invocation import further_log_flags, invocation, log_flags
+from pywerf.cli.declare import argument, declared, flag, switch
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags
 from pywerf.cli.login import ask_credential, log_in, registry_key
 from pywerf.cli.registry_flags import docker_config_flag, tls_flags, tls_verify
 
 __all__ = ["command"]
 
 
-@click.command("login", cls=Command, usage_line="REGISTRY")
+@declared("login", usage_line="REGISTRY")
 @flag("--username", "-u", metavar="USER", help="User name.")
 @flag("--password", "-p", metavar="PASSWORD", help="Password; better: --password-stdin.")
 @switch("--password-stdin", help="Read the password from stdin.")
@@ -20,10 +18,10 @@ __all__ = ["command"]
 @tls_flags
 @log_flags
 @further_log_flags
-@click.argument("registry")
-@click.pass_context
+@argument("registry")
 def command(
-    ctx: click.Context,
+    run: Invocation,
+    /,
     username: str,
     password: str,
     password_stdin: bool,
@@ -36,10 +34,9 @@ def command(
     from pywerf.registry.docker_config import config_file, docker_key
     from pywerf.registry.settings import RegistrySettings
 
-    run = invocation(ctx)
     key = registry_key(registry)
     credential = ask_credential(username, password, password_stdin, run.secrets)
     settings = RegistrySettings(tls_verify=tls_verify(insecure_registry, skip_tls_verify_registry))
     log_in(key, credential, settings, config_file(docker_config), kept_as=docker_key(key))
-    click.echo("Login Succeeded!")
+    print("Login Succeeded!")
     return 0

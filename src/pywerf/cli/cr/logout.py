@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.flags import Command
-from pywerf.cli.invocation import further_log_flags, log_flags
+from pywerf.cli.declare import argument, declared
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags
 from pywerf.cli.login import log_out
 from pywerf.cli.registry_flags import docker_config_flag
 
 __all__ = ["command"]
 
 
-@click.command("logout", cls=Command, usage_line="REGISTRY")
+@declared("logout", usage_line="REGISTRY")
 @docker_config_flag
 @log_flags
 @further_log_flags
-@click.argument("registry")
-def command(docker_config: str, registry: str) -> int:
+@argument("registry")
+def command(run: Invocation, /, docker_config: str, registry: str) -> int:
     """Log out of REGISTRY: remove what docker's config.json has of it."""
     from pywerf.registry.docker_config import config_file
 
-    click.echo(f"Removed login credentials for {log_out(registry, config_file(docker_config))}")
+    print(f"Removed login credentials for {log_out(registry, config_file(docker_config))}")
     return 0

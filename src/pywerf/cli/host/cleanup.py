@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
-import click
-
 from pywerf.cli.auto_cleanup import cache_volume_flags
-from pywerf.cli.flags import Command, Size, flag, switch
+from pywerf.cli.declare import SIZE, declared, flag, switch
 from pywerf.cli.host.places import home_flags, host_backends, tmp_dir
-from pywerf.cli.invocation import engine_flags, further_log_flags, invocation
+from pywerf.cli.invocation import Invocation, engine_flags, further_log_flags
 from pywerf.cli.values import seconds, volume_flags
 
 __all__ = ["command"]
@@ -18,11 +17,11 @@ __all__ = ["command"]
 _CACHE = "--allowed-local-cache-volume-usage"
 
 
-@click.command("cleanup", cls=Command)
+@declared("cleanup")
 @switch("--dry-run", help="Tell what would be removed, and remove nothing.")
 @switch("--force", help="Stop containers of projects' images, and remove images that are in use.")
 @flag("--project-name", "-N", metavar="NAME", help="Only images of this project.")
-@flag("--keep-storage", type=Size(), default=None, metavar="SIZE", help="Room for results of steps, e.g. 20g.")
+@flag("--keep-storage", type=SIZE, default=None, metavar="SIZE", help="Room for results of steps, e.g. 20g.")
 @flag("--max-age", metavar="DURATION", help="Results of steps that were not used for so long go, e.g. 168h.")
 @volume_flags
 @cache_volume_flags
@@ -35,8 +34,7 @@ _CACHE = "--allowed-local-cache-volume-usage"
 @home_flags
 @engine_flags
 @further_log_flags
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+def command(run: Invocation, /, **flags: Any) -> int:
     """Remove what nobody needs; where a volume is too full, what was used longest ago as well.
 
     That is: leftover temporary files; of the caches in the home directory what was not used for three hours; of the
@@ -58,7 +56,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     dry_run, project = flags["dry_run"], flags["project_name"]
     home = os.path.abspath(werf_home(flags["home_dir"]))
     last_use = LastUse(home).of
-    run = invocation(ctx)
     busy, left = False, 0
     images: list[str] = []
     containers = volumes = freed = 0
@@ -99,15 +96,15 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     )
     counts += [(what, count) for what, count in others if count]
     for what, count in counts:
-        click.echo(f"{what + ':':<15}{count}")
+        print(f"{what + ':':<15}{count}")
     freed += temporary.bytes + caches.bytes
-    click.echo(f"{'Space:':<15}{human_size(freed)}{' (nothing was removed)' if dry_run else ''}")
+    print(f"{'Space:':<15}{human_size(freed)}{' (nothing was removed)' if dry_run else ''}")
     if busy:
-        click.echo("another werf works in this store: nothing was removed there", err=True)
+        print("another werf works in this store: nothing was removed there", file=sys.stderr)
     elif left and not dry_run:
-        click.echo(
+        print(
             f"the volume still has {human_size(left)} more than --allowed-backend-storage-volume-usage allows: "
             "nothing else here can go",
-            err=True,
+            file=sys.stderr,
         )
     return 0

@@ -6,10 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
-from pywerf.cli.flags import Command, switch
-from pywerf.cli.invocation import engine_flags, invocation
+from pywerf.cli.declare import declared, switch
+from pywerf.cli.invocation import Invocation, engine_flags
 from pywerf.errors import IsolationError
 
 if TYPE_CHECKING:
@@ -17,20 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_MARKS = {"ok": ("+", "green"), "missing": ("-", "red"), "info": (" ", "")}
+_MARKS = {"ok": ("+", "\x1b[32m"), "missing": ("-", "\x1b[31m"), "info": (" ", "")}
 
 
-@click.command("doctor", cls=Command, usage_line="")
+@declared("doctor", usage_line="")
 @switch("--json", "as_json", help="Print everything as one JSON object.")
 @engine_flags
-@click.pass_context
-def command(ctx: click.Context, as_json: bool) -> int:
+def command(run: Invocation, /, as_json: bool) -> int:
     """Try what this machine lets the engine do, and say what would give the rest.
 
     Every rung of the ladder is tried with the real system calls. The exit code is 0 when something can be built here,
     and 1 when nothing can.
     """
-    run = invocation(ctx)
     try:
         from pywerf.isolation.ladder import check_platform
 
@@ -38,7 +34,7 @@ def command(ctx: click.Context, as_json: bool) -> int:
     except IsolationError as error:
         if not as_json:
             raise
-        click.echo(_json(False, 0, error.message, [{"hint": error.hint or ""}]))
+        print(_json(False, 0, error.message, [{"hint": error.hint or ""}]))
         return 1
     from pywerf.build.doctor import diagnose
 
@@ -47,7 +43,7 @@ def command(ctx: click.Context, as_json: bool) -> int:
         import msgspec
 
         checks = [msgspec.structs.asdict(check) for check in diagnosis.checks]
-        click.echo(_json(diagnosis.can_build, diagnosis.rung, diagnosis.summary, checks))
+        print(_json(diagnosis.can_build, diagnosis.rung, diagnosis.summary, checks))
     else:
         _print(diagnosis, color=run.color)
     return 0 if diagnosis.can_build else 1
@@ -68,15 +64,15 @@ def _print(diagnosis: Diagnosis, *, color: bool | None) -> None:
     for check in diagnosis.checks:
         if check.group != group:
             group = check.group
-            click.echo(f"{group}:")
-        click.echo(_line(check, width, colored))
+            print(f"{group}:")
+        print(_line(check, width, colored))
         if check.hint:
-            click.echo(f"{'':{width + 6}}hint: {check.hint}")
-    click.echo(f"\n{diagnosis.summary}")
+            print(f"{'':{width + 6}}hint: {check.hint}")
+    print(f"\n{diagnosis.summary}")
 
 
 def _line(check: Check, width: int, colored: bool) -> str:
     mark, paint = _MARKS[check.state]
     if colored and paint:
-        mark = click.style(mark, fg=paint)
+        mark = f"{paint}{mark}\x1b[0m"
     return f"  {mark} {check.name:{width}}  {check.detail}".rstrip()

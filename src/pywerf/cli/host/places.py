@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pywerf.cli.flags import flag
+from pywerf.cli.declare import flag
 
 if TYPE_CHECKING:
     from pywerf.backend.host import HostBackend

@@ -5,24 +5,21 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import click
-
-from pywerf.cli.flags import Command, flag, switch
+from pywerf.cli.declare import declared, flag, switch
 from pywerf.cli.host.places import home_flags, host_backends, tmp_dir
-from pywerf.cli.invocation import engine_flags, further_log_flags, invocation
+from pywerf.cli.invocation import Invocation, engine_flags, further_log_flags
 
 __all__ = ["command"]
 
 
-@click.command("purge", cls=Command)
+@declared("purge")
 @switch("--dry-run", help="Tell what would be removed, and remove nothing.")
 @switch("--force", help="Stop containers of projects' images first, and remove temporary files of running jobs.")
 @flag("--project-name", "-N", metavar="NAME", help="Only the images of this project, and nothing else.")
 @home_flags
 @engine_flags
 @further_log_flags
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+def command(run: Invocation, /, **flags: Any) -> int:
     """Remove the images of projects from both backends, results of steps, caches and temporary files.
 
     Images that came within the last three hours stay. Images of containers are an error, unless --force. Images that
@@ -33,7 +30,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from pywerf.report.text import human_size
     from pywerf.util.home import werf_home
 
-    run = invocation(ctx)
     project, dry_run, force = flags["project_name"], flags["dry_run"], flags["force"]
     verb = "would remove" if dry_run else "removed"
     freed = 0
@@ -41,9 +37,9 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         for session, host in backends:
             done = purge_images(host, project=project, force=force, dry_run=dry_run)
             for name in done.containers:
-                click.echo(f"{verb} container {name[:12]} ({host.name})")
+                print(f"{verb} container {name[:12]} ({host.name})")
             for name in done.images:
-                click.echo(f"{verb} image {name} ({host.name})")
+                print(f"{verb} image {name} ({host.name})")
             if session is not None and not project and not dry_run:
                 from pywerf.build.remove import prune
 
@@ -54,8 +50,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         temporary = remove_temporary(tmp_dir(flags), dry_run=dry_run, **age)
         freed += home.bytes + temporary.bytes
         if home.count:
-            click.echo(f"{verb} the caches in {werf_home(flags['home_dir'])}")
+            print(f"{verb} the caches in {werf_home(flags['home_dir'])}")
         if temporary.count:
-            click.echo(f"{verb} {temporary.count} temporary files and folders")
-    click.echo(f"Space: {human_size(freed)}{' (nothing was removed)' if dry_run else ''}")
+            print(f"{verb} {temporary.count} temporary files and folders")
+    print(f"Space: {human_size(freed)}{' (nothing was removed)' if dry_run else ''}")
     return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.lazy import LazyGroup
+from pywerf.cli.declare import declared_group
+from pywerf.cli.invocation import Invocation
 
 __all__ = ["command"]
 
@@ -15,9 +14,6 @@ _COMMANDS = {
 }
 
 
-@click.group("includes", cls=LazyGroup, table=_COMMANDS)
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@declared_group("includes", _COMMANDS)
+def command(run: Invocation, /) -> None:
     """Look at the files that werf-includes.yaml takes from other repositories, and renew them."""
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())

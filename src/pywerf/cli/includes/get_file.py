@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-import click
-
-from pywerf.cli.flags import Command
-from pywerf.cli.invocation import further_log_flags, invocation, log_flags
+from pywerf.cli.declare import argument, declared
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 
 __all__ = ["command"]
 
 
-@click.command("get-file", cls=Command, usage_line="FILE", short_help="Print a file as the configuration sees it.")
+@declared("get-file", usage_line="FILE", short_help="Print a file as the configuration sees it.")
 @project_flags
 @log_flags
 @further_log_flags
-@click.argument("file", metavar="FILE")
-@click.pass_context
-def command(ctx: click.Context, /, file: str, **flags: Any) -> None:
+@argument("file", metavar="FILE")
+def command(run: Invocation, /, file: str, **flags: Any) -> int:
     """Print a file of the project or, when it has none there, of the repositories that it includes."""
     from pywerf.build.project.project import open_files
 
-    with invocation(ctx).reporter(quiet=True) as reporter:
+    with run.reporter(quiet=True) as reporter:
         data = open_files(project_options(flags), reporter).read(file)
-    click.echo(data, nl=False)
+    sys.stdout.buffer.write(data)
+    return 0

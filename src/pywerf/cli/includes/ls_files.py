@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from pywerf.cli.flags import Command, flag
-from pywerf.cli.invocation import further_log_flags, invocation, log_flags
+from pywerf.cli.declare import argument, declared, flag
+from pywerf.cli.invocation import Invocation, further_log_flags, log_flags
 from pywerf.cli.project_flags import project_flags, project_options
 from pywerf.errors import UsageError
 
 __all__ = ["command"]
 
 
-@click.command("ls-files", cls=Command, usage_line="[GLOB]", short_help="List the files, with where they come from.")
+@declared("ls-files", usage_line="[GLOB]", short_help="List the files, with where they come from.")
 @flag("--filter", metavar="source=local|URL", help="Only files of the project itself, or of one repository.")
 @project_flags
 @log_flags
 @further_log_flags
-@click.argument("glob", required=False, default="", metavar="[GLOB]")
-@click.pass_context
-def command(ctx: click.Context, /, glob: str, **flags: Any) -> None:
+@argument("glob", default="", metavar="[GLOB]")
+def command(run: Invocation, /, glob: str, **flags: Any) -> int:
     """List the files that the project's configuration can use: path, and `local` or the repository's URL.
 
     A GLOB is of whole paths; ** crosses directories.
@@ -32,9 +29,10 @@ def command(ctx: click.Context, /, glob: str, **flags: Any) -> None:
     key, _, source = flags["filter"].partition("=")
     if flags["filter"] and (key != "source" or not source):
         raise UsageError(f"--filter {flags['filter']}: no such filter", hint="--filter source=local, or source=URL")
-    with invocation(ctx).reporter(quiet=True) as reporter:
+    with run.reporter(quiet=True) as reporter:
         files = open_files(project_options(flags), reporter)
         found = [(path, origin) for path, origin in listed(files, glob) if source in ("", origin)]
     width = max((len(path) for path, _ in found), default=0)
     for path, origin in found:
-        click.echo(f"{path:{width}}  {origin}")
+        print(f"{path:{width}}  {origin}")
+    return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
-from pywerf.cli.lazy import LazyGroup
+from pywerf.cli.declare import declared_group
+from pywerf.cli.invocation import Invocation
 
 __all__ = ["command"]
 
@@ -15,13 +14,10 @@ _COMMANDS = {
 }
 
 
-@click.group("managed-images", cls=LazyGroup, table=_COMMANDS)
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@declared_group("managed-images", _COMMANDS)
+def command(run: Invocation, /) -> None:
     """Look at, and change, the list of images that cleanup counts among the project's.
 
     Builds put images on it. One that werf.yaml has no more stays on it, and its stages are kept by the same rules as
     before, until it is taken away.
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())

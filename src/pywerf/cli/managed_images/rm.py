@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from pywerf.cli.flags import Command
-from pywerf.cli.invocation import invocation
+from pywerf.cli.declare import argument, declared
+from pywerf.cli.invocation import Invocation
 from pywerf.cli.managed_images.records import image_names, managed_flags, open_records
 from pywerf.errors import UsageError
 
 __all__ = ["command"]
 
 
-@click.command("rm", cls=Command, usage_line="IMAGE…", short_help="Count images among the project's no more.")
+@declared("rm", usage_line="IMAGE…", short_help="Count images among the project's no more.")
 @managed_flags
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
-@click.pass_context
-def command(ctx: click.Context, /, images: tuple[str, ...], **flags: Any) -> None:
+@argument("images", many=True, required=True, metavar="IMAGE…")
+def command(run: Invocation, /, images: tuple[str, ...], **flags: Any) -> int:
     """Count images among the project's no more: the next cleanup deletes what only they need.
 
     An image that werf.yaml has comes back with the next build.
@@ -28,7 +25,7 @@ def command(ctx: click.Context, /, images: tuple[str, ...], **flags: Any) -> Non
     from pywerf.build.project.storage.records import ManagedImage, managed_images
     from pywerf.config.werf_yaml.model import shown_name
 
-    with open_records(invocation(ctx), flags) as records:
+    with open_records(run, flags) as records:
         known = managed_images(records)
         for record in map(ManagedImage, image_names(images)):
             if record not in known:
@@ -39,3 +36,4 @@ def command(ctx: click.Context, /, images: tuple[str, ...], **flags: Any) -> Non
                 )
         for record in map(ManagedImage, image_names(images)):
             records.delete(record.tag)
+    return 0

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from pywerf.cli.flags import Command
-from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.declare import argument, declared
+from pywerf.cli.invocation import Invocation, engine_flags, progress_flags
 from pywerf.cli.project_build import build_flags, opened_project
 from pywerf.cli.project_flags import project_flags
 from pywerf.cli.ready_images import only_image
@@ -17,17 +15,15 @@ from pywerf.errors import UsageError
 __all__ = ["command"]
 
 
-@click.command("image", cls=Command, usage_line="[IMAGE]", short_help="Print the name of an image's last stage.")
+@declared("image", usage_line="[IMAGE]", short_help="Print the name of an image's last stage.")
 @build_flags
 @project_flags
 @repo_flags
 @progress_flags
 @engine_flags
-@click.argument("image", default="")
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+@argument("image", default="")
+def command(run: Invocation, /, **flags: Any) -> int:
     """Print the full name of the last stage of IMAGE, or of the only final image. It must have been built."""
-    run = invocation(ctx)
     flags.update(check_built_images=True, parallel=False, backend_network="")
     with run.reporter(quiet=True) as reporter, opened_project(run, flags, reporter) as opened:
         name = only_image(opened.project.images, flags["image"])
@@ -36,5 +32,5 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
             raise UsageError(
                 f"image {name} is for several platforms, and has no index", hint="choose one with --platform"
             )
-        click.echo(built.result.name)
+        print(built.result.name)
     return 0
