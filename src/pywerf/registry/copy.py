@@ -46,7 +46,7 @@ def copy_image(
         _, data, media_type, parsed = select_manifest(source, platform)
     if getattr(destination, "sequential", False):
         jobs = 1
-    return _copy(source, destination, data, parsed, progress, jobs, depth=0)
+    return _copy(source, destination, data, parsed, progress, jobs, depth=0, done=set())
 
 
 def select_manifest(source: ImageSource, platform: Platform | None) -> tuple[Digest, bytes, str, Manifest]:
@@ -94,14 +94,18 @@ def _copy(
     progress: Progress | None,
     jobs: int,
     depth: int,
+    done: set[Digest],
 ) -> Digest:
     if isinstance(parsed, Index):
         if depth >= MAX_DEPTH:
             raise InvalidDocument(f"more than {MAX_DEPTH} indexes in each other")
         for item in parsed.manifests:
+            if item.digest in done:  # indexes that name each other many times must not take for ever
+                continue
+            done.add(item.digest)
             inner, media_type = source.manifest(item.digest)
             child = parse_manifest(inner, media_type or item.media_type)
-            _copy(source, destination, inner, child, progress, jobs, depth + 1)
+            _copy(source, destination, inner, child, progress, jobs, depth + 1, done)
     else:
         unique = {layer.digest: layer for layer in parsed.layers if not is_foreign(layer)}
         run_all([_transfer(source, destination, layer, progress) for layer in unique.values()], jobs)

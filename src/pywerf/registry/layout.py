@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +20,16 @@ from pywerf.oci.media_types import Compression
 from pywerf.registry import places
 from pywerf.registry.verify import check_document
 
-__all__ = ["LAYOUT_FILE", "LayoutDestination", "LayoutSource", "read_index", "select_entry", "updated_index"]
+__all__ = [
+    "LAYOUT_FILE",
+    "LayoutDestination",
+    "LayoutSource",
+    "entry_name",
+    "layout_index",
+    "read_index",
+    "select_entry",
+    "updated_index",
+]
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -38,7 +47,7 @@ def read_index(data: bytes, what: str) -> tuple[Descriptor, ...]:
 
 def select_entry(entries: Sequence[Descriptor], reference: str, what: str) -> Descriptor:
     """The entry that a REF means: its name, `@N` its place (from 0); an empty one means the only entry there is."""
-    names = [_annotation(entry, REF_NAME) or _annotation(entry, IMAGE_NAME) for entry in entries]
+    names = [entry_name(entry) for entry in entries]
     known = ", ".join(sorted(name for name in names if name)) or "none with a name"
     if reference.startswith("@") and reference[1:].isdigit():
         number = int(reference[1:])
@@ -60,17 +69,34 @@ def select_entry(entries: Sequence[Descriptor], reference: str, what: str) -> De
 
 def updated_index(entries: Sequence[Descriptor], added: Descriptor, reference: str) -> bytes:
     """An index.json with one image more: it takes the place of what had its name."""
-    annotations = tuple(pair for pair in added.annotations if pair[0] != REF_NAME)
-    if reference:
-        annotations += ((REF_NAME, reference),)
-    added = msgspec.structs.replace(added, annotations=annotations)
     kept = [
         entry
         for entry in entries
         if (_annotation(entry, REF_NAME) != reference if reference else entry.digest != added.digest)
     ]
+    return _index_of([*kept, _called(added, reference)])
+
+
+def layout_index(entries: Iterable[tuple[Descriptor, str]]) -> bytes:
+    """An index.json with these images, each with its name (empty: it has none)."""
+    return _index_of(_called(entry, reference) for entry, reference in entries)
+
+
+def entry_name(entry: Descriptor) -> str:
+    """What an entry of an index.json is called; empty: nothing."""
+    return _annotation(entry, REF_NAME) or _annotation(entry, IMAGE_NAME)
+
+
+def _called(entry: Descriptor, reference: str) -> Descriptor:
+    annotations = tuple(pair for pair in entry.annotations if pair[0] != REF_NAME)
+    if reference:
+        annotations += ((REF_NAME, reference),)
+    return msgspec.structs.replace(entry, annotations=annotations)
+
+
+def _index_of(entries: Iterable[Descriptor]) -> bytes:
     document: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX}
-    document["manifests"] = [descriptor_json(entry) for entry in (*kept, added)]
+    document["manifests"] = [descriptor_json(entry) for entry in entries]
     return encode(document)
 
 

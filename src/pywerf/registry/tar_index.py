@@ -13,7 +13,7 @@ from pywerf.registry.decompress import MAGIC_LENGTH, compression_of, decompresse
 from pywerf.registry.places import read_chunks
 from pywerf.registry.verify import MAX_DOCUMENT, verified
 
-__all__ = ["TarIndex", "spool"]
+__all__ = ["MAX_MEMBERS", "TarIndex", "spool"]
 
 # More than any image has; the index of a hostile archive must not fill the memory.
 MAX_MEMBERS = 100_000

@@ -13,7 +13,7 @@ from pywerf.registry.places import read_chunks
 from pywerf.registry.tar_index import spool
 from pywerf.registry.verify import exactly
 
-__all__ = ["FileTarWriter", "StreamTarWriter", "TarWriter"]
+__all__ = ["FileTarWriter", "NewFile", "StreamTarWriter", "TarWriter", "gzip_tar_writer"]
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -50,31 +50,72 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
-class FileTarWriter:
-    """An archive in a file: temporary until `finish`, then renamed. What fails in the middle is cut off again.
+class NewFile:
+    """A file to write: temporary until `finish`, then renamed. `abandon` it otherwise.
 
-    A target that is no regular file (`/dev/stdout`, a pipe) gets the finished archive as a stream.
+    A target that is no regular file (`/dev/stdout`, a pipe) gets the finished content as a stream.
     """
 
-    def __init__(self, path: str, what: str) -> None:
+    def __init__(self, path: str) -> None:
         import tempfile
 
         self.path = path
-        self.what = what
         self._temporary = ""
-        self._file: IO[bytes]
+        self.file: IO[bytes]
         try:
             special = os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
             if special and os.path.isdir(path):
                 raise StoreError(f"{path}: is a folder", hint="name a file")
             if special:
-                self._file = spool(())
+                self.file = spool(())
             else:
                 folder = os.path.dirname(os.path.abspath(path))
                 descriptor, self._temporary = tempfile.mkstemp(prefix=".tmp-", dir=folder)
-                self._file = open(descriptor, "w+b")  # noqa: SIM115 - it lives as long as the writer
+                self.file = open(descriptor, "w+b")  # noqa: SIM115 - it lives as long as this object
         except OSError as error:
-            raise StoreError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+            raise self.failed(error) from error
+
+    def finish(self) -> None:
+        """Give the file its name. Raises StoreError."""
+        try:
+            self.file.flush()
+            if not self._temporary:
+                with open(self.path, "wb", buffering=0) as target:
+                    for chunk in read_chunks(self.file.fileno()):
+                        target.write(chunk)
+                return
+            os.fchmod(self.file.fileno(), 0o644)
+            os.fsync(self.file.fileno())
+            os.replace(self._temporary, self.path)
+            self._temporary = ""
+        except OSError as error:
+            raise self.failed(error) from error
+        finally:
+            self.file.close()
+
+    def abandon(self) -> None:
+        """Remove the temporary file. Idempotent, and without effect after `finish`."""
+        if hasattr(self, "file"):
+            with contextlib.suppress(OSError):  # what is buffered has no room: it is not wanted any more
+                self.file.close()
+        if self._temporary:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            self._temporary = ""
+
+    def failed(self, error: OSError) -> StoreError:
+        """The error that is raised for one of the system's; nothing is left behind."""
+        self.abandon()
+        return StoreError(f"{self.path}: {(error.strerror or str(error)).lower()}")
+
+
+class FileTarWriter:
+    """An archive in a file, which appears as a whole (NewFile). What fails in the middle is cut off again."""
+
+    def __init__(self, path: str, what: str) -> None:
+        self.what = what
+        self._target = NewFile(path)
+        self._file = self._target.file
 
     def add(self, name: str, size: int, chunks: Iterable[bytes]) -> None:
         """TarWriter: write it; the file is as before when the chunks fail."""
@@ -85,7 +126,7 @@ class FileTarWriter:
                 self._file.write(chunk)
             self._file.write(padding(size))
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._target.failed(error) from error
         except BaseException:
             self._cut(start)
             raise
@@ -112,7 +153,7 @@ class FileTarWriter:
             self._file.write(data)
             self._file.seek(end)
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._target.failed(error) from error
         except BaseException:
             self._cut(start)
             raise
@@ -122,36 +163,17 @@ class FileTarWriter:
         """TarWriter: write the end, and give the file its name."""
         try:
             self._file.write(END)
-            self._file.flush()
-            if not self._temporary:
-                with open(self.path, "wb", buffering=0) as target:
-                    for chunk in read_chunks(self._file.fileno()):
-                        target.write(chunk)
-                return
-            os.fchmod(self._file.fileno(), 0o644)
-            os.fsync(self._file.fileno())
-            os.replace(self._temporary, self.path)
-            self._temporary = ""
         except OSError as error:
-            raise self._failed(error) from error
-        finally:
-            self._file.close()
+            raise self._target.failed(error) from error
+        self._target.finish()
 
     def abandon(self) -> None:
         """TarWriter: remove the temporary file."""
-        self._file.close()
-        if self._temporary:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._temporary)
-            self._temporary = ""
+        self._target.abandon()
 
     def _cut(self, start: int) -> None:
         self._file.seek(start)
         self._file.truncate()
-
-    def _failed(self, error: OSError) -> StoreError:
-        self.abandon()
-        return StoreError(f"{self.path}: {(error.strerror or str(error)).lower()}")
 
 
 class StreamTarWriter:
@@ -195,3 +217,29 @@ class StreamTarWriter:
         if self._open:
             self._open = False
             self._abort()
+
+
+def gzip_tar_writer(path: str) -> StreamTarWriter:
+    """An archive in a file that gzip compresses, and that appears as a whole (NewFile).
+
+    It compresses as fast as it can: the layers in it are compressed already.
+    """
+    from isal import isal_zlib
+
+    target = NewFile(path)
+    packer = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
+
+    def write(data: bytes) -> None:
+        try:
+            target.file.write(packer.compress(data))
+        except OSError as error:
+            raise target.failed(error) from error
+
+    def end() -> None:
+        try:
+            target.file.write(packer.flush())
+        except OSError as error:
+            raise target.failed(error) from error
+        target.finish()
+
+    return StreamTarWriter(write, end, target.abandon)

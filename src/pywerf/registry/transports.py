@@ -145,7 +145,7 @@ def _archive(what: str, transport: Transport, path: str, reference: str) -> Imag
     try:
         # `docker save` of today writes both; what is only a layout is one, whatever it is called
         if transport == "oci-archive" or ("manifest.json" not in index and "index.json" in index):
-            return ArchiveLayoutSource(index, reference, what)
+            return ArchiveLayoutSource.named(index, reference, what)
         return DockerArchiveSource(index, reference, what)
     except BaseException:
         index.close()
