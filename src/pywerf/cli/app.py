@@ -17,6 +17,7 @@ _COMMANDS = {
     "run": ("pywerf.cli.run", "Run a command in a container of an image."),
     "compose": ("pywerf.cli.compose", "Call docker compose with the images of a project."),
     "export": ("pywerf.cli.export", "Copy images of a project to names of their own."),
+    "stages": ("pywerf.cli.stages", "Copy stages between repositories and archives."),
     "stage": ("pywerf.cli.stage", "Tell what the stages of images are called."),
     "synchronization": ("pywerf.cli.synchronization", "Serve locks to the builders of many hosts."),
     "slugify": ("pywerf.cli.slugify", "Print a text as a valid name."),

@@ -11,7 +11,7 @@ from pywerf.cli.auto_cleanup import auto_cleanup_flags, check_cleanup_flags, cle
 from pywerf.cli.declare import SIZE, argument, declared, flag, switch
 from pywerf.cli.introspection_flags import introspected_stages, introspected_states, introspection_flags
 from pywerf.cli.invocation import engine_flags, progress_flags
-from pywerf.cli.project_build import build_flags, opened_project, report_path_flag
+from pywerf.cli.project_build import build_flags, built_with_report, opened_project, report_path_flag
 from pywerf.cli.project_flags import has_config, project_flags
 from pywerf.cli.repo_flags import repo_flags
 from pywerf.cli.values import bad_value, grant_flags, labels, optional_pairs, platforms
@@ -162,15 +162,7 @@ def _build_project(run: Invocation, flags: dict[str, Any]) -> int:
 def _built(run: Invocation, flags: dict[str, Any], reporter: Reporter) -> list[BuiltImage]:
     with opened_project(run, flags, reporter) as opened:
         names = opened.project.images(flags["images"], final_only=flags["final_images_only"])
-        if not flags["save_build_report"]:
-            return opened.build(names)
-        from pywerf.build.project.report import check_report, report_path
-
-        path = report_path(flags["build_report_path"])
-        check_report(path, names)
-        built = opened.build(names)
-        opened.report(path, names, built)
-        return built
+        return built_with_report(opened, names)
 
 
 def _printed(image: BuiltImage) -> list[str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OpenedProject",
     "build_flags",
+    "built_with_report",
     "chosen_options",
     "opened_project",
     "report_path_flag",
@@ -270,6 +271,19 @@ def _load() -> None:
     import pywerf.build.project.building
     import pywerf.build.project.image_context
     import pywerf.build.project.rendering  # noqa: F401
+
+
+def built_with_report(opened: OpenedProject, names: Sequence[str]) -> list[BuiltImage]:
+    """Build these images, and what they need, and write the report of them if `--save-build-report` is said."""
+    if not opened.flags["save_build_report"]:
+        return opened.build(names)
+    from pywerf.build.project.report import check_report, report_path
+
+    path = report_path(opened.flags["build_report_path"])
+    check_report(path, names)
+    built = opened.build(names)
+    opened.report(path, names, built)
+    return built
 
 
 def reported_images(flags: Mapping[str, Any], names: Sequence[str], *, final_only: bool) -> list[ReportedImage]:

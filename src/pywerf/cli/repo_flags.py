@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from pywerf.build.project.repos import RepoOptions
     from pywerf.registry.access import RegistryAccess
 
-__all__ = ["registry_access", "registry_options", "repo_flags", "repo_options"]
+__all__ = ["registry_access", "registry_options", "repo_flags", "repo_flags_but_repo", "repo_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_REPO = flag("--repo", metavar="REPO", help="Repository for stages (default: images of the backend).")
 _FLAGS: tuple[Callable[[Any], Any], ...] = (
-    flag("--repo", metavar="REPO", help="Repository for stages (default: images of the backend)."),
+    _REPO,
     flag("--final-repo", metavar="REPO", help="Repository that final images are copied to."),
     flag(
         "--cache-repo",
@@ -46,6 +47,13 @@ def repo_flags(function: F) -> F:
     """All of them, for a command with the project flags (whose `--home-dir` counts here, too)."""
     for one in reversed(_FLAGS):
         function = one(function)
+    return function
+
+
+def repo_flags_but_repo(function: F) -> F:
+    """All but `--repo`, which is taken without effect: for a command that has other names for it."""
+    for one in reversed(_FLAGS):
+        function = (flag("--repo", hidden=True) if one is _REPO else one)(function)
     return function
 
 

@@ -140,7 +140,7 @@ class LayoutArchive:
 
     def finish(self) -> None:
         """Write index.json, and give the archive its name. Raises ArchiveError for what nobody could read again."""
-        index = layout_index(self._entries)
+        index = layout_index(sorted(self._entries, key=lambda entry: entry[1]))
         if len(index) > MAX_DOCUMENT or self._members + 10 > MAX_MEMBERS:
             self.abandon()
             raise ArchiveError(f"{self.what}: {len(self._entries)} images are too many for one archive")

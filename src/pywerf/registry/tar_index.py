@@ -62,6 +62,10 @@ class TarIndex:
     def __contains__(self, name: str) -> bool:
         return self._find(name) is not None
 
+    def has_folder(self, name: str) -> bool:
+        """Whether there is a file in a folder of that name."""
+        return any(path.startswith(f"{name}/") for path in self._members)
+
     def place(self, name: str) -> tuple[int, int]:
         """Offset and size of a file's content. Raises ArchiveError when there is none."""
         found = self._find(name)
@@ -69,10 +73,10 @@ class TarIndex:
             raise ArchiveError(f"{self.what}: {name!r} is missing in the archive")
         return found
 
-    def small(self, name: str) -> bytes:
+    def small(self, name: str, limit: int = MAX_DOCUMENT) -> bytes:
         """A whole document."""
         offset, size = self.place(name)
-        if size > MAX_DOCUMENT:
+        if size > limit:
             raise ArchiveError(f"{self.what}: {name!r} is too long ({size} bytes) for a document")
         return b"".join(self.chunks(offset, size))
 

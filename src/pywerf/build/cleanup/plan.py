@@ -28,7 +28,6 @@ ItemType = Literal[
 
 _HOUR = 3600.0
 _PLATFORM = "image index platform"
-_IMPORT_SOURCE = "werf-import-source-stage-id-"
 
 
 class Item(msgspec.Struct, frozen=True, order=True):
@@ -196,10 +195,8 @@ def _relatives(
     for other in one.sources:
         yield other, "ancestor"
     if wide:
-        for key, value in one.labels.items():
-            source = StageId.parse(value) if key.startswith(_IMPORT_SOURCE) else None
-            if source is not None:
-                yield source, "import source"
+        for source in one.import_sources:
+            yield source, "import source"
         for source in one.dependencies:
             yield source, "dependency source"
 

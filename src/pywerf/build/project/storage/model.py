@@ -31,6 +31,8 @@ REJECTED = "-rejected"
 """What the tag of a mark ends in: the stage of the tag before it is never to be used again."""
 
 _SOURCE = "werf.io/source-stage-id-"
+_DEPENDENCY = "werf-dependency-stage-id-"
+_IMPORT_SOURCE = "werf-import-source-stage-id-"
 _TAG = re.compile(r"([0-9a-f]{56})(?:-([0-9]{13}))?", re.ASCII)
 
 
@@ -38,7 +40,7 @@ def dependency_label(stage: StageId) -> str:
     """The label that names a stage whose name or digest went into the build (`dependencies` of werf.yaml)."""
     from pywerf.util.murmur3 import murmur3_hex
 
-    return f"werf-dependency-stage-id-{murmur3_hex(str(stage))}"
+    return f"{_DEPENDENCY}{murmur3_hex(str(stage))}"
 
 
 def source_label(stage: StageId) -> str:
@@ -121,13 +123,18 @@ class StageDescription(msgspec.Struct, frozen=True):
     @property
     def sources(self) -> tuple[StageId, ...]:
         """The stages of its own image from which files were taken."""
-        found = [StageId.parse(value) for key, value in self.labels.items() if key.startswith(_SOURCE)]
-        return tuple(stage for stage in found if stage is not None)
+        return self._stages(_SOURCE)
 
     @property
     def dependencies(self) -> tuple[StageId, ...]:
         """The stages of other images of the project that went into it."""
-        found = [
-            StageId.parse(value) for key, value in self.labels.items() if key.startswith("werf-dependency-stage-id-")
-        ]
+        return self._stages(_DEPENDENCY)
+
+    @property
+    def import_sources(self) -> tuple[StageId, ...]:
+        """The stages from which it imported files."""
+        return self._stages(_IMPORT_SOURCE)
+
+    def _stages(self, prefix: str) -> tuple[StageId, ...]:
+        found = [StageId.parse(value) for key, value in self.labels.items() if key.startswith(prefix)]
         return tuple(stage for stage in found if stage is not None)

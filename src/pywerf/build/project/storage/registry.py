@@ -16,12 +16,12 @@ from pywerf.oci import media_types
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.manifest import Index
 from pywerf.oci.platform import Platform
-from pywerf.oci.reference import Reference
 from pywerf.util.rfc3339 import nanoseconds
 
 if TYPE_CHECKING:
     from pywerf.backend.contract import Backend
     from pywerf.build.project.storage.memo import DescriptionMemo
+    from pywerf.registry.docker_registry import RegistrySource
 
 __all__ = ["RegistryRecords", "RegistryStageStorage", "copy_stage"]
 
@@ -148,6 +148,10 @@ class RegistryStageStorage:
         self._memo.forget(self.address, stage)
         self.repository.delete_manifest(str(stage))
 
+    def source(self, stage: StageId) -> RegistrySource:
+        """The image of a stage, or of an index, to be copied. Raises RegistryNotFound."""
+        return self.repository.access.source(self.repository.tagged(str(stage)))
+
     def _name(self, stage: StageId) -> str:
         return f"{self.address}:{stage}"
 
@@ -187,12 +191,10 @@ def copy_stage(source: RegistryStageStorage, target: RegistryStageStorage, stage
     """
     from pywerf.registry.copy import copy_image
 
-    access = source.repository.access
-    origin = Reference(source.repository.reference.host, source.repository.reference.repository, str(stage))
-    place = Reference(target.repository.reference.host, target.repository.reference.repository, str(stage))
-    destination = target.repository.access.destination(place, [origin])
+    place = target.repository.tagged(str(stage))
+    destination = target.repository.access.destination(place, [source.repository.tagged(str(stage))])
     try:
-        copy_image(access.source(origin), destination, all_platforms=True)
+        copy_image(source.source(stage), destination, all_platforms=True)
     finally:
         destination.close()
     target.repository.note_tag(str(stage))

@@ -59,6 +59,10 @@ class Repository:
         """`HOST/NAME`."""
         return self.reference.name
 
+    def tagged(self, tag: str) -> Reference:
+        """`HOST/NAME:TAG`."""
+        return replace(self.reference, tag=tag)
+
     @property
     def client(self) -> RegistryClient:
         """The client of the registry."""
