@@ -31,7 +31,11 @@ class ArchiveLayout:
 
     def names(self) -> Mapping[str, Descriptor]:
         """The images by their names; of several with one name the first."""
-        return {name: entry for entry in reversed(self.entries) if (name := entry_name(entry))}
+        found: dict[str, Descriptor] = {}
+        for entry in self.entries:
+            if name := entry_name(entry):
+                found.setdefault(name, entry)
+        return found
 
     def source(self, entry: Descriptor) -> ArchiveLayoutSource:
         """One of the images."""
@@ -77,11 +81,13 @@ class ArchiveLayoutSource:
 class LayoutArchive:
     """A new archive, for any number of images: what several of them have is in it once. Any thread may write.
 
-    `finish` gives it its name; before that, and after `abandon`, it is not there.
+    `finish` gives it its name; before that, and after `abandon`, it is not there. `max_members` is how many files a
+    reader would take.
     """
 
-    def __init__(self, writer: TarWriter, what: str) -> None:
+    def __init__(self, writer: TarWriter, what: str, *, max_members: int = MAX_MEMBERS) -> None:
         self.what = what
+        self._max_members = max_members
         self._writer = writer
         self._written: set[Digest] = set()
         self._entries: list[tuple[Descriptor, str]] = []
@@ -137,11 +143,12 @@ class LayoutArchive:
         """Write a file that the layout knows nothing of."""
         with self._lock:
             self._writer.add(name, len(data), (data,))
+            self._members += 1
 
     def finish(self) -> None:
         """Write index.json, and give the archive its name. Raises ArchiveError for what nobody could read again."""
         index = layout_index(sorted(self._entries, key=lambda entry: entry[1]))
-        if len(index) > MAX_DOCUMENT or self._members + 10 > MAX_MEMBERS:
+        if len(index) > MAX_DOCUMENT or self._members + 2 > self._max_members:
             self.abandon()
             raise ArchiveError(f"{self.what}: {len(self._entries)} images are too many for one archive")
         try:

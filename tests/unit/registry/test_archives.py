@@ -28,9 +28,9 @@ from pywerf.oci.reference import Reference
 from pywerf.registry.access import RegistryAccess
 from pywerf.registry.decompress import PIECE, decompressed
 from pywerf.registry.docker_archive import DockerTarDestination
-from pywerf.registry.oci_archive import OciArchiveDestination
+from pywerf.registry.oci_archive import ArchiveLayout, LayoutArchive, OciArchiveDestination
 from pywerf.registry.tar_index import TarIndex, spool
-from pywerf.registry.tar_writer import FileTarWriter, StreamTarWriter
+from pywerf.registry.tar_writer import FileTarWriter, StreamTarWriter, gzip_tar_writer
 from pywerf.registry.transports import open_source, parse_transport
 from support.examples import examples
 
@@ -352,3 +352,57 @@ def test_truncated_compression(pack: Callable[[bytes], bytes]) -> None:
         list(decompressed([pack(os.urandom(1000))[:-12]], "x"))
     with pytest.raises(ArchiveError, match="damaged"):
         list(decompressed([pack(b"x")[:8] + os.urandom(100)], "x"))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_several_images_in_one_archive(packed: bool, tmp_path: Path, make_image: Callable[..., Any]) -> None:
+    path = str(tmp_path / "images")
+    images = {name: make_image(layers=(("a", b"same"), ("b", name.encode()))) for name in ("one", "two")}
+    archive = LayoutArchive(gzip_tar_writer(path) if packed else FileTarWriter(path, "x"), "x")
+    for name, image in images.items():
+        destination = archive.destination(name)
+        image.store(destination)
+        destination.close()
+    archive.put_file("beside.json", b"{}")
+    assert not os.path.exists(path)
+    archive.finish()
+    archive.abandon()
+    assert os.listdir(tmp_path) == ["images"]
+    with tarfile.open(path) as written:
+        names = written.getnames()
+    assert len(names) == len(set(names)) == 3 + 2 + 2 + 3  # layers, configs, manifests, and what is beside blobs
+    layout = ArchiveLayout(TarIndex.open(path, "x"), "x")
+    assert list(layout.names()) == ["one", "two"]
+    for name, image in images.items():
+        source = layout.source(layout.names()[name])
+        assert Digest.of(source.manifest()[0]) == image.digest
+        for layer in image.manifest.layers:
+            assert b"".join(source.blob(layer)) == image.blobs[layer.digest]
+    layout.close()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_is_left_of_an_archive_that_is_given_up(packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("older")
+    writer = gzip_tar_writer(str(path)) if packed else FileTarWriter(str(path), "x")
+    writer.add("a", 3, (b"abc",))
+    writer.abandon()
+    writer.abandon()
+    assert (os.listdir(tmp_path), path.read_text()) == (["x"], "older")
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    for writer in (gzip_tar_writer("/dev/full"), FileTarWriter("/dev/full", "x")):
+        writer.add("a", 3, (b"abc",))
+        with pytest.raises(StoreError, match="/dev/full: no space left on device"):
+            writer.finish()
+
+
+def test_archives_that_nobody_could_read_are_not_written(tmp_path: Path) -> None:
+    archive = LayoutArchive(FileTarWriter(str(tmp_path / "x"), "x"), "x", max_members=4)
+    for number in range(3):
+        archive.put_document(str(number).encode())
+    with pytest.raises(ArchiveError, match="too many for one archive"):
+        archive.finish()
+    assert os.listdir(tmp_path) == []
