@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from pywerf.config.werf_yaml.documents import Section, read_documents
+from pywerf.config.werf_yaml.documents import ANY, Schema, Section, read_documents
 from pywerf.config.werf_yaml.model import DockerfileImage, ProjectConfig, Secret, StapelImage, shown_name
 from pywerf.errors import ConfigError, GiterminismError
 from pywerf.util.globs import covers
@@ -75,12 +75,44 @@ class Allowed(msgspec.Struct, frozen=True, dict=True):
         return _test(self.context_add_files)
 
 
-def parse_giterminism(text: str, file: str = "werf-giterminism.yaml") -> Allowed:
-    """The permissions of a werf-giterminism.yaml; unknown keys are let be. Raises ConfigError."""
+_KEYS: Schema = {
+    "giterminismConfigVersion": ANY,
+    "cli": {"allowCustomTags": ANY},
+    "config": {
+        "allowUncommitted": ANY,
+        "allowUncommittedTemplates": ANY,
+        "goTemplateRendering": {"allowEnvVariables": ANY, "allowUncommittedFiles": ANY},
+        "secrets": {"allowEnvVariables": ANY, "allowFiles": ANY, "allowValueIds": ANY},
+        "stapel": {
+            "allowFromLatest": ANY,
+            "git": {"allowBranch": ANY},
+            "mount": {"allowBuildDir": ANY, "allowFromPaths": ANY},
+        },
+        "dockerfile": {
+            "allowUncommitted": ANY,
+            "allowUncommittedDockerignoreFiles": ANY,
+            "allowContextAddFiles": ANY,
+        },
+    },
+    "helm": {"allowUncommittedFiles": ANY},
+    "includes": {"allowIncludesUpdate": ANY},
+}
+
+
+def parse_giterminism(
+    text: str, file: str = "werf-giterminism.yaml", warn: Callable[[str], None] = lambda text: None
+) -> Allowed:
+    """The permissions of a werf-giterminism.yaml. Raises ConfigError.
+
+    Keys that nobody knows permit nothing, and are no error: the file may be for a newer version, too. `warn` is told of
+    them, since they may be mistyped.
+    """
     documents = read_documents(text, file)
     if len(documents) != 1:
         raise ConfigError(f"{file}: one document is expected, not {len(documents)}", hint="giterminismConfigVersion: 1")
     top = Section(documents[0], documents[0].root)
+    for unknown in top.unknown_keys(_KEYS):
+        warn(f"{unknown}: it permits nothing")
     version = top.text("giterminismConfigVersion")
     if version != "1":
         top.fail("giterminismConfigVersion", f"{version or 'nothing'} is not a version that is known", hint="write 1")

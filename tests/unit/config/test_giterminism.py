@@ -49,6 +49,39 @@ def test_everything_is_read() -> None:
     )
 
 
+def test_keys_that_nobody_knows_are_warned_of() -> None:
+    text = """\
+giterminismConfigVersion: 1
+somethingNew: {deep: {keys: 1}}
+config:
+  allowUncomittedTemplates: [a]
+  allowEnvVariables: [CI]
+  dockerfile:
+    allowContextAddFile: [web/dist]
+  secrets: {allowfiles: [b]}
+"""
+    told: list[str] = []
+    assert parse_giterminism(text, "g.yaml", told.append) == Allowed()
+    assert told == [
+        "g.yaml:2: unknown key somethingNew: it permits nothing",
+        (
+            "g.yaml:4: unknown key config.allowUncomittedTemplates (did you mean allowUncommittedTemplates?): "
+            "it permits nothing"
+        ),
+        (
+            "g.yaml:5: unknown key config.allowEnvVariables (did you mean config.goTemplateRendering.allowEnvVariables or "
+            "config.secrets.allowEnvVariables?): it permits nothing"
+        ),
+        (
+            "g.yaml:7: unknown key config.dockerfile.allowContextAddFile (did you mean allowContextAddFiles?): "
+            "it permits nothing"
+        ),
+        "g.yaml:8: unknown key config.secrets.allowfiles (did you mean allowFiles?): it permits nothing",
+    ]
+    parse_giterminism(EVERYTHING, warn=told.append)
+    assert len(told) == 6  # the last line of it
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -154,7 +154,7 @@ def _opened(options: ProjectOptions, reporter: Reporter, git: GitProject) -> Pro
     if loose:
         reporter.message("warning", "--loose-giterminism: the configuration is read from the work tree, unchecked")
     files = ConfigFiles(git, tree, loose=loose, checked=not options.dev and not loose)
-    allowed = Allowed() if loose else _allowed(files, options)
+    allowed = Allowed() if loose else _allowed(files, options, reporter)
     if options.allow_includes_update and not loose and not allowed.includes_update:
         raise forbidden(
             "--allow-includes-update",
@@ -185,7 +185,7 @@ def _commit(git: GitProject, options: ProjectOptions, reporter: Reporter) -> str
     return commit
 
 
-def _allowed(files: ConfigFiles, options: ProjectOptions) -> Allowed:
+def _allowed(files: ConfigFiles, options: ProjectOptions, reporter: Reporter) -> Allowed:
     path = options.giterminism_config
     if files.node(path) is None:
         if files.checked and os.path.lexists(os.path.join(files.git.directory, path)):
@@ -193,7 +193,7 @@ def _allowed(files: ConfigFiles, options: ProjectOptions) -> Allowed:
         if path != "werf-giterminism.yaml":
             files.read(path)  # one that was named must be there
         return Allowed()
-    return parse_giterminism(_text(files.read(path), path), path)
+    return parse_giterminism(_text(files.read(path), path), path, lambda text: reporter.message("warning", text))
 
 
 def _render(project: Project) -> None:

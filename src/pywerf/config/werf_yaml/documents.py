@@ -159,8 +159,8 @@ class Section:
             return
         node, key, where, known = unknown[0]
         if len(unknown) == 1:
-            suggestion = _nearest(key, known)
             hint = (more or {}).get(key) or f"known here are {', '.join(sorted(known))}"
+            suggestion = _nearest(key, known)
             self.fail_at(node, f"unknown key {where}" + (f" (did you mean {suggestion}?)" if suggestion else ""), hint)
         parts = []
         for node_, key_, where_, known_ in unknown:
@@ -168,6 +168,13 @@ class Section:
             note = f"; did you mean {suggestion}?" if suggestion else ""
             parts.append(f"{where_} (line {self.document.line_of(node_)}{note})")
         self.fail_at(node, "unknown keys: " + ", ".join(parts))
+
+    def unknown_keys(self, schema: Schema) -> Iterator[str]:
+        """What a warning says of each key that nobody knows: `FILE:LINE: unknown key … (did you mean …?)`."""
+        for node, key, where, known in self._unknown(self.node, schema, self.path, 0):
+            suggestion = _nearest(key, known) or " or ".join(_places(key, schema))
+            note = f" (did you mean {suggestion}?)" if suggestion else ""
+            yield f"{self.document.file}:{self.document.line_of(node)}: unknown key {where}{note}"
 
     def _unknown(self, node: Any, schema: Schema, path: str, depth: int) -> Iterator[tuple[Any, str, str, Schema]]:
         if depth > _MAX_DEPTH:
@@ -300,3 +307,12 @@ def _nearest(word: str, known: Schema) -> str:
     folded = {name.lower(): name for name in known}
     found = get_close_matches(word.lower(), folded, 1, 0.7)
     return folded[found[0]] if found else ""
+
+
+def _places(word: str, schema: Schema, path: str = "") -> Iterator[str]:
+    """Where else in a schema there is a key of that name."""
+    for key, inner in schema.items():
+        if key == word:
+            yield path + key
+        if isinstance(inner, Mapping):
+            yield from _places(word, inner, f"{path}{key}.")

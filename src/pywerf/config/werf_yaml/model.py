@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import msgspec
@@ -315,7 +316,7 @@ class Meta(msgspec.Struct, frozen=True):
     git_worktree: GitWorktree = GitWorktree()
 
 
-class ProjectConfig(msgspec.Struct, frozen=True):
+class ProjectConfig(msgspec.Struct, frozen=True, dict=True):
     """A whole werf.yaml: its images in the order of the file, an entry for each name."""
 
     meta: Meta
@@ -323,4 +324,8 @@ class ProjectConfig(msgspec.Struct, frozen=True):
 
     def image(self, name: str) -> Image | None:
         """The image of a name, or None."""
-        return next((image for image in self.images if image.name == name), None)
+        return self._by_name.get(name)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Image]:
+        return {image.name: image for image in self.images}

@@ -24,7 +24,7 @@ from pywerf.config.werf_yaml.model import (
     ShellStage,
     StapelImage,
 )
-from pywerf.config.werf_yaml.project import build_sets, needs_of, parse_config, with_needed
+from pywerf.config.werf_yaml.project import build_sets, needs_of, parse_config, sets_of, with_needed
 from pywerf.errors import ConfigError
 
 META = "project: shop\nconfigVersion: 1\n"
@@ -416,6 +416,50 @@ def test_what_is_needed_comes_with_what_is_wanted() -> None:
 def test_sets_hold_what_can_be_built_at_once() -> None:
     found = config(CHAIN)
     assert build_sets(found, ["c", "other"]) == (("a", "other"), ("b",), ("c",))
+
+
+class Name(str):
+    """A name that counts how often it is looked up, in dicts and sets."""
+
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        Name.looked_up += 1
+        return super().__hash__()
+
+
+def lookups(shape: str, count: int) -> int:
+    """How many lookups it takes to arrange so many images."""
+    names = [Name(f"i{number}") for number in range(count)]
+    needs = {
+        "a chain": lambda n: names[n - 1 : n],
+        "a chain, the last one first": lambda n: names[n + 1 : n + 2],
+        "one that all need": lambda n: names[:1] if n else [],
+        "one that needs all": lambda n: [] if n else names[1:],
+        "each needs three": lambda n: names[max(0, n - 3) : n],
+    }[shape]
+    needed = {name: needs(number) for number, name in enumerate(names)}
+    Name.looked_up = 0
+    assert sum(map(len, sets_of(needed))) == count
+    return Name.looked_up
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *("a chain", "a chain, the last one first", "one that all need", "one that needs all", "each needs three"),
+    ],
+)
+def test_twice_as_many_images_are_twice_the_work(shape: str) -> None:
+    few, many = lookups(shape, 200), lookups(shape, 400)
+    assert few > 200
+    assert many < 2.1 * few
+
+
+def test_an_image_is_built_as_early_as_it_can_be() -> None:
+    needed = {"d": ("a", "c"), "a": (), "c": ("b",), "b": ("a",), "e": ("a",), "f": ()}
+    assert sets_of(needed) == (("a", "f"), ("b", "e"), ("c",), ("d",))
+    assert sets_of({}) == ()
 
 
 def test_a_long_chain_of_images_needs_no_deep_stack() -> None:
