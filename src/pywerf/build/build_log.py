@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pywerf.oci.document import json_decoder
 from pywerf.util.secret_names import hide_passwords
 
 if TYPE_CHECKING:
@@ -101,6 +102,6 @@ def builds(store: Store) -> Iterator[LoggedBuild]:
         data = store.memo.get(KIND, id)
         if data is not None:
             try:
-                yield msgspec.json.decode(data, type=LoggedBuild)
+                yield json_decoder(LoggedBuild).decode(data)
             except msgspec.DecodeError:
                 continue  # another version's: only a memory

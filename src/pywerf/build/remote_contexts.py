@@ -19,6 +19,7 @@ from pywerf.errors import ContextError
 from pywerf.layer.compress import decompress
 from pywerf.layer.tar_read import read_entries
 from pywerf.oci.digest import Digest
+from pywerf.oci.document import json_decoder
 from pywerf.source.context import FolderContext, GitContext, StreamContext, open_context
 from pywerf.source.dockerignore import IgnoreRules
 from pywerf.source.git_url import is_git_url, parse_git_url, redact
@@ -142,7 +143,7 @@ def _fetch(store: Store, stack: ExitStack, url: str, expected: Digest | None) ->
     from pywerf.source.http import HttpResult, Validators, fetch
 
     kept = store.memo.get("download", url)
-    known = msgspec.json.decode(kept, type=HttpResult) if kept is not None else None
+    known = json_decoder(HttpResult).decode(kept) if kept is not None else None
     if known is not None and (known.digest is None or store.blobs.has(known.digest) is None):
         known = None
     validators = Validators(known.etag, known.last_modified) if known is not None else None

@@ -10,6 +10,7 @@ import msgspec
 from pywerf.errors import LockError, LockLost, UsageError
 from pywerf.locks.base import Handle
 from pywerf.locks.wire import NO_LEASE, SHOULD_WAIT, AcquireOptions, AcquireRequest, Answer, HandleRequest
+from pywerf.oci.document import json_decoder
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -114,6 +115,6 @@ def _post(pool: PoolManager, url: str, request: msgspec.Struct | dict[str, str])
     if response.status != 200:
         raise LockError(f"the lock server answers {response.status} to {url}: {data[:200].decode(errors='replace')}")
     try:
-        return msgspec.json.decode(data, type=Answer)
+        return json_decoder(Answer).decode(data)
     except msgspec.DecodeError as error:
         raise LockError(f"{url} does not answer as a lock server does: {error}") from error

@@ -11,6 +11,7 @@ import msgspec
 from pywerf.errors import LockError, LockLost, WerfError
 from pywerf.locks.table import LeaseTable
 from pywerf.locks.wire import NO_LEASE, SHOULD_WAIT, AcquireRequest, Answer, HandleRequest, HealthRequest
+from pywerf.oci.document import json_decoder
 
 __all__ = ["LockServer"]
 
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> Answer | None:
         if self.path == "/health":
-            return Answer(None, echo=msgspec.json.decode(body, type=HealthRequest).echo, status="OK")
+            return Answer(None, echo=json_decoder(HealthRequest).decode(body).echo, status="OK")
         if self.path == "/new-client-id":
             return Answer(None, client=os.urandom(16).hex())
         match = _LOCKER.fullmatch(self.path)
@@ -93,11 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         leases = self.leases.of(match["client"])
         if match["verb"] == "acquire":
-            request = msgspec.json.decode(body, type=AcquireRequest)
+            request = json_decoder(AcquireRequest).decode(body)
             wanted = request.options
             handle = leases.acquire(request.name, wanted.shared, wanted.acquirer or os.urandom(16).hex())
             return Answer(SHOULD_WAIT if handle is None else None, handle=handle)
-        lease = msgspec.json.decode(body, type=HandleRequest).handle
+        lease = json_decoder(HandleRequest).decode(body).handle
         (leases.renew if match["verb"] == "renew-lease" else leases.release)(lease)
         return Answer(None)
 

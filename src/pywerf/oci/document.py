@@ -1,15 +1,24 @@
-"""Reading JSON documents of other people: every field is checked, every complaint names its path."""
+"""Reading JSON documents of other people: every field is checked, every complaint names its path.
+
+And decoders for those of our own, whose types are Structs.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any, TypeVar
+
+import msgspec
 
 from pywerf.errors import InvalidDocument
 
-__all__ = ["Fields", "encode", "load_object"]
+__all__ = ["Fields", "encode", "json_decoder", "load_object"]
 
 T = TypeVar("T")
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
 
 
 class Fields:
@@ -94,3 +103,18 @@ def encode(value: object) -> bytes:
 def _kind(value: object) -> str:
     names = {type(None): "nothing", dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
     return names.get(type(value), "a number")
+
+
+def json_decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """The decoder for values of a type, a Struct mostly; one for all callers, which may be several threads.
+
+    msgspec reads the fields of a Struct when it is decoded for the first time, lets other threads run meanwhile, and
+    shows them what it has so far: they crash (seen with 0.22). So that is done under a lock.
+    """
+    found = _decoders.get(kind)
+    if found is None:
+        with _making:
+            found = _decoders.get(kind)
+            if found is None:
+                found = _decoders[kind] = msgspec.json.Decoder(kind)
+    return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Literal, Protocol
 
 import msgspec
 
 from pywerf.errors import SnapshotError
 from pywerf.linux.mount import Mount
+from pywerf.oci.document import json_decoder
 from pywerf.util.filetree import FileTree
 
 __all__ = ["Snapshot", "SnapshotReader", "Snapshotter"]
@@ -34,14 +34,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     def from_json(cls, data: bytes | str) -> Snapshot:
         """What `to_json` wrote. Raises SnapshotError for anything else."""
         try:
-            return _decoder().decode(data)
+            return json_decoder(Snapshot).decode(data)
         except msgspec.DecodeError as error:
             raise SnapshotError(f"damaged record of a snapshot: {error}") from error
-
-
-@functools.cache
-def _decoder() -> msgspec.json.Decoder[Snapshot]:
-    return msgspec.json.Decoder(Snapshot)
 
 
 class SnapshotReader(Protocol):

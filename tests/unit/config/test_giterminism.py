@@ -69,8 +69,8 @@ config:
             "it permits nothing"
         ),
         (
-            "g.yaml:5: unknown key config.allowEnvVariables (did you mean config.goTemplateRendering.allowEnvVariables or "
-            "config.secrets.allowEnvVariables?): it permits nothing"
+            "g.yaml:5: unknown key config.allowEnvVariables (did you mean "
+            "config.goTemplateRendering.allowEnvVariables or config.secrets.allowEnvVariables?): it permits nothing"
         ),
         (
             "g.yaml:7: unknown key config.dockerfile.allowContextAddFile (did you mean allowContextAddFiles?): "

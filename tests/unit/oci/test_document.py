@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pywerf.errors import InvalidDocument
-from pywerf.oci.document import encode, load_object
+from pywerf.oci.document import encode, json_decoder, load_object
 from support.examples import examples
 
 
@@ -106,3 +109,54 @@ def test_half_a_character_becomes_the_replacement_character() -> None:
 
 def test_the_order_of_keys_is_kept() -> None:
     assert encode({"b": 1, "a": "ü"}) == '{"b":1,"a":"ü"}'.encode()
+
+
+# decoders
+
+# Types that nobody has decoded yet, by four threads at once; without a lock msgspec crashes after some hundred.
+RACE = """
+import sys, threading, types
+from pywerf.oci.document import json_decoder
+sys.setswitchinterval(1e-6)
+SOURCE = '''
+from __future__ import annotations
+import msgspec
+class Inner(msgspec.Struct):
+    digest: str
+    timestamp: int = 0
+class Outer(msgspec.Struct):
+    id: Inner
+    other: Inner | None = None
+    labels: dict[str, str] = {}
+    members: tuple[Inner, ...] = ()
+'''
+DATA = b'{"id": {"digest": "a"}, "labels": {"a": "b"}, "members": [{"digest": "x"}]}'
+for number in range(400):
+    module = sys.modules[f"m{number}"] = types.ModuleType(f"m{number}")
+    exec(compile(SOURCE, module.__name__, "exec"), module.__dict__)
+    barrier = threading.Barrier(4)
+    found = []
+    def work():
+        barrier.wait()
+        found.append(json_decoder(module.Outer).decode(DATA))
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert len(found) == 4 and all(one == found[0] for one in found)
+"""
+
+
+class Pair(msgspec.Struct):
+    """A type."""
+
+    a: int
+    b: int = 0
+
+
+def test_one_decoder_for_all() -> None:
+    assert json_decoder(Pair).decode(b'{"a": 1}') == Pair(1)
+    assert json_decoder(Pair) is json_decoder(Pair)
+
+
+def test_many_threads_may_be_the_first() -> None:
+    subprocess.run([sys.executable, "-c", RACE], check=True, timeout=300)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from pywerf.errors import BuildError
+from pywerf.oci.document import json_decoder
 
 __all__ = ["CDI_FOLDERS", "DeviceEdits", "find_device"]
 
@@ -83,8 +84,9 @@ def _read(path: str) -> _Spec:
     try:
         with open(path, "rb") as file:
             data = file.read()
+        decoder = json_decoder(_Spec)  # for YAML, too: it makes the type known
         if path.endswith(".json"):
-            return msgspec.json.decode(data, type=_Spec)
+            return decoder.decode(data)
         from msgspec import yaml
 
         return yaml.decode(data, type=_Spec)

@@ -20,6 +20,7 @@ from pywerf.errors import BuildStopped, ContainerFailed, SnapshotError
 from pywerf.graph.op import ContextOp, CopyOp, ExecOp, HttpOp, ImageOp, MkdirOp
 from pywerf.graph.vertex import Vertex
 from pywerf.oci.digest import Digest
+from pywerf.oci.document import json_decoder
 from pywerf.util.promise import Promise, run_in_thread
 from pywerf.util.spans import spans_of
 
@@ -193,7 +194,7 @@ class Engine:
         return msgspec.json.encode(_Stored.of(result))
 
     def restore(self, vertex: Vertex, inputs: tuple[Result | None, ...], description: bytes) -> Result | None:
-        stored = msgspec.json.decode(description, type=_Stored)
+        stored = json_decoder(_Stored).decode(description)
         parent = inputs[0] if inputs else None
         assert parent is None or isinstance(parent, Ref)
         info = stored.info()

@@ -14,6 +14,7 @@ from pywerf.build.project.memo import FileMemo
 from pywerf.build.project.storage.model import StageId
 from pywerf.errors import RegistryError, WerfError
 from pywerf.oci.config import ImageConfig
+from pywerf.oci.document import json_decoder
 from pywerf.oci.platform import Platform
 from pywerf.oci.reference import Reference
 
@@ -94,7 +95,7 @@ class BaseConfigs:
         kept = self._digests.get(key)
         if kept is not None:
             try:
-                known = msgspec.json.decode(kept, type=_KnownDigest)
+                known = json_decoder(_KnownDigest).decode(kept)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 known = None
         if known is not None and not self._fresh and abs(time.time() - known.seen) < DAY:
@@ -119,7 +120,7 @@ class BaseConfigs:
         known: _Known | None = None
         if kept is not None:
             try:
-                known = msgspec.json.decode(kept, type=_Known)
+                known = json_decoder(_Known).decode(kept)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 known = None
         if known is not None and (_is_fixed(name) or (not self._fresh and abs(time.time() - known.seen) < DAY)):

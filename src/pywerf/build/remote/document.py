@@ -18,6 +18,7 @@ import msgspec
 from pywerf.errors import InvalidDocument, InvalidValue
 from pywerf.oci.descriptor import Descriptor
 from pywerf.oci.digest import Digest
+from pywerf.oci.document import json_decoder
 from pywerf.oci.media_types import layer_compression
 
 __all__ = [
@@ -117,13 +118,13 @@ class CacheDocument(msgspec.Struct, frozen=True):
 def decode(data: bytes | str, what: str) -> CacheDocument:
     """Read a document. Raises InvalidDocument for anything that is none."""
     try:
-        document = msgspec.json.decode(data, type=_Versioned)
+        document = json_decoder(_Versioned).decode(data)
         if document.version != 1:
             raise InvalidDocument(
                 f"{what}: version {document.version} of the format is not known",
                 hint="a newer pywerf has written it; write to another name",
             )
-        return msgspec.json.decode(data, type=CacheDocument)
+        return json_decoder(CacheDocument).decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise InvalidDocument(f"{what}: not the document of a cache: {error}") from error
 

@@ -17,6 +17,7 @@ from pywerf.build.project.storage.records import CustomTag, ImageMetadata, Impor
 from pywerf.build.stages.contents import Contents
 from pywerf.config.werf_yaml.meta import check_project_name
 from pywerf.errors import ArchiveError
+from pywerf.oci.document import json_decoder
 from pywerf.registry.copy import Progress, copy_image
 from pywerf.registry.oci_archive import ArchiveLayout, LayoutArchive
 from pywerf.registry.once import BlobsOnTheirWay, OnceDestination
@@ -75,7 +76,7 @@ class ArchiveOrigin:
             raise ArchiveError(f"{self.name}: no archive of stages ({DOCUMENT} is not in it)", hint=hint)
         self._layout = ArchiveLayout(index, self.name)
         try:
-            document = msgspec.json.decode(index.small(DOCUMENT, MAX_DOCUMENT), type=_Document)
+            document = json_decoder(_Document).decode(index.small(DOCUMENT, MAX_DOCUMENT))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ArchiveError(f"{self.name}: {DOCUMENT}: {error}") from error
         if document.version != VERSION:

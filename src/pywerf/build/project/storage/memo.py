@@ -6,6 +6,7 @@ import msgspec
 
 from pywerf.build.project.memo import FileMemo
 from pywerf.build.project.storage.model import StageDescription, StageId
+from pywerf.oci.document import json_decoder
 
 __all__ = ["DescriptionMemo"]
 
@@ -22,7 +23,7 @@ class DescriptionMemo:
         if data is None:
             return None
         try:
-            found = msgspec.json.decode(data, type=StageDescription)
+            found = json_decoder(StageDescription).decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         return found if (found.repo, found.id) == (repo, stage) else None
