@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
-import click
 import msgspec
 
-from pywerf.cli.flags import Command, flag, switch
+from pywerf.cli.declare import declared, flag, switch
 from pywerf.cli.introspection_flags import introspection_flags
-from pywerf.cli.invocation import engine_flags, invocation, progress_flags
+from pywerf.cli.invocation import engine_flags, progress_flags
 from pywerf.cli.project_build import build_flags, built_with_report, opened_project, reported_images, use_report_flags
 from pywerf.cli.project_flags import project_flags, project_name
 from pywerf.cli.repo_flags import registry_access, registry_options, repo_flags_but_repo, repo_options
@@ -28,7 +27,7 @@ __all__ = ["command"]
 _NO_LIMIT = 64  # more connections than a registry likes
 
 
-@click.command("copy", cls=Command, usage_line="", short_help="Copy stages between repositories and archives.")
+@declared("copy", short_help="Copy stages between repositories and archives.")
 @flag("--from", "from_", metavar="ADDRESS", help="Where stages are: [docker://]REPO or archive:PATH.")
 @flag("--to", metavar="ADDRESS", help="Where they are copied to: [docker://]REPO or archive:PATH.")
 @switch("--all", "all_", default=True, help="All stages of the project (true by default), not only those of a build.")
@@ -43,8 +42,7 @@ _NO_LIMIT = 64  # more connections than a registry likes
 @repo_flags_but_repo
 @progress_flags
 @engine_flags
-@click.pass_context
-def command(ctx: click.Context, /, **flags: Any) -> int:
+def command(run: Invocation, /, **flags: Any) -> int:
     """Copy stages from one repository to another, to an archive, or from an archive to a repository.
 
     Builds with the other repository find them all: nothing is built again. Beside the stages go the records that
@@ -64,14 +62,13 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     flags["repo"] = origin.repo or target.repo
     limit = flags["parallel_tasks_limit"]
     jobs = (limit if limit > 0 else _NO_LIMIT) if flags["parallel"] else 1
-    run = invocation(ctx)
     with run.reporter() as reporter, ExitStack() as stack:
         access = stack.enter_context(closing(registry_access(registry_options(flags))))
         contents, source = _found(run, flags, origin, jobs, access, reporter, stack)
         place = _opened_target(flags, target, contents.project, access, reporter, stack)
         reporter.message("info", f"copying stages of {contents.project} from {source.name} to {place.name}")
         done = copy_stages(contents, source, place, reporter, jobs=jobs, may_vanish=flags["all_"])
-    click.echo(str(done))
+    print(done)
     return 0
 
 
