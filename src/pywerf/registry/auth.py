@@ -16,13 +16,14 @@ import msgspec
 from pywerf.errors import RegistryError, RegistryUnauthorized
 from pywerf.registry.credentials import Credential
 from pywerf.registry.http import Http, read_limited
-from pywerf.registry.http_message import Response
 from pywerf.registry.responses import broken_status, clean, show_url
 from pywerf.registry.retry import Broken, Patience
 from pywerf.registry.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from urllib3 import BaseHTTPResponse
 
 __all__ = ["Authorizer", "Challenge", "parse_challenges"]
 
@@ -122,7 +123,7 @@ class Authorizer:
                 token = self._tokens[wanted] = self._fetch(challenge, wanted, what)
             return f"Bearer {token.value}"
 
-    def refused(self, response: Response, scopes: frozenset[str], used: str | None) -> bool:
+    def refused(self, response: BaseHTTPResponse, scopes: frozenset[str], used: str | None) -> bool:
         """Learn from a 401. True when another try with a new header has a chance.
 
         `used` is the header that was refused. A new token that is refused at once is final, unless the

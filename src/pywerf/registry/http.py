@@ -1,29 +1,27 @@
-"""HTTP as registries are spoken to: one attempt of one request, certificates, proxies; foreign errors end here."""
+"""HTTP over urllib3: one attempt of one request, connection pools, certificates, proxies; foreign errors end here."""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pywerf.errors import RegistryError
 from pywerf.registry import tls
-from pywerf.registry.direct import Direct
-from pywerf.registry.failures import broken
-from pywerf.registry.http_message import NoAnswer, Response, decoded
+from pywerf.registry.responses import clean, show_url
+from pywerf.registry.retry import Broken
 from pywerf.registry.settings import RegistrySettings, is_loopback
 
 if TYPE_CHECKING:
-    import ssl
-
-    from pywerf.registry.proxied import Proxied
+    from urllib3 import BaseHTTPResponse, PoolManager
 
 __all__ = ["CHUNK", "Http", "body_chunks", "origin", "read_limited"]
 
 CHUNK = 256 << 10
+MAX_CONNECTIONS = 16
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -42,9 +40,8 @@ class Http:
         self.host = host
         self.settings = settings
         self.verify = verify
-        self._contexts = _Contexts(host, settings, verify=verify)
         self._lock = threading.Lock()
-        self._ways: dict[tuple[bool, bool, str], Direct | Proxied] = {}
+        self._pools: dict[tuple[bool, bool, str], PoolManager] = {}
 
     def request(
         self,
@@ -55,101 +52,115 @@ class Http:
         *,
         what: str,
         own: bool = True,
-    ) -> Response:
+    ) -> BaseHTTPResponse:
         """One attempt, without redirects. The body of the answer is still to be read; release it.
 
         `own`: the address is the registry itself, not one that it has named. A `body` of chunks needs a
         Content-Length header. Raises Broken when there is no answer; what the body's iterator raises
         goes through.
         """
+        import urllib3
+        from urllib3.exceptions import HTTPError
+
         sent = {"User-Agent": self.settings.user_agent, **headers}
         watched = None if body is None or isinstance(body, bytes) else _Watched(body)
+        timeout = urllib3.Timeout(connect=self.settings.connect_timeout, read=self.settings.read_timeout)
         try:
-            return self._way(url, own).request(method, url, sent, body if watched is None else watched)
-        except (NoAnswer, OSError, ValueError) as error:
+            return self._pool(url, own).request(
+                method,
+                url,
+                headers=sent,
+                body=body if watched is None else watched,
+                preload_content=False,
+                decode_content=False,
+                retries=False,
+                redirect=False,
+                timeout=timeout,
+            )
+        except (HTTPError, OSError, ValueError) as error:
             if watched is not None and watched.failure is not None:
                 raise watched.failure from None
-            raise broken(error, url, what) from error
+            raise _broken(error, url, what) from error
 
     def close(self) -> None:
         """Close every idle connection. Idempotent."""
         with self._lock:
-            ways = list(self._ways.values())
-            self._ways.clear()
-        for way in ways:
-            way.close()
+            pools = list(self._pools.values())
+            self._pools.clear()
+        for pool in pools:
+            pool.clear()
 
-    def _way(self, url: str, own: bool) -> Direct | Proxied:
+    def _pool(self, url: str, own: bool) -> PoolManager:
         proxy = _proxy_for(url)
-        secure = bool(proxy) and (url.startswith("https:") or proxy.startswith("https:"))
+        secure = url.startswith("https:") or proxy.startswith("https:")
         with self._lock:
-            way = self._ways.get((own, secure, proxy))
-            if way is None:
-                way = self._ways[own, secure, proxy] = self._make_way(own, secure, proxy)
-            return way
+            pool = self._pools.get((own, secure, proxy))
+            if pool is None:
+                pool = self._pools[own, secure, proxy] = self._make_pool(own, secure, proxy)
+            return pool
 
-    def _make_way(self, own: bool, secure: bool, proxy: str) -> Direct | Proxied:
-        connect, read = self.settings.connect_timeout, self.settings.read_timeout
+    def _make_pool(self, own: bool, secure: bool, proxy: str) -> PoolManager:
+        import urllib3
+        from urllib3.util import make_headers, parse_url
+
+        context = None
+        if secure:  # the system's authorities take longer to load than a request on this machine
+            if not self.verify:  # said by the user, for this registry: no warning at each connection
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            folder = tls.certificate_folder(self.host, self.settings.cert_dir, os.environ)
+            context = tls.client_context(folder, verify=self.verify, client_certificate=own)
         if not proxy:
-            return Direct(partial(self._contexts.of, own), connect_timeout=connect, read_timeout=read)
-        from pywerf.registry.proxied import Proxied
-
-        return Proxied(proxy, self._contexts.of(own) if secure else None, connect_timeout=connect, read_timeout=read)
-
-
-class _Contexts:
-    """The TLS contexts of one registry: for connections to itself (`own`), and to where it sends us."""
-
-    def __init__(self, host: str, settings: RegistrySettings, *, verify: bool) -> None:
-        self._host = host
-        self._settings = settings
-        self._verify = verify
-        self._known: dict[bool, ssl.SSLContext] = {}
-        self._lock = threading.Lock()
-
-    def of(self, own: bool) -> ssl.SSLContext:
-        """Made when it is needed: the system's authorities take longer to load than a request on this machine."""
-        with self._lock:
-            context = self._known.get(own)
-            if context is None:
-                folder = tls.certificate_folder(self._host, self._settings.cert_dir, os.environ)
-                context = tls.client_context(folder, verify=self._verify, client_certificate=own)
-                context.set_alpn_protocols(["http/1.1"])
-                self._known[own] = context
-            return context
+            return urllib3.PoolManager(num_pools=8, maxsize=MAX_CONNECTIONS, ssl_context=context)
+        auth = parse_url(proxy).auth
+        return urllib3.ProxyManager(
+            proxy,
+            num_pools=8,
+            maxsize=MAX_CONNECTIONS,
+            ssl_context=context,
+            proxy_headers=make_headers(proxy_basic_auth=auth) if auth else None,
+        )
 
 
-def body_chunks(response: Response, what: str, url: str) -> Iterator[bytes]:
+def body_chunks(response: BaseHTTPResponse, what: str, url: str) -> Iterator[bytes]:
     """The body in pieces of up to CHUNK bytes; Broken when the connection ends too early."""
+    from urllib3.exceptions import HTTPError
+
     try:
-        while chunk := response.read(CHUNK):
+        while True:
+            chunk = response.read(CHUNK)
+            if not chunk:
+                break
             yield chunk
-        response.release()
-    except (NoAnswer, OSError) as error:
-        raise broken(error, url, what) from error
+        response.release_conn()
+    except (HTTPError, OSError) as error:
+        raise _broken(error, url, what) from error
     finally:
         # an abandoned or broken body: its connection is of no use any more
-        response.close()
+        if response.connection is not None:
+            response.close()
 
 
-def read_limited(response: Response, limit: int, what: str, url: str) -> bytes:
-    """The whole body, and its connection kept. Broken when it ends too early.
+def read_limited(response: BaseHTTPResponse, limit: int, what: str, url: str) -> bytes:
+    """The whole body, without a compression that the server applied unasked. Broken when it ends too early.
 
     Raises RegistryError when it is longer than `limit` bytes.
     """
+    from urllib3.exceptions import HTTPError
+
     pieces: list[bytes] = []
     total = 0
     try:
-        for piece in decoded(response):
+        while piece := response.read(min(limit + 1, CHUNK), decode_content=True):
             total += len(piece)
             if total > limit:
                 raise RegistryError(f"{what}: the answer is longer than {limit} bytes")
             pieces.append(piece)
-        response.release()
-    except (NoAnswer, OSError) as error:
-        raise broken(error, url, what) from error
+        response.release_conn()
+    except (HTTPError, OSError) as error:
+        raise _broken(error, url, what) from error
     finally:
-        response.close()
+        if response.connection is not None:
+            response.close()
     return b"".join(pieces)
 
 
@@ -198,3 +209,65 @@ def _bypassed(host: str, bypass: str) -> bool:
         if (not item and "*" in bypass) or item in (host, name) or (item and name.endswith(f".{item}")):
             return True
     return False
+
+
+@functools.cache
+def _permanent_lookups() -> frozenset[int]:
+    import socket
+
+    return frozenset((socket.EAI_NONAME, socket.EAI_NODATA if hasattr(socket, "EAI_NODATA") else socket.EAI_NONAME))
+
+
+def _broken(error: Exception, url: str, what: str) -> Broken:
+    """What happened below HTTP, in words."""
+    import socket
+    import ssl
+
+    from urllib3 import exceptions
+
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            text = RegistryError(
+                f"{what}: the certificate of {host} is not trusted: {clean(cause.verify_message)}",
+                hint=f"put its authority into /etc/containers/certs.d/{host}/ca.crt, or use --cert-dir, "
+                "or --tls-verify=false",
+            )
+            return Broken(text, transient=False, certificate=True)
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            reason = clean(cause.reason or "").replace("_", " ").lower() or "handshake failed"
+            hint = None
+            if reason in ("wrong version number", "http request", "record layer failure"):
+                reason, hint = "it does not speak TLS", "if it is a plain HTTP registry, use --tls-verify=false"
+            return Broken(RegistryError(f"{what}: {host}: TLS: {reason}", hint=hint), transient=False)
+        if isinstance(cause, socket.gaierror):
+            text = RegistryError(f"{what}: {host}: the name cannot be resolved", hint="check the name and the DNS")
+            return Broken(text, transient=cause.errno not in _permanent_lookups())
+        if isinstance(cause, exceptions.LocationParseError | UnicodeError):
+            return Broken(RegistryError(f"{what}: {clean(show_url(url))} is not an address"), transient=False)
+    for cause in causes:
+        if isinstance(cause, (exceptions.TimeoutError, TimeoutError)) and not isinstance(
+            cause, exceptions.NewConnectionError
+        ):
+            return Broken(RegistryError(f"{what}: {host} did not answer in time"), transient=True)
+    for cause in causes:
+        if isinstance(cause, exceptions.IncompleteRead):
+            return Broken(RegistryError(f"{what}: {host} closed the connection too early"), transient=True)
+        if isinstance(cause, OSError) and cause.errno is not None:
+            reason = (os.strerror(cause.errno) if cause.errno > 0 else str(cause)).lower()
+            return Broken(RegistryError(f"{what}: {host}: {reason}"), transient=True)
+    return Broken(RegistryError(f"{what}: {host} closed the connection"), transient=True)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what is behind it, outermost first."""
+    out: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo and len(out) < 20:
+        item = todo.pop(0)
+        if not isinstance(item, BaseException) or item in out:
+            continue
+        out.append(item)
+        todo.extend((item.__cause__, item.__context__, getattr(item, "reason", None), *item.args))
+    return out

@@ -32,50 +32,17 @@ def read_registries(path: str) -> Registries:
             data = file.read()
     except OSError as error:
         raise RegistryConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    import tomllib
+
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise RegistryConfigError(f"{path}:{data[: error.start].count(10) + 1}: not UTF-8") from error
-    document = _simple(text)
-    if document is None:
-        import tomllib
-
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise _syntax(path, text, str(error)) from error
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax(path, text, str(error)) from error
     return _File(path, text).read(document)
-
-
-def _simple(text: str) -> dict[str, Any] | None:
-    """The document of a file that has comments and `[aliases]` only, as distributions ship them; None for others.
-
-    They are on most machines, and tomllib takes longer to load than a registry to answer.
-    """
-    if not text.replace("\n", "").replace("\t", "").isprintable():
-        return None  # some of that may not be in TOML at all
-    aliases: dict[str, str] | None = None
-    for line in text.split("\n"):
-        line = line.strip(" \t")
-        if not line or line.startswith("#"):
-            continue
-        if line == "[aliases]" and aliases is None:
-            aliases = {}
-            continue
-        name, _, value = line.partition("=")
-        key, target = _quoted(name), _quoted(value)
-        if aliases is None or key is None or target is None or key in aliases:
-            return None
-        aliases[key] = target
-    return {} if aliases is None else {"aliases": aliases}
-
-
-def _quoted(text: str) -> str | None:
-    """What is between quotes; None where there is more to it."""
-    text = text.strip(" \t")
-    inner = text[1:-1]
-    plain = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in inner and "\\" not in inner
-    return inner if plain else None
 
 
 def _syntax(path: str, text: str, message: str) -> RegistryConfigError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pywerf.errors import RegistryError, RegistryNotFound, RegistryUnauthorized
-from pywerf.registry.http_message import NoAnswer, Response, decoded
 from pywerf.registry.retry import Broken, is_transient, retry_after
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 __all__ = ["broken_status", "clean", "error_from", "next_link", "release", "show_url"]
 
@@ -32,23 +35,23 @@ def show_url(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
-def release(response: Response) -> None:
+def release(response: BaseHTTPResponse) -> None:
     """Done with a response whose body nobody needs: keep its connection if the rest is short."""
-    if response.left is not None and response.left <= MAX_ERROR_BODY:
-        try:
-            while response.read(MAX_ERROR_BODY):
-                pass
-            response.release()
-        except (NoAnswer, OSError):
-            pass  # nobody needs the rest, nor the connection
-    response.close()
+    left = response.length_remaining
+    if left is not None and left <= MAX_ERROR_BODY:
+        response.drain_conn()
+        response.release_conn()
+    else:
+        response.close()
 
 
-def error_from(response: Response, what: str, host: str, secrets: Iterable[str] = ()) -> RegistryError:
+def error_from(response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[str] = ()) -> RegistryError:
     """The error that a response stands for (distribution-spec, Error Codes). Consumes the body."""
+    from urllib3.exceptions import HTTPError
+
     try:
-        body = next(decoded(response), b"")[:MAX_ERROR_BODY]
-    except (NoAnswer, OSError):
+        body = response.read(MAX_ERROR_BODY, decode_content=True) if response.length_remaining != 0 else b""
+    except (HTTPError, OSError):
         body = b""  # the status says enough
     response.close()
     code, text = _error_document(body)
@@ -71,7 +74,7 @@ def error_from(response: Response, what: str, host: str, secrets: Iterable[str] 
     return RegistryError(message, status=status, code=code)
 
 
-def broken_status(response: Response, what: str, host: str, secrets: Iterable[str] = ()) -> Broken:
+def broken_status(response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[str] = ()) -> Broken:
     """A response that is no success, as a failed attempt."""
     status = response.status
     wait = retry_after(response.headers.get("Retry-After"), time.time())

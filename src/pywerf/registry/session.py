@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pywerf.errors import RegistryError
 from pywerf.registry.auth import Authorizer
 from pywerf.registry.credentials import Credential
 from pywerf.registry.http import Http, origin, read_limited
-from pywerf.registry.http_message import Response
 from pywerf.registry.responses import broken_status, clean, release, show_url
 from pywerf.registry.retry import Broken, Patience
 from pywerf.registry.settings import RegistrySettings, has_port, is_loopback
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 __all__ = ["Answer", "RegistrySession", "Schemes"]
 
@@ -41,7 +44,7 @@ class Answer:
 
     __slots__ = ("response", "url")
 
-    def __init__(self, response: Response, url: str) -> None:
+    def __init__(self, response: BaseHTTPResponse, url: str) -> None:
         self.response = response
         self.url = url
 
@@ -52,7 +55,7 @@ class Answer:
 
     def header(self, name: str) -> str:
         """A header's value; empty when it is missing."""
-        return self.response.headers.get(name)
+        return str(self.response.headers.get(name, ""))
 
     def link(self, target: str) -> str:
         """An address that the answer names, made absolute."""

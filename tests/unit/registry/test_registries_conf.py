@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -249,42 +245,3 @@ def test_more_mirrors_of_docker_io_come_first() -> None:
     other = Reference.parse("quay.io/a/b:1")
     assert [place.host for place in own.with_mirrors(("one.example",)).resolve(other)] == ["quay.io"]
     assert own.with_mirrors(()) is own
-
-
-LINES = st.sampled_from(
-    [
-        *("", "# one", "\t # two", "[aliases]", " [aliases] ", "[aliases] # three", "[other]", "[[aliases]]"),
-        *('"a" = "x.io/a"', '  "a"="x.io/b"', '"b/c" = ""', 'd = "x.io/d"', "'e' = 'x.io/e'", '"f"', "= 'g'"),
-        *('"h" = "x.io/h" # four', '"i" = "x.io/\\u0069"', '"j" = """x.io/j"""', '"k=l" = "x.io/k"', '"m" = true'),
-        *("# \x07", '"n\x00" = "x.io/n"', '"\u00a0" = "x.io/o"', '"p" = "x.io/p"\r', "\u00a0", "\x0c"),
-    ]
-)
-
-
-@given(st.lists(LINES, max_size=6).map("\n".join))
-def test_simple_files_are_read_as_toml_reads_them(text: str) -> None:
-    with tempfile.NamedTemporaryFile(suffix=".conf") as file:
-        file.write(text.encode())
-        file.flush()
-        try:
-            expected: object = tomllib.loads(text).get("aliases", {})
-        except tomllib.TOMLDecodeError:
-            expected = None
-        try:
-            found: object = read_registries(file.name).aliases
-        except RegistryConfigError:
-            found = None
-    # what is TOML may be no alias all the same
-    assert found == expected or (found is None and expected)
-
-
-def test_files_as_distributions_ship_them_load_no_toml(tmp_path: Path) -> None:
-    (tmp_path / "a.conf").write_text("# nothing\n\n#[[registry]]\n")
-    (tmp_path / "b.conf").write_text('[aliases]\n  # short\n  "alpine" = "docker.io/library/alpine"\n')
-    script = (
-        "import sys; from pywerf.registry.registries_file import read_registries as read\n"
-        "print([read(path).aliases for path in sys.argv[1:]], 'tomllib' in sys.modules)"
-    )
-    words = [sys.executable, "-c", script, str(tmp_path / "a.conf"), str(tmp_path / "b.conf")]
-    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert printed == "[{}, {'alpine': 'docker.io/library/alpine'}] False\n"
