@@ -7,16 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pywerf.errors import IsolationError
+from pywerf.util import own_python
 
 if TYPE_CHECKING:
     import socket
 
 __all__ = ["Launcher"]
 
-CHILD = (
-    "import sys; sys.path.append(sys.argv[1]); from pywerf.linux.child import main; "
-    "main(3, int(sys.argv[2]), int(sys.argv[3]))"
-)
+CHILD = "from pywerf.linux.child import main; main(3, int(sys.argv[2]), int(sys.argv[3]))"
 REQUEST_FD, CGROUPS_FD = 3, 4
 
 
@@ -57,11 +55,7 @@ class Launcher:
         if not sys.executable:
             raise IsolationError("cannot start the launcher: this program does not know its Python interpreter")
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        arguments = [sys.executable, "-I", "-S", "-X", "utf8", "-c", CHILD, packages, str(os.getpid())]
-        arguments.append(str(int(self._host_pids)))
-        # A shared libpython may be found by this one only; the container's environment is another matter.
-        environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
+        arguments = own_python.command(CHILD, str(os.getpid()), str(int(self._host_pids)))
         self._cgroups = _open_cgroups_file()
         actions = [
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), REQUEST_FD),
@@ -71,7 +65,9 @@ class Launcher:
         ]
         try:
             # A session of its own: Ctrl-C in the terminal is this program's to handle.
-            self._pid = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
+            self._pid = os.posix_spawn(
+                sys.executable, arguments, own_python.environment(), file_actions=actions, setsid=True
+            )
         except OSError as error:
             mine.close()
             self._close_cgroups()

@@ -25,6 +25,7 @@ from pywerf.linux import caps
 from pywerf.linux.emulated_mounts import EmulatedMounts, empty_folder, file_of
 from pywerf.linux.mount import Mount
 from pywerf.linux.orphans import end_strays
+from pywerf.util import own_python
 
 if TYPE_CHECKING:
     import socket
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlainContainer", "PlainIsolation", "check_spec", "plain_plan", "shortcomings"]
 
-CHILD = "import sys; sys.path.append(sys.argv[1]); from pywerf.linux.plain_child import main; main()"
+CHILD = "from pywerf.linux.plain_child import main; main()"
 CONTROL, PLAN = 3, 4
 STAND_INS = ("null", "random", "stderr", "urandom")  # those that the watching process serves
 TMPFS_MODE = 0o1777
@@ -362,9 +363,6 @@ def _spawn(plan: dict[str, Any], streams: list[int]) -> tuple[socket.socket, int
 
     if not sys.executable:
         raise IsolationError("cannot start a container: this program does not know its Python interpreter")
-    packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    arguments = [sys.executable, "-I", "-S", "-X", "utf8", "-c", CHILD, packages]
-    environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
     plan_fd = os.memfd_create("plan")
     try:
         with open(plan_fd, "wb", closefd=False) as file:
@@ -376,6 +374,7 @@ def _spawn(plan: dict[str, Any], streams: list[int]) -> tuple[socket.socket, int
                 # Out of the way first: a number that is given may be one that is to be had.
                 moved.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16))
             actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(moved)]
+            arguments, environment = own_python.command(CHILD), own_python.environment()
             pid = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
         except BaseException:
             mine.close()

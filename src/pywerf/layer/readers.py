@@ -9,6 +9,7 @@ from signal import SIGKILL
 from typing import TYPE_CHECKING
 
 from pywerf.layer.pack import FRAME
+from pywerf.util import own_python
 
 if TYPE_CHECKING:
     import socket
@@ -21,7 +22,7 @@ DEPTH = 3
 """Batches that wait for one process or are being read by it, so that it does not wait for us."""
 
 _CODE = (
-    "import os, sys; sys.path.append(sys.argv[1]); from pywerf.layer.pack import serve; "
+    "import os; from pywerf.layer.pack import serve; "
     "serve(0, 1, os.fsencode(sys.argv[2]), int(sys.argv[3]), bool(int(sys.argv[4])))"
 )
 _PIPE = 1 << 20  # bytes; as much as everybody may have
@@ -48,10 +49,10 @@ class Reader:
         self._socket: socket.socket = mine
         self._results, results = os.pipe()
         try:
-            packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
             # The process changes its current directory.
             whole = root if os.path.isabs(root) else os.path.join(os.getcwdb(), root)
-            self._pid = _spawn([packages, whole, str(clamp), str(int(subsecond))], theirs.fileno(), results)
+            arguments = own_python.command(_CODE, whole, str(clamp), str(int(subsecond)))
+            self._pid = _spawn(arguments, theirs.fileno(), results)
         except BaseException:
             mine.close()
             os.close(self._results)
@@ -120,9 +121,6 @@ class Reader:
 def _spawn(arguments: list[str | bytes], requests: int, results: int) -> int:
     from fcntl import F_DUPFD_CLOEXEC, fcntl
 
-    arguments = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _CODE, *arguments]
-    # A shared libpython may be found by this one only.
-    environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
     moved: list[int] = []
     try:
         for fd in (requests, results):
@@ -130,6 +128,7 @@ def _spawn(arguments: list[str | bytes], requests: int, results: int) -> int:
             moved.append(fcntl(fd, F_DUPFD_CLOEXEC, 3))
         actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(moved)]
         # A session of its own: Ctrl-C in the terminal is this program's to handle.
+        environment = own_python.environment()
         return os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
     finally:
         for fd in moved:

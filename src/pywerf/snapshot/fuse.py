@@ -18,11 +18,12 @@ from pywerf.linux.dirtree import DirectoryHandles
 from pywerf.linux.mount import Mount
 from pywerf.snapshot.base import Snapshot
 from pywerf.snapshot.overlay import OverlaySnapshotter
+from pywerf.util import own_python
 from pywerf.util.filetree import FileTree, join
 
 __all__ = ["FuseMount", "FuseSnapshotter", "settle"]
 
-CHILD = "import sys; sys.path.append(sys.argv[1]); from pywerf.linux.fuse_child import main; main(*sys.argv[2:])"
+CHILD = "from pywerf.linux.fuse_child import main; main(*sys.argv[2:])"
 MOUNT_DATA = "rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other"
 SOCKET = 3
 MESSAGE = 4096
@@ -40,9 +41,8 @@ class FuseMount:
         import socket
 
         options = f"lowerdir={':'.join(lowers)}" + (f",upperdir={upper},workdir={work}" if upper else "")
-        packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        arguments = [sys.executable, "-I", "-S", "-c", CHILD, packages, program, options, MOUNT_DATA]
-        environment = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "PATH") if key in os.environ}
+        arguments = own_python.command(CHILD, program, options, MOUNT_DATA)
+        environment = own_python.environment("PATH")
         self._log = os.memfd_create("fuse-overlayfs")
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
