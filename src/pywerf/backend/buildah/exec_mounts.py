@@ -45,6 +45,9 @@ class ExecMounts:
     `caches` is told of cache mounts; `exports` keeps what is only read for the steps after this one.
     `volumes` are mounted first; `tree` is the root file system, whose users they may be given to.
     `stubs` is a directory with nothing but the mount points; below all layers it spares the snapshot from them.
+
+    Of two mounts on one target the later one counts. Otherwise what lies deeper is mounted later, and secrets and
+    agents after all others (BuildKit does so: it sorts by target).
     """
 
     def __init__(
@@ -72,8 +75,8 @@ class ExecMounts:
         self._volumes = volumes
         self._tree = tree
         self._stack = ExitStack()
-        self._mounts: list[Mount] = []
-        self._files: list[ContainerFile] = []
+        self._mounts: dict[str, Mount] = {}
+        self._files: dict[str, ContainerFile] = {}
         self._targets: dict[str, bool] = {}
         self.env: list[str] = []
         self.stubs = ""
@@ -81,11 +84,11 @@ class ExecMounts:
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        return tuple(self._mounts)
+        return tuple(self._mounts.values())
 
     @property
     def files(self) -> tuple[ContainerFile, ...]:
-        return tuple(self._files)
+        return tuple(self._files.values())
 
     @cached_property
     def _tmp(self) -> str:
@@ -97,11 +100,11 @@ class ExecMounts:
             for target in BUILTIN_TARGETS:
                 self._stub(target, is_dir=target not in _FILES)
             if self._op.script is not None:
-                self._file(f"/dev/pipes/{self._op.script.name}", self._op.script.data, 0o755)
+                self._file((f"/dev/pipes/{self._op.script.name}", self._op.script.data, 0o755))
             for number, volume in enumerate(self._volumes):
                 self._volume(volume, number)
             self._lock_caches()
-            for number, mount in enumerate(self._op.mounts):
+            for number, mount in sorted(enumerate(self._op.mounts), key=self._order):
                 self._add(mount, number)
             for name, required in self._op.devices:
                 self._device(name, required)
@@ -124,20 +127,33 @@ class ExecMounts:
             user = user_in(self._tree, self._op.user)
             return user.uid, user.gid
 
-        self._stub(volume.target, is_dir=os.path.isdir(volume.source))
         folder = os.path.join(self._tmp, f"volume-{number}")
-        self._mounts.append(mount_volume(volume, self._snapshots.driver.name, folder, owner))
+        mount = mount_volume(volume, self._snapshots.driver.name, folder, owner)
+        self._mount(mount, is_dir=os.path.isdir(volume.source))
 
     def _stub(self, target: str, *, is_dir: bool) -> None:
-        """A mount point below all layers; the first that needs it says what it is."""
-        self._targets.setdefault(target, is_dir)
+        """A mount point below all layers; what is mounted last says what it is."""
+        self._targets[target] = is_dir
+
+    def _order(self, numbered: tuple[int, ExecMount]) -> tuple[int, str]:
+        mount = numbered[1]
+        last = ("secret", "ssh").index(mount.type) + 1 if mount.type in ("secret", "ssh") else 0
+        return last, "" if last else self._target(mount.target)
+
+    def _mount(self, mount: Mount, *, is_dir: bool) -> None:
+        self._stub(mount.target, is_dir=is_dir)
+        self._files.pop(mount.target, None)
+        self.written_caches.discard(mount.target)
+        self._mounts[mount.target] = mount
 
     def _target(self, target: str) -> str:
         return "/" + posixpath.normpath(posixpath.join("/", self._op.cwd, target)).lstrip("/")
 
-    def _file(self, target: str, data: bytes, mode: int) -> None:
-        self._stub(target, is_dir=False)
-        self._files.append((target, data, mode))
+    def _file(self, file: ContainerFile) -> None:
+        self._stub(file[0], is_dir=False)
+        self._mounts.pop(file[0], None)
+        self.written_caches.discard(file[0])
+        self._files[file[0]] = file
 
     def _lock_caches(self) -> None:
         self._cache_names = {
@@ -187,9 +203,8 @@ class ExecMounts:
             root = driver.rootfs(scratch, writable=True)
         self._stack.callback(driver.release, root)
         target = self._target(mount.target)
-        self._stub(target, is_dir=is_dir)
         options = (*root.options, "ro") if mount.read_only else root.options
-        self._mounts.append(Mount(root.type, root.source, target, options, _subpath(mount.source)))
+        self._mount(Mount(root.type, root.source, target, options, _subpath(mount.source)), is_dir=is_dir)
 
     def _bind_files(self, mount: ExecMount, files: Files, number: int) -> None:
         """A copy of what the mount shows, so that nothing can write to where it comes from; all root's, as in COPY."""
@@ -204,8 +219,8 @@ class ExecMounts:
             folder = os.path.join(self._tmp, f"bind-{number}")
             export_tree(tree, path, folder, owner=(0, 0))
         target = self._target(mount.target)
-        self._stub(target, is_dir=node is None or node.kind == "dir")
-        self._mounts.append(Mount("bind", folder, target, ("bind", "ro") if mount.read_only else ("bind", "rw")))
+        options = ("bind", "ro") if mount.read_only else ("bind", "rw")
+        self._mount(Mount("bind", folder, target, options), is_dir=node is None or node.kind == "dir")
 
     def _cache(self, mount: ExecMount, number: int) -> None:
         source = self._inputs[mount.input] if mount.input >= 0 else None
@@ -213,17 +228,15 @@ class ExecMounts:
         folder = CacheFolder(self._store, self._stack, mount, self._cache_names[number], tree, self._caches)
         path, is_dir = folder.open(os.path.join(self._tmp, f"cache-{number}"))
         target = self._target(mount.target)
-        self._stub(target, is_dir=is_dir)
         options = ("bind", "ro") if mount.read_only else ("bind", "rw")
-        self._mounts.append(Mount("bind", path, target, options, _subpath(mount.source)))
+        self._mount(Mount("bind", path, target, options, _subpath(mount.source)), is_dir=is_dir)
         if not mount.read_only:
             self.written_caches.add(target)
 
     def _tmpfs(self, mount: ExecMount) -> None:
         target = self._target(mount.target)
-        self._stub(target, is_dir=True)
         options = (f"size={mount.size}",) if mount.size else ()
-        self._mounts.append(Mount("tmpfs", "tmpfs", target, ("nosuid", "nodev", *options)))
+        self._mount(Mount("tmpfs", "tmpfs", target, ("nosuid", "nodev", *options)), is_dir=True)
 
     def _secret(self, mount: ExecMount) -> None:
         name = mount.id or os.path.basename(mount.target)
@@ -239,9 +252,8 @@ class ExecMounts:
             if not mount.target:
                 return
         target = self._target(mount.target or f"/run/secrets/{name}")
-        self._stub(target, is_dir=False)
         mode = 0o400 if mount.mode is None else mount.mode
-        self._files.append((target, data, mode, mount.uid or 0, mount.gid or 0))
+        self._file((target, data, mode, mount.uid or 0, mount.gid or 0))
 
     def _device(self, name: str, required: bool) -> None:
         from pywerf.backend.buildah.cdi import CDI_FOLDERS, find_device
@@ -256,11 +268,9 @@ class ExecMounts:
             return
         self.env.extend(found.env)
         for host, target in found.nodes:
-            self._stub(target, is_dir=False)
-            self._mounts.append(Mount("bind", host, target, ("bind", "rw")))
+            self._mount(Mount("bind", host, target, ("bind", "rw")), is_dir=False)
         for host, target, options in found.mounts:
-            self._stub(target, is_dir=os.path.isdir(host))
-            self._mounts.append(Mount("bind", host, target, ("bind", *options)))
+            self._mount(Mount("bind", host, target, ("bind", *options)), is_dir=os.path.isdir(host))
 
     def _agent(self, mount: ExecMount, number: int) -> None:
         name = mount.id or "default"
@@ -272,7 +282,6 @@ class ExecMounts:
         from pywerf.backend.buildah.agent_socket import AgentSocket
 
         target = self._target(mount.target or f"/run/buildkit/ssh_agent.{number}")
-        self._stub(target, is_dir=False)
         own = AgentSocket(
             connect,
             os.path.join(self._tmp, f"ssh-{number}"),
@@ -281,7 +290,7 @@ class ExecMounts:
             mode=0o600 if mount.mode is None else mount.mode,
         )
         self._stack.enter_context(own)
-        self._mounts.append(Mount("bind", own.path, target, ("bind", "rw")))
+        self._mount(Mount("bind", own.path, target, ("bind", "rw")), is_dir=False)
         self.env.append(f"SSH_AUTH_SOCK={target}")
 
 

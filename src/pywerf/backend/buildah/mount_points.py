@@ -18,17 +18,17 @@ __all__ = ["mount_points"]
 def mount_points(store: Store, targets: Mapping[str, bool]) -> str:
     """A directory with all of `targets` (path: is it a folder?), but for those with `..`: where they lead is not known.
 
-    It is in this process's own folder of the store, and made once for all steps with the same targets: nothing
-    writes to it, as it is only ever a lower directory. More is spared than the time to make it: ext4 without a
-    journal steps over each inode freed within the last minutes, so that what every step makes and removes slows down
-    all steps.
+    Of two targets that are one path the later one counts. The directory is in this process's own folder of the store,
+    and made once for all steps with the same targets: nothing writes to it, as it is only ever a lower directory. More
+    is spared than the time to make it: ext4 without a journal steps over each inode freed within the last minutes, so
+    that what every step makes and removes slows down all steps.
     """
     from hashlib import sha256
 
     wanted: dict[str, bool] = {}
     for target, is_dir in targets.items():
         if path := _plain(target):
-            wanted.setdefault(path, is_dir)
+            wanted[path] = is_dir
     text = "\0".join(f"{path}\0{is_dir}" for path, is_dir in wanted.items())
     place = f"{store.scratch_dir}/stubs-{sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
     if os.path.isdir(place):

@@ -92,7 +92,7 @@ def select(tree: FileTree, op: CopyOp, where: str) -> list[Selected]:
             path = resolve(tree, match)
             node = tree.lstat(path) if path else _ROOT
             if node is None:
-                raise _missing(tree, cleaned, where)
+                raise _missing(tree, match, where)
             if excluded is None or node.kind == "dir" or not excluded(posixpath.basename(match)):
                 found.append(Selected(path, node, match, excluded))
     return found
@@ -105,6 +105,10 @@ def _missing(tree: FileTree, path: str, where: str) -> BuildError:
         name, _, rest = rest.partition("/")
         node = tree.lstat(resolve(tree, join(folder, name)))
         if node is None:
+            here = join(folder, name)
+            if tree.lstat(resolve(tree, here, follow_last=False)) is not None:
+                hint = f"/{here} is a symlink, and what it leads to, /{resolve(tree, here)}, is not there"
+                return BuildError(f'"/{path}": not found in {where}', hint=hint)
             names = [item.name for item in _entries(tree, folder)]
             similar = next((item for item in names if item.lower() == name.lower()), "") or nearest(name, names)
             near = f" (did you mean /{join(join(folder, similar), rest).rstrip('/')}?)" if similar else ""

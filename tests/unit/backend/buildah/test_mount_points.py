@@ -52,8 +52,8 @@ def test_what_needs_following_of_links_is_left_out(store: Store) -> None:
     ]
 
 
-def test_the_first_says_what_a_target_is(store: Store) -> None:
-    assert Path(mount_points(store, {"a": False, "/a/": True}), "a").is_file()
+def test_the_last_says_what_a_target_is(store: Store) -> None:
+    assert Path(mount_points(store, {"a": False, "/a/": True}), "a").is_dir()
 
 
 def test_nothing_is_left_when_the_store_is_closed(tmp_path: Path) -> None:
