@@ -186,6 +186,7 @@ def _any_of(patterns: Sequence[Pattern]) -> Callable[[str], bool]:
     exact = {pattern.operand for pattern in patterns if pattern.kind == "exact"}
     prefixes = tuple(pattern.operand for pattern in patterns if pattern.kind == "prefix")
     suffixes = tuple(pattern.operand for pattern in patterns if pattern.kind == "suffix")
+    endings = tuple(pattern.operand for pattern in patterns if pattern.kind == "ending")
     exact.update(suffix[1:] for suffix in suffixes if suffix.startswith("/"))
     tests: list[Callable[[str], object]] = []
     sources: list[str] = []
@@ -197,18 +198,21 @@ def _any_of(patterns: Sequence[Pattern]) -> Callable[[str], bool]:
             else:
                 sources.append(source)
     if sources:
-        tests.append(re.compile("|".join(f"(?:{source})" for source in sources), re.DOTALL).fullmatch)
+        tests.append(re.compile("|".join(f"(?:{source})" for source in sources)).fullmatch)
 
     def test(path: str) -> bool:
         if path in exact or path.endswith(suffixes) or path.startswith(prefixes):
             return True
+        if path.endswith(endings) and "\n" not in path[: path.rfind("/") + 1]:
+            return True
         return any(one(path) for one in tests) if tests else False
 
-    if not tests and not prefixes and not suffixes:
+    if not tests and not prefixes and not suffixes and not endings:
         return exact.__contains__
     if not tests and not prefixes and not exact:
-        return lambda path: path.endswith(suffixes)
-    if len(tests) == 1 and not (exact or prefixes or suffixes):
+        either = (*suffixes, *endings)
+        return lambda path: path.endswith(either) and ("\n" not in path or test(path))
+    if len(tests) == 1 and not (exact or prefixes or suffixes or endings):
         only = tests[0]
         return lambda path: bool(only(path))
     return test

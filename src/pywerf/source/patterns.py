@@ -4,12 +4,9 @@ Two languages share one syntax of wildcards (Go, path/filepath#Match): `*` and `
 `[a-z]` and `[^a-z]` are classes, `\\c` is the character c.
 
 - `PatternMatcher` follows github.com/moby/patternmatcher: `**` crosses directories, `!` takes back what
-  earlier patterns said, and what matches a directory matches all that is in it.
+  earlier patterns said, and what matches a directory matches all that is in it. What its regular expressions make
+  of escaped letters and odd classes is in `moby_patterns`.
 - `match` is Go's filepath.Match itself, and `glob` what BuildKit makes of it for COPY and ADD.
-
-Only where moby's translation to a regular expression breaks its own documented syntax do we keep to the
-documentation: `*`, `?` and `[` in a class and `^` outside of one stand for themselves, `\\d` is a `d`,
-and a line end in a name is a character as any other.
 """
 
 from __future__ import annotations
@@ -19,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
 from pywerf.errors import PatternError
+from pywerf.source.moby_patterns import check, read_expression, translate
 from pywerf.source.wildcards import (
     Token,
     clean,
@@ -45,49 +43,55 @@ WHITESPACE: Final = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 
-Kind = Literal["exact", "prefix", "suffix", "regex"]
+Kind = Literal["exact", "prefix", "suffix", "ending", "regex"]
 
 
 class Pattern:
     """One pattern. `text` is cleaned and without its `!`; `match(path)` is about the path alone, not its parents.
 
     `kind` and `operand` say how it is matched: `exact` the path itself, `prefix` and `suffix` a string
-    (a suffix that begins with `/` also matches the whole path), `regex` by `match` only. `depth` is the number
-    of names in all paths that can match, or 0 when it is open.
+    (a suffix that begins with `/` also matches the whole path), `ending` the end of the last name (`**/*.x`), `regex`
+    by `match` only. `depth` is the number of names in all paths that can match, or 0 when it is open.
     """
 
-    __slots__ = ("_tokens", "depth", "kind", "line", "match", "negated", "operand", "text")
+    __slots__ = ("_branches", "depth", "kind", "line", "match", "negated", "operand", "text")
 
-    def __init__(self, text: str, *, negated: bool, tokens: tuple[Token, ...], line: int = 0) -> None:
+    def __init__(self, text: str, *, negated: bool, line: int = 0) -> None:
+        """Raises ValueError for a pattern that cannot be."""
+        check(text)
+        kind, expression = translate(text)
         self.text = text
         self.negated = negated
         self.line = line
-        self._tokens = tokens
-        self.match: Callable[[str], bool]
-        kinds = [token[0] for token in tokens]
-        self.kind: Kind = "regex"
         self.operand = ""
-        if kinds in ([], ["literal"]) and "\\" not in text:
-            self.kind, self.operand = "exact", text
+        self.depth = 0
+        self._branches: tuple[tuple[Token, ...], ...] = ()
+        self.match: Callable[[str], bool]
+        self.kind: Kind
+        if kind == "exact":
+            self.kind, self.operand, self.depth = "exact", text, text.count("/") + 1
             self.match = text.__eq__
-        elif kinds in (["rest"], ["dirs", "literal"]) and "*" not in text[2:] and "\\" not in text:
-            # moby: after a leading `**` a literal is a suffix of the path, not of a name: `**x` matches `a/bx`.
+        elif kind == "suffix":
             self.kind, self.operand = "suffix", text[2:]
             self.match = _suffix_match(self.operand)
-        elif kinds == ["dirs", "star", "literal"] and "/" not in tokens[2][1]:
-            self.kind, self.operand = "suffix", tokens[2][1]
-            self.match = _suffix_match(self.operand)
-        elif kinds == ["literal", "rest"] and "\\" not in text:
+        elif kind == "prefix":
             self.kind, self.operand = "prefix", text[:-2]
             self.match = _prefix_match(self.operand)
         else:
-            self.match = compile_tokens(tokens)
-        open_depth = any(token[0] in ("dirs", "rest") or (token[0] == "class" and token[3]) for token in tokens)
-        self.depth = 0 if open_depth else text.count("/") + 1
+            self.kind, self._branches = "regex", read_expression(expression)
+            if [token[0] for token in self._branches[0]] == ["dirs", "star", "literal"] and len(self._branches) == 1:
+                ending = self._branches[0][2][1]
+                if "/" not in ending:
+                    self.kind, self.operand = "ending", ending
+            self.match = _ending_match(self.operand) if self.operand else _branches_match(self._branches)
+            depths = {_depth(branch) for branch in self._branches}
+            self.depth = depths.pop() if len(depths) == 1 else 0
 
     def regex(self) -> str | None:
-        """The source of a regular expression for the whole path, or None when only `match` can tell."""
-        return regex_source(self._tokens)
+        """Of kind `regex`: an expression's source for the whole path, or None when only `match` can tell."""
+        sources = [regex_source(branch) for branch in self._branches]
+        found = [source for source in sources if source is not None]
+        return "|".join(found) if len(found) == len(sources) else None
 
     def __repr__(self) -> str:
         return f"Pattern({'!' if self.negated else ''}{self.text})"
@@ -98,6 +102,25 @@ def _suffix_match(suffix: str) -> Callable[[str], bool]:
         return lambda path: path.endswith(suffix)
     whole = suffix[1:]
     return lambda path: path.endswith(suffix) or path == whole
+
+
+def _ending_match(ending: str) -> Callable[[str], bool]:
+    return lambda path: path.endswith(ending) and "\n" not in path[: path.rfind("/") + 1]
+
+
+def _branches_match(branches: tuple[tuple[Token, ...], ...]) -> Callable[[str], bool]:
+    tests = [compile_tokens(branch) for branch in branches]
+    return tests[0] if len(tests) == 1 else lambda path: any(test(path) for test in tests)
+
+
+def _depth(tokens: tuple[Token, ...]) -> int:
+    names = 1
+    for token in tokens:
+        if token[0] in ("dirs", "rest", "anything", "repeat") or (token[0] == "class" and token[3]):
+            return 0
+        if token[0] == "literal":
+            names += token[1].count("/")
+    return names
 
 
 def _prefix_match(prefix: str) -> Callable[[str], bool]:
@@ -190,10 +213,9 @@ def _read_pattern(written: str, file: str, line: int) -> Pattern | None:
     if not text:
         raise PatternError(f'{where}illegal exclusion pattern "!"', hint="a path or a pattern follows the `!`")
     try:
-        tokens = parse(text, double_star=True)
+        return Pattern(text, negated=negated, line=line)
     except ValueError as error:
         raise PatternError(f'{where}invalid pattern "{written.strip(WHITESPACE)}": {error}', hint=_HINT) from error
-    return Pattern(text, negated=negated, tokens=tokens, line=line)
 
 
 _HINT: Final = "a character that means itself is written with a backslash before it: \\[ \\* \\? \\\\"
@@ -209,7 +231,7 @@ def matches_or_parent_matches(path: str, patterns: Iterable[str]) -> bool:
 @functools.lru_cache(maxsize=256)
 def _compiled(pattern: str) -> Callable[[str], bool]:
     try:
-        return compile_tokens(parse(pattern, double_star=False), leftmost=True)
+        return compile_tokens(parse(pattern), leftmost=True)
     except ValueError as error:
         raise PatternError(f'invalid pattern "{pattern}": {error}', hint=_HINT) from error
 
@@ -249,7 +271,7 @@ def glob(tree: FileTree, pattern: str) -> list[str]:
     if node is None or node.kind != "dir":
         return []
     found: list[str] = []
-    if any(token[0] == "class" and token[3] for token in parse("/".join(rest), double_star=False)):
+    if any(token[0] == "class" and token[3] for token in parse("/".join(rest))):
         _glob_everywhere(tree, base, "", test, found)  # a class that matches `/`: names cannot be taken one by one
     else:
         _glob_names(tree, base, [_compiled(name) for name in rest], found)

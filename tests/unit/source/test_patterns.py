@@ -46,9 +46,6 @@ from support.examples import examples
         ("a[^b]c", "a/c", True),
         ("a\\*c", "a*c", True),
         ("a\\*c", "abc", False),
-        ("a\\dc", "adc", True),
-        ("a^*", "a^b", True),
-        ("[*]", "*", True),
         ("a.c", "abc", False),
         ("a+(b)$", "a+(b)$", True),
         ("(a|b)*", "(a|b)c", True),
@@ -227,7 +224,7 @@ def reference_list(patterns: list[str], path: str) -> bool:
 NAMES = st.text(alphabet="ab.", min_size=1, max_size=4).filter(lambda name: name not in (".", ".."))
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 PIECES = st.sampled_from(
-    ["a", "b", ".", "ab", "*", "**", "?", "[ab]", "[^a]", "[a-b]", "\\a", "\\*", "/", "**/", "/**/", "/**", "/*"]
+    ["a", "b", ".", "ab", "*", "**", "?", "[ab]", "[^a]", "[a-b]", "\\.", "\\*", "/", "**/", "/**/", "/**", "/*"]
 )
 
 

@@ -75,7 +75,7 @@ def test_a_missing_source_is_named(source: str) -> None:
 
 @pytest.mark.parametrize("source", ["dangling", "d*ng", "to-src/../dangling"])
 def test_a_link_to_nowhere_is_named(source: str) -> None:
-    with pytest.raises(BuildError, match='"/dangling": not found in here$') as caught:
+    with pytest.raises(BuildError, match=r'"/dangling": not found in here$') as caught:
         select(TREE, _op(source), "here")
     assert caught.value.hint == "/dangling is a symlink, and what it leads to, /nowhere, is not there"
 
