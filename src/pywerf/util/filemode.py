@@ -1,4 +1,4 @@
-"""Modes as chmod(1) takes them: octal (`755`, `0o4755`) or symbolic (`u=rwX,go-w`)."""
+"""Modes as BuildKit's --chmod takes them: octal (`755`, `0o4755`) or symbolic (`u=rwX,go-w`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pywerf.errors import InvalidValue
 
 __all__ = ["parse_mode"]
 
-_WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
+_WHO = {"u": 0o4700, "g": 0o2070, "o": 0o0007, "a": 0o6777}
 _BITS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
 
 
@@ -41,35 +41,54 @@ def parse_mode(text: str) -> Callable[[int, bool], int]:
                 raise _invalid(text)
         if not actions:
             raise _invalid(text)
-        steps.append((who or 0o7777, actions))
+        steps.append((who, actions))
 
     def apply(mode: int, is_dir: bool) -> int:
+        runs = is_dir or bool(mode & 0o111)
         for who, actions in steps:
             for operator, letters in actions:
-                bits = _bits(letters, mode, is_dir) & who
-                if operator == "+":
-                    mode |= bits
-                elif operator == "-":
-                    mode &= ~bits
-                else:
-                    keep = 0o6000 if is_dir else 0
-                    mode = (mode & ~(who & ~keep)) | bits
+                who, mode = _changed(who, operator, letters, mode, runs)
         return mode
 
     return apply
 
 
-def _bits(letters: str, mode: int, is_dir: bool) -> int:
+def _changed(who: int, operator: str, letters: str, mode: int, runs: bool) -> tuple[int, int]:
+    """One action, as BSD's setmode(3) has it and BuildKit after it; what follows in a clause is for the new `who`.
+
+    `t` belongs to nobody and counts unless only others are meant; `=` takes set-id bits away, but not by a copy
+    (`u=g`); `X` asks how the mode was before everything (`runs`).
+    """
     bits = 0
+    done = False
     for letter in letters:
-        if letter == "X":
-            bits |= 0o111 if is_dir or mode & 0o111 else 0
-        elif letter in "ugo":
-            triple = mode >> {"u": 6, "g": 3, "o": 0}[letter] & 7
-            bits |= triple * 0o111
-        else:
+        if letter in "ugo":
+            if bits:
+                mode = _set(who, operator, bits, mode)
+                bits = 0
+            copied = (mode >> {"u": 6, "g": 3, "o": 0}[letter] & 7) * 0o111
+            if operator == "=":
+                mode &= ~((who or 0o777) & 0o777)
+            mode = _set(who, "-" if operator == "-" else "+", copied, mode)
+            done = True
+        elif letter != "X":
             bits |= _BITS[letter]
-    return bits
+            if letter == "t" and who != _WHO["o"]:
+                who |= 0o1000
+    if bits or not done:
+        mode = _set(who, operator, bits, mode)
+    if "X" in letters and runs:
+        mode = _set(who, "-" if operator == "-" else "+", 0o111, mode)
+    return who, mode
+
+
+def _set(who: int, operator: str, bits: int, mode: int) -> int:
+    bits &= who or 0o7777
+    if operator == "-":
+        return mode & ~bits
+    if operator == "=":
+        mode &= ~(who or _WHO["a"])
+    return mode | bits
 
 
 def _invalid(text: str) -> InvalidValue:

@@ -88,7 +88,10 @@ class StageState(ConfigState):
 
     @classmethod
     def on_stage(cls, converter: Converter, stage: c.Stage, before: StageState) -> StageState:
-        """A stage that begins with another one: files, config and ARGs are inherited, and its ONBUILDs run."""
+        """A stage that begins with another one: files, config and ARGs are inherited, and its ONBUILDs run.
+
+        Its ENVs count again where an ARG of the same name came after them.
+        """
         triggers, config = before.config.onbuild, _inherited(before.config, converter.settings)
         state = cls(
             converter,
@@ -97,7 +100,7 @@ class StageState(ConfigState):
             config=config,
             base=before.base,
             platform=before.platform,
-            args=converter.args.stage(parent=before.args),
+            args=converter.args.stage(_pairs(config.env), before.args),
             steps=list(before.steps),
             annotations=before.annotations,
         )

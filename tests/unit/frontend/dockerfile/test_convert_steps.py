@@ -39,6 +39,16 @@ def test_names_and_history(convert: Convert) -> None:
     assert plan.vertex.source.first == 5
 
 
+def test_in_the_next_stage_an_env_beats_an_arg_that_came_after_it(convert: Convert) -> None:
+    plan = convert("FROM x AS one\nARG B=arg\nENV A=env\nARG A=arg\nRUN 1\nFROM one\nRUN 2\nARG A=later\nRUN 3\n")
+    seen = [
+        {pair for pair in vertex.op.env if pair.startswith(("A=", "B="))}
+        for vertex in chain(plan)
+        if isinstance(vertex.op, ExecOp)
+    ]
+    assert seen == [{"A=arg", "B=arg"}, {"A=env", "B=arg"}, {"A=later", "B=arg"}]
+
+
 def test_no_cache_for_all_or_for_some_stages(convert: Convert) -> None:
     text = "FROM x AS a\nRUN 1\nFROM x AS b\nRUN 2\nCOPY --from=a / /\n"
 
