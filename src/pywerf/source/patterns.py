@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
 from pywerf.errors import PatternError
-from pywerf.source.moby_patterns import check, read_expression, translate
 from pywerf.source.wildcards import (
     Token,
     clean,
@@ -58,6 +57,8 @@ class Pattern:
 
     def __init__(self, text: str, *, negated: bool, line: int = 0) -> None:
         """Raises ValueError for a pattern that cannot be."""
+        from pywerf.source.moby_patterns import check, read_expression, translate  # a build without patterns spares it
+
         check(text)
         kind, expression = translate(text)
         self.text = text
