@@ -10,7 +10,7 @@ from pywerf.build.doctor_checks import device_hint
 from pywerf.errors import IsolationError
 from pywerf.isolation.cgroups import FLAGS, Hierarchy
 from pywerf.isolation.spec import Resources
-from pywerf.linux.facts import in_container
+from pywerf.linux.facts import in_container, in_initial_namespace
 from pywerf.linux.userns import find_tool, read_subids
 
 __all__ = ["cgroup_hierarchy", "cgroups", "docker", "limits_hint", "networks"]
@@ -82,12 +82,21 @@ def _limit(controller: str, resources: Resources, hierarchies: tuple[Hierarchy, 
     return Check("cgroups", name, "missing", joined.reason, hint, joined.errno)
 
 
-def limits_hint(hierarchies: tuple[Hierarchy, ...], *, contained: bool, root: bool | None = None) -> str:
-    """The one thing that would let limits work here. `root`: this process is root's (None: look)."""
+def limits_hint(
+    hierarchies: tuple[Hierarchy, ...], *, contained: bool, root: bool | None = None, mapped: bool | None = None
+) -> str:
+    """The one thing that would let limits work here. `root`: this process is root's; `mapped`: of a user namespace's
+
+    (None: look).
+    """
+    if mapped is None:
+        mapped = not in_initial_namespace()
     if root is None:
         root = os.geteuid() == 0
     if not hierarchies:
         return "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+    if root and contained and mapped and any(hierarchy.version == 1 for hierarchy in hierarchies):
+        return "start this container as the machine's own root: on cgroup v1 other users have no limits to give"
     if root and contained:
         # of v2 only the cgroups above that of the container, which has processes, can be used
         seen = "--cgroupns host " if all(hierarchy.version == 2 for hierarchy in hierarchies) else ""

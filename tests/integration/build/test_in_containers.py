@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support import inside, machine, services
+from support.users import User
 from support.werf import Werf
 
 pytestmark = pytest.mark.integration
@@ -91,6 +92,16 @@ def in_podman(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterato
         yield engine
 
 
+@pytest.fixture(scope="module")
+def in_rootless_podman(common_folder: Path, builder: User, shared: Path) -> Iterator[inside.Engine]:
+    """An ordinary user's podman."""
+    folder = common_folder / "podman"
+    readable = folder / "shared"
+    shutil.copytree(shared, readable)
+    with inside.rootless_podman_engine(folder, readable, builder) as engine:
+        yield engine
+
+
 INSIDE = f"SHARED={inside.SHARED} STORE=/var/lib/pywerf WORK=/work\n"
 
 
@@ -101,6 +112,30 @@ def test_a_plain_docker_container_builds_roots_image(in_docker: inside.Engine, o
 def test_a_plain_podman_container_builds_roots_image(in_podman: inside.Engine, of_root: list[str]) -> None:
     """There root may not make devices either."""
     assert results(in_podman.run(INSIDE + BUILD).stdout) == of_root
+
+
+def test_a_container_of_an_ordinary_users_podman_builds_roots_image(
+    in_rootless_podman: inside.Engine, of_root: list[str]
+) -> None:
+    """Root there is root of a user namespace, whose other ids are subordinate ones."""
+    assert results(in_rootless_podman.run(INSIDE + BUILD).stdout) == of_root
+
+
+def test_what_the_doctor_prescribes_in_an_ordinary_users_podman(in_rootless_podman: inside.Engine) -> None:
+    plain = diagnosis(in_rootless_podman)
+    assert plain["rung"] == 4
+    for rung, name in (
+        (1, "1 private namespaces as root"),
+        (3, "3 private namespaces in a user namespace with one id"),
+    ):
+        (hint,) = [check["hint"] for check in plain["checks"] if check["name"] == name]
+        flags = shlex.split(hint.removeprefix(START).partition(" (")[0].partition(", or ")[0])
+        after = diagnosis(in_rootless_podman, *flags)
+        assert (after["rung"], states(after)[name]) == (rung, "ok")
+        for check in after["checks"]:
+            if check["name"].startswith("limits"):
+                assert check["state"] == "missing"
+                assert "as the machine's own root" in check["hint"]
 
 
 APT = """

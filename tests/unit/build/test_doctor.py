@@ -96,7 +96,12 @@ def test_limits_are_not_tried_where_there_are_none(rung: int) -> None:
     ],
 )
 def test_what_would_give_limits(found: tuple[Hierarchy, ...], contained: bool, root: bool, hint: str) -> None:
-    assert hint in limits_hint(found, contained=contained, root=root)
+    assert hint in limits_hint(found, contained=contained, root=root, mapped=False)
+
+
+@pytest.mark.parametrize("found", [(hierarchy(1, "cpu"), hierarchy(2)), (hierarchy(1, "memory"),)])
+def test_what_would_give_limits_in_an_ordinary_users_container(found: tuple[Hierarchy, ...]) -> None:
+    assert "as the machine's own root" in limits_hint(found, contained=True, root=True, mapped=True)
 
 
 def test_one_network_is_enough(tmp_path: Path) -> None:
