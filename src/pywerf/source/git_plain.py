@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["open_repository"]
 
+# What libgit2 would look at beside them; a hook may have them for another repository.
+_OF_HOOKS = (
+    *("GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+    *("GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"),
+)
+
 _environment = threading.Lock()
 
 
@@ -40,15 +46,18 @@ def open_repository(root: str, place: GitPlace | None) -> tuple[Repository, byte
         # libgit2 takes the name of an index from a variable only
         wanted = {"GIT_DIR": place.git_dir, "GIT_WORK_TREE": root, "GIT_INDEX_FILE": path}
         with _environment:
-            before = {name: os.environ.get(name) for name in wanted}
+            before = {name: os.environ.get(name) for name in (*wanted, *_OF_HOOKS)}
+            for name in _OF_HOOKS:
+                os.environ.pop(name, None)
             os.environ.update(wanted)
             try:
                 opened = pygit2.Repository(root, pygit2.enums.RepositoryOpenFlag.FROM_ENV)
                 len(opened.index)  # it is read now, and kept
+                opened.odb  # noqa: B018 # so is where the objects are
             finally:
                 for name, value in before.items():
                     if value is None:
-                        del os.environ[name]
+                        os.environ.pop(name, None)
                     else:
                         os.environ[name] = value
     return opened, plain

@@ -35,16 +35,25 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def find_work_tree(folder: str) -> str:
-    """The nearest directory, from `folder` upwards, that has a `.git`. Raises GitError."""
+    """The nearest directory, from `folder` upwards, that has a `.git`. Raises GitError.
+
+    Variables of git's (GIT_DIR, GIT_WORK_TREE and their kin) are not looked at: git sets them for hooks, and they
+    stay set when a hook goes to another repository.
+    """
     place = os.path.realpath(folder)
     while not os.path.lexists(os.path.join(place, ".git")):
         above = os.path.dirname(place)
         if above == place:
-            raise GitError(
-                f"{folder} is not in a git work tree",
-                hint="a project is built from its commits: git init && git add . && git commit; "
-                "or name the work tree with --git-work-tree",
+            hint = (
+                "a project is built from its commits: git init && git add . && git commit; "
+                "or name the work tree with --git-work-tree"
             )
+            if os.environ.get("GIT_DIR"):
+                hint = (
+                    "GIT_DIR is not looked at: a repository that is elsewhere needs a file .git in the work tree, with "
+                    f"the line `gitdir: {os.path.abspath(os.environ['GIT_DIR'])}`"
+                )
+            raise GitError(f"{folder} is not in a git work tree", hint=hint)
         place = above
     return place
 

@@ -12,6 +12,7 @@ from pywerf.errors import GitError
 from pywerf.source.git_dev import dev_commit
 from pywerf.source.git_project import Change, GitProject, find_work_tree
 from pywerf.util.globs import covers
+from support import machine
 from support.git_repository import GitRepository
 
 
@@ -32,6 +33,54 @@ def test_a_directory_without_git_is_refused(tmp_path: Path) -> None:
         GitProject(str(tmp_path))
     with pytest.raises(GitError, match="no such directory"):
         GitProject(str(tmp_path / "nowhere"))
+
+
+@pytest.fixture
+def in_a_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The variables that git sets for hooks, all of them for another repository."""
+    other = GitRepository(tmp_path / "other")
+    other.commit({"theirs": "x"})
+    for name, value in {
+        "GIT_DIR": other.path / ".git",
+        "GIT_WORK_TREE": other.path,
+        "GIT_INDEX_FILE": other.path / ".git/index",
+        "GIT_OBJECT_DIRECTORY": other.path / ".git/objects",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": other.path / ".git/objects",
+        "GIT_COMMON_DIR": other.path / ".git",
+        "GIT_NAMESPACE": "theirs",
+        "GIT_CEILING_DIRECTORIES": tmp_path,
+        "GIT_PREFIX": "sub/",
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    return other.path
+
+
+@pytest.mark.parametrize("index", ["plain", "split"])
+def test_variables_of_hooks_mislead_nobody(index: str, git: GitRepository, in_a_hook: Path) -> None:
+    commit = git.commit({"mine": "x", "changed": "x"})
+    if index == "split":
+        machine.run("env", "-i", "git", "-C", git.path, "update-index", "--split-index")
+    (git.path / "changed").write_text("y")
+    (git.path / "new").write_text("z")
+    before = dict(os.environ)
+    project = GitProject(str(git.path))
+    assert project.root == str(git.path)
+    assert project.head() == commit
+    assert {node.name for node in project.tree(commit).scandir("")} == {"mine", "changed"}
+    assert set(project.changes()) == {Change("changed", "changed"), Change("new", "untracked")}
+    made, _ = dev_commit(project, branch="_werf-dev")
+    assert {node.name for node in project.tree(made).scandir("")} == {"mine", "changed", "new"}
+    assert dict(os.environ) == before
+    assert os.listdir(in_a_hook / ".git/refs/heads") == ["main"]
+
+
+def test_a_repository_elsewhere_needs_a_file_that_names_it(tmp_path: Path, in_a_hook: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(GitError, match="is not in a git work tree") as caught:
+        GitProject(str(tmp_path / "tree"))
+    assert f"`gitdir: {in_a_hook}/.git`" in (caught.value.hint or "")
+    (tmp_path / "tree/.git").write_text(f"gitdir: {in_a_hook}/.git\n")
+    assert GitProject(str(tmp_path / "tree")).root == str(tmp_path / "tree")
 
 
 def test_a_project_outside_of_the_named_work_tree_is_refused(git: GitRepository, tmp_path: Path) -> None:
