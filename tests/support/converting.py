@@ -20,17 +20,18 @@ Convert = Callable[..., ImagePlan]
 
 
 class FakeResolver:
-    """Images by name (with their configs), named contexts, and a record of what was asked."""
+    """Images by name (with their configs), named contexts, and a record of what was asked. Of `missing` are none."""
 
     def __init__(self) -> None:
         self.configs: dict[str, ContainerConfig] = {}
         self.contexts: dict[str, ContextOp | BaseImage] = {}
         self.times: dict[str, int | None] = {}
         self.asked: list[tuple[str, str]] = []
+        self.missing: set[str] = set()
 
     def image(self, name: str, platform: Platform) -> BaseImage:
         self.asked.append((name, platform.architecture))
-        if name.startswith("missing"):
+        if name.startswith("missing") or name in self.missing:
             raise RegistryNotFound(f"{name}: not found", status=404)
         config = self.configs.get(name, ContainerConfig(env=(PATH,)))
         digest = Digest.of(f"{name} {platform}".encode())

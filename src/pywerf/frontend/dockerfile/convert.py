@@ -28,6 +28,8 @@ from pywerf.util.suggest import nearest
 
 __all__ = ["BaseImage", "Converter", "Resolver", "Settings"]
 
+_COMMON_IMAGES = ("alpine", "busybox", "centos", "debian", "fedora", "golang", "ubuntu")  # what a typo may have meant
+
 
 class BaseImage(msgspec.Struct, frozen=True):
     """An image that a stage stands on, or that files are copied from."""
@@ -198,7 +200,7 @@ class Converter:
                 return StageState.on_image(self, stage, None, None, platform)
             names = [item.name for item in self.stages[: stage.index] if item.name]
             found = self._located(
-                stage.base.source, lambda: self.resolver.image(image, platform), nearest(image, names)
+                stage.base.source, lambda: self.resolver.image(image, platform), image, nearest(image, names)
             )
         return self._on_found(stage, found, image, platform)
 
@@ -243,7 +245,7 @@ class Converter:
             names = [item.name for item in self.stages[: stage.index] if item.name]
             similar = nearest(name, names, fold=True)
             try:
-                found = self._located(where.source, lambda: self.resolver.image(name, platform), similar)
+                found = self._located(where.source, lambda: self.resolver.image(name, platform), name, similar)
             except RegistryNotFound as error:
                 raise DockerfileError(
                     f"--from={name}: no stage, build context or image found with that name"
@@ -261,13 +263,15 @@ class Converter:
             self._contexts[op.name] = Vertex(op, name=f"[internal] load {op.name or 'build context'}")
         return self._contexts[op.name]
 
-    def _located(self, source: SourceExcerpt, ask: Callable[[], BaseImage], similar: str = "") -> BaseImage:
-        """Ask the resolver; its errors get the place that they are about, and the stage that may have been meant."""
+    def _located(self, source: SourceExcerpt, ask: Callable[[], BaseImage], image: str, similar: str = "") -> BaseImage:
+        """Ask the resolver; its errors get the place that they are about, and the stage or image that may be meant."""
         try:
             return ask()
         except WerfError as error:
             if similar:
                 error.hint = f"did you mean the stage {similar}? (it was taken for an image)"
+            elif known := nearest(image.partition("@")[0].partition(":")[0], _COMMON_IMAGES):
+                error.hint = f"did you mean the image {known}?"
             if error.source is None:
                 error.source = source
             raise

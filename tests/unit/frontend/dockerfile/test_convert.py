@@ -92,6 +92,22 @@ def test_an_unknown_name_to_copy_from(convert: Convert) -> None:
     assert caught.value.source.first == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("FROM missing-ubunto:22.04\n", None),
+        ("FROM alpne\n", "did you mean the image alpine?"),
+        ("FROM x\nCOPY --from=debain:12@sha256:0 / /\n", "did you mean the image debian?"),
+        ("FROM x AS alpnes\nFROM alpne\n", "did you mean the stage alpnes? (it was taken for an image)"),
+    ],
+)
+def test_images_that_are_nearly_called_so(convert: Convert, world: FakeResolver, text: str, hint: str | None) -> None:
+    world.missing = {"alpne", "debain:12@sha256:0"}
+    with pytest.raises(WerfError) as caught:
+        convert(text)
+    assert caught.value.hint == hint
+
+
 def test_an_unknown_base_is_shown_at_its_line(convert: Convert) -> None:
     with pytest.raises(WerfError) as caught:
         convert("ARG X=1\nFROM missing\n")
