@@ -156,7 +156,7 @@ class CopyPlan:
         elif node.kind == "dir":
             self.entries[path] = Planned(node, self.lower, path, parent=True)
         else:
-            raise BuildError(f"cannot copy to non-directory: /{path}")
+            raise BuildError(f"mkdir /{path}: not a directory")
 
     def copy_directory(
         self,
@@ -232,7 +232,7 @@ class CopyPlan:
     def _must_be_directory(self, path: str) -> None:
         entry = self.entries.get(path)
         if entry is not None and entry.node.kind != "dir":
-            raise BuildError(f"cannot copy to non-directory: /{path}")
+            raise BuildError(f"mkdir /{path}: not a directory")
 
     def sorted(self) -> list[tuple[str, Planned]]:
         """The entries in the order of a layer: by path, component by component."""
