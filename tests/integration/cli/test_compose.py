@@ -111,7 +111,11 @@ def shop(
     )
     one = Shop(werf, git, name, werf.env.get("WERF_DOCKER_COMPOSE_BIN_PATH", "docker compose"))
     yield one
-    one.compose("down", check=False)
+    left = machine.run(
+        *("docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={name}"), env=werf.env
+    ).stdout.split()
+    if left:
+        machine.run("docker", "rm", "--force", *left, env=werf.env)
 
 
 def test_up_and_down(shop: Shop) -> None:
@@ -273,6 +277,7 @@ def test_follow(shop: Shop) -> None:
         end = time.monotonic() + 120
         while {shop.logs(service) for service in ("web", "worker")} != {text}:
             if process.poll() is not None or time.monotonic() > end:
+                services.stop(process)
                 pytest.fail(f"not seen: {text!r}: {process.communicate()[0].decode()}", pytrace=False)
             time.sleep(0.2)
 
