@@ -18,10 +18,15 @@ from pywerf.registry.settings import RegistrySettings, is_loopback
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-__all__ = ["CHUNK", "Http", "body_chunks", "origin", "read_limited"]
+__all__ = ["CHUNK", "Http", "body_chunks", "load", "origin", "read_limited"]
 
 CHUNK = 256 << 10
 MAX_CONNECTIONS = 16
+
+
+def load() -> None:
+    """Import what requests need, before a thread makes the first one: two threads that import hinder each other."""
+    import urllib3  # noqa: F401
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -19,6 +19,7 @@ from pywerf.oci.reference import Reference
 from pywerf.registry.access import RegistryAccess
 from pywerf.registry.client import RegistryClient
 from pywerf.registry.deletion import NO_VENDOR_ACCESS, Deletion, VendorAccess, open_deletion, registry_kind
+from pywerf.registry.http import load
 from pywerf.registry.verify import MAX_DOCUMENT
 from pywerf.util.promise import Promise, run_in_thread
 
@@ -77,6 +78,7 @@ class Repository:
 
     def begin(self) -> None:
         """Ask for the tags on a thread, which `tags` waits for; its errors are told there. To be called once, first."""
+        load()
         self._begun = run_in_thread(self._listed, "tags")
 
     def wait(self) -> None:
