@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pywerf.errors import RegistryError, RegistryNotFound, RegistryUnauthorized
 from pywerf.registry.retry import Broken, is_transient, retry_after
@@ -14,7 +14,7 @@ from pywerf.registry.retry import Broken, is_transient, retry_after
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-__all__ = ["broken_status", "clean", "error_from", "next_link", "release", "show_url"]
+__all__ = ["absolute", "broken_status", "clean", "error_from", "next_link", "release", "show_url"]
 
 MAX_ERROR_BODY = 64 << 10
 
@@ -33,6 +33,17 @@ def show_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"
+
+
+def absolute(base: str, target: str) -> str:
+    """The address that the server at `base` names. Raises RegistryError when it is none."""
+    try:
+        url = urljoin(base, target)
+        _ = urlsplit(url).port
+    except ValueError as error:
+        host, shown = urlsplit(base).netloc.rpartition("@")[2], target.partition("?")[0].rpartition("@")[2]
+        raise RegistryError(f"{host} sends us to what is no address: {clean(shown)}") from error
+    return url
 
 
 def release(response: BaseHTTPResponse) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from pywerf.errors import RegistryError
 from pywerf.registry.auth import Authorizer
 from pywerf.registry.credentials import Credential
 from pywerf.registry.http import Http, origin, read_limited
-from pywerf.registry.responses import broken_status, clean, release, show_url
+from pywerf.registry.responses import absolute, broken_status, clean, release, show_url
 from pywerf.registry.retry import Broken, Patience
 from pywerf.registry.settings import RegistrySettings, has_port, is_loopback
 
@@ -58,8 +58,8 @@ class Answer:
         return str(self.response.headers.get(name, ""))
 
     def link(self, target: str) -> str:
-        """An address that the answer names, made absolute."""
-        return urljoin(self.url, target)
+        """An address that the answer names, made absolute. Raises RegistryError when it is none."""
+        return absolute(self.url, target)
 
 
 class RegistrySession:
@@ -222,7 +222,7 @@ class RegistrySession:
             if response.status not in REDIRECTS or not target:
                 return Answer(response, url)
             release(response)
-            previous, url = url, urljoin(url, target)
+            previous, url = url, absolute(url, target)
             if urlsplit(url).scheme not in ("http", "https"):
                 raise Broken(RegistryError(f"{what}: redirected to {clean(show_url(url))}"), transient=False)
             if origin(previous)[0] == "https" and origin(url)[0] == "http" and self.http.verify:

@@ -126,6 +126,17 @@ def test_redirects_elsewhere_are_not_followed(client: RegistryClient, fake_regis
         client.manifest("app", "1")
 
 
+@pytest.mark.parametrize("target", ["http://host:99999/v2/", "http://u:secret@[::1/?token=secret", "http://x:port/"])
+def test_redirects_to_no_address(client: RegistryClient, fake_registry: FakeRegistry, target: str) -> None:
+    fake_registry.fail("GET", "manifests", 302, Location=target)
+    with pytest.raises(RegistryError, match="sends us to what is no address") as caught:
+        client.manifest("app", "1")
+    assert "secret" not in str(caught.value)
+    fake_registry.fail("POST", "uploads", 202, Location=target)
+    with pytest.raises(RegistryError, match="sends us to what is no address"):
+        client.put_blob("app", Descriptor("", Digest.of(b"x"), 1), lambda: [b"x"])
+
+
 def test_refused_connection() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and not listening
