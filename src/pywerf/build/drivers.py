@@ -33,16 +33,16 @@ def choose_driver(
     if program and wanted == "vfs":
         raise SnapshotError("mount_program is for the overlay driver, not for vfs", hint="leave one of the two out")
     wanted = wanted or ("overlay" if program else "")
+    if not mounts and "overlay" in (wanted, name):
+        raise SnapshotError(
+            f"overlay cannot be used on rung 4 of the ladder (chroot as root, without mounts): {_whose(store, name)}",
+            hint="leave --storage-driver out (vfs works there)" if name != "overlay" else "use another --root",
+        )
     if wanted and name and name != wanted:
         raise SnapshotError(
             f"the store {store.root} was made with the {name} driver, not with {wanted}",
             hint=f"leave --storage-driver out, or use another --root: images get there with `werf buildah push IMAGE "
             f"oci:DIR` and, with --storage-driver {wanted} --root ROOT, `werf buildah pull oci:DIR`",
-        )
-    if not mounts and "overlay" in (wanted, name):
-        raise SnapshotError(
-            f"overlay cannot be used on rung 4 of the ladder (chroot as root, without mounts): {_whose(store, name)}",
-            hint="leave --storage-driver out (vfs works there)" if not name else "use another --root",
         )
     ids = _ids()
     if name:
@@ -80,7 +80,7 @@ def without_snapshots(store: Store, wanted: str) -> Snapshots:
 
 
 def _whose(store: Store, name: str) -> str:
-    return f"the store {store.root} was made with it" if name else "it is mounted"
+    return f"the store {store.root} was made with it" if name == "overlay" else "it is mounted"
 
 
 def _stands_for_devices(store: Store, mounts: bool) -> bool:
