@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CacheExport", "open_export", "write_merged"]
 
 _TRIES = 6
+_SETTLED, _LONGEST = 0.05, 2.0  # seconds
 _AT_ONCE = 4
 
 
@@ -133,7 +135,8 @@ def open_export(session: Session, spec: CacheSpec, near: Sequence[Reference]) ->
 def write_merged(session: Session, place: Place, destination: ImageDestination, ours: CacheDocument) -> None:
     """Write a document into a place where others write too: nobody's records are lost.
 
-    A registry has no locks: when somebody else was there between our reading and our writing, it is done again.
+    A registry has no locks: when somebody else was there between our reading and our writing, or has written over ours
+    a moment later, it is done again.
     Raises BuildError when something else than a cache is there.
     """
     with place.locked():
@@ -144,6 +147,7 @@ def write_merged(session: Session, place: Place, destination: ImageDestination, 
                 return
             if place.digest() != digest:
                 continue
+            began = time.monotonic()
             try:
                 written = place.write(destination, merged)
             except RegistryError as error:
@@ -151,6 +155,9 @@ def write_merged(session: Session, place: Place, destination: ImageDestination, 
                     raise
                 # layers of others may have been removed from the registry: their records are of no use then
                 written = place.write(destination, _without_lost(destination, merged))
+            if not place.is_folder:
+                # somebody may have looked before we wrote, and write after our look: wait as long as we took ourselves
+                time.sleep(min(_SETTLED + time.monotonic() - began, _LONGEST))
             if place.digest() == written:
                 return
     session.reporter.message(

@@ -65,7 +65,7 @@ class Place:
     @property
     def reference(self) -> Reference | None:
         """The full reference, of a place in a registry."""
-        if self._where.transport == "oci":
+        if self.is_folder:
             return None
         return self._session.registries().candidates(Reference.parse(self._where.reference))[0]
 
@@ -109,7 +109,7 @@ class Place:
     def digest(self) -> Digest | None:
         """The digest of what is there now, without reading it; None when there is nothing."""
         try:
-            if self._where.transport == "oci":
+            if self.is_folder:
                 return Digest.of(open_source(self._where, self._session.registries()).manifest()[0])
             from pywerf.registry.docker_registry import RegistryDestination
 
@@ -134,6 +134,11 @@ class Place:
             destination.put_blob(config, lambda: iter((data,)))
         return destination.put_manifest(manifest.to_json(), manifest.media_type)
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether `locked` keeps everybody else out."""
+        return self._where.transport == "oci"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among those who write to this place from this machine (for a folder: from any)."""
@@ -141,7 +146,7 @@ class Place:
 
         with ExitStack() as stack:
             stack.enter_context(self._session.store.lock(f"cache-{Digest.of(self.name.encode()).short}"))
-            if self._where.transport == "oci":
+            if self.is_folder:
                 folder = os.path.join(self._where.path, "blobs")
                 try:
                     os.makedirs(folder, exist_ok=True)
