@@ -86,14 +86,19 @@ def _overlay(volume: Volume, folder: str) -> Mount:
 
 
 def _chown(source: str, uid: int, gid: int) -> None:
-    """Give a folder with all that is in it, links themselves and not what they name, to an owner."""
+    """Give a folder with all that is in it, links themselves and not what they name, to an owner.
+
+    With one id the files stay the caller's: containers see the other owner, as they do of all else.
+    """
     if os.path.realpath(source) in DANGEROUS:
         raise BuildError(f"--volume {source}:…:U would change the owner of {source}", hint="name a folder in it")
+    from pywerf.linux.owners import set_owner
+
     try:
-        os.lchown(source, uid, gid)
+        set_owner(source, uid, gid)
         for _, folders, files, fd in os.fwalk(source, onerror=_raise):
             for name in (*folders, *files):
-                os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+                set_owner(name, uid, gid, dir_fd=fd)
     except OSError as error:
         raise BuildError(f"--volume {source}:…:U: {error.filename or source}: {error.strerror}") from error
 
