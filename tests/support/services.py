@@ -153,8 +153,10 @@ def dockerd(
     config.write_text(json.dumps({"insecure-registries": list(insecure), **(settings or {})}))
     bridge = bridge_addresses()
     failures = []
-    for driver in ("overlay2", "vfs"):
-        home = folder / driver
+    # On a busy disk its containerd may not come up in time; with vfs, the way out where overlay cannot be mounted, all
+    # that follows takes several times as long.
+    for attempt, driver in enumerate(("overlay2", "overlay2", "overlay2", "vfs")):
+        home = folder / str(attempt)
         home.mkdir()
         # a Unix socket's path holds 107 bytes
         socket = Path(f"/run/pywerf-test-{os.getpid()}-{folder.name[:20]}-{driver}.sock")
